@@ -8,12 +8,16 @@ delivers the rest.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import queue
+import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,11 +27,13 @@ from e2i.execution.delivery import sink_opener, tracker_of
 from e2i.resilience import retry
 from e2i.resilience.guard import Guard
 from e2i.settings import Settings
+from e2i.spec import sizes
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.database import FILE, WAIT
 from e2i.telemetry.dispatcher import Dispatcher, Tracker, check
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.outbox import Outbox
+from e2i.telemetry.quota import Quota, admitted
 
 T = TypeVar("T")
 POLL = 0.5
@@ -53,14 +59,25 @@ class Outgoing:
         self._writer: threading.Thread | None = None
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._lock = threading.Lock()
+        self._quota: Quota | None = None
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Add entries; durable when it returns (milliseconds). Raises ValueError for a body that is not JSON."""
-        self._ask(lambda outbox: outbox.put(entries)).result()
+        self._ask(partial(self._put, entries)).result()
 
     async def aput(self, entries: Sequence[Entry]) -> None:
         """Do the same as ``put`` without blocking the event loop."""
-        await asyncio.wrap_future(self._ask(lambda outbox: outbox.put(entries)))
+        await asyncio.wrap_future(self._ask(partial(self._put, entries)))
+
+    def _put(self, entries: Sequence[Entry], outbox: Outbox) -> None:
+        """Add entries in the thread of the outbox; metrics are thinned while it is full."""
+        if self._quota is None:
+            self._quota = Quota(sizes.parse(self._settings.outbox_limit), outbox.size)
+        before = self._quota.thinned
+        outbox.put(admitted(entries, self._quota, outbox.thin))
+        if before == 0 < self._quota.thinned:
+            limit = self._settings.outbox_limit
+            print(f"e2i: the outbox has reached its limit of {limit}: metrics are thinned", file=sys.stderr)
 
     def ask(self, question: Callable[[Outbox], T]) -> T:
         """Return the answer of the outbox to a quick question."""
@@ -110,11 +127,19 @@ class Outgoing:
         with self._lock:
             lane = self._lanes.get((tool, tracker.target))
             if lane is None:
+                if not self._lanes:
+                    atexit.register(self._part)
                 tools = {**self._settings.tools, tool: config.model_dump(exclude_unset=True)}
                 settings = self._settings.model_copy(update={"tools": tools})
                 lane = _Lane(self._path, sink_opener(self._artifacts, settings), tracker, guard)
                 self._lanes[tool, tracker.target] = lane
             return lane
+
+    def _part(self) -> None:
+        """Say at the end of the program that deliveries in progress were not ended by their entries."""
+        if self._path.exists():
+            with suppress(sqlite3.Error), Outbox(self._path, wait=0) as outbox:
+                outbox.forgive()
 
 
 class _Lane:

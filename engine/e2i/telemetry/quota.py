@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from e2i.telemetry.entries import Entry
 
 PAUSE = 0.005
 """Seconds for which a run waits after values that met a full outbox, so that the delivery gets on."""
@@ -77,6 +80,23 @@ class Quota:
         self._crowded.clear()
         self._pauses.update(crowded)
         return PAUSE if crowded else 0.0
+
+
+def admitted(entries: Iterable[Entry], quota: Quota, thin: Callable[[str], None]) -> list[Entry]:
+    """Returns a program's entries without the values of metrics that are not recorded; ``thin`` counts each, by run."""
+    found: list[Entry] = []
+    for entry in entries:
+        if entry.kind == "program.metrics":
+            values = entry.body["metrics"]
+            kept = {name: value for name, value in values.items() if quota.admits(entry.run, name)}
+            for _ in range(len(values) - len(kept)):
+                thin(entry.run)
+            if not kept:
+                continue
+            if len(kept) < len(values):
+                entry = replace(entry, body={**entry.body, "metrics": kept})
+        found.append(entry)
+    return found
 
 
 def size(connection: sqlite3.Connection) -> int:
