@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2i.mlops import loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes
 from e2i.mlops.mlflow import MLflowConnector
@@ -172,6 +173,7 @@ def _version(version: str | None) -> str | None:
 
 def _rows(features: Any) -> list[Any]:
     """Return the rows as JSON values. Raises BadCall for what is no table of finite values."""
+    loading.once(BentoMLService.tool, _libraries)
     import numpy as np
     import pandas as pd
 
@@ -194,6 +196,11 @@ def _rows(features: Any) -> list[Any]:
     if any(value in (float("inf"), float("-inf")) for row in rows for value in _values(row)):
         raise BadCall("features contain infinite values", hint="replace them by finite or missing values")
     return rows
+
+
+def _libraries() -> None:
+    import httpx  # noqa: F401
+    import pandas  # noqa: F401
 
 
 def _values(row: Any) -> Any:

@@ -100,7 +100,9 @@ class GuardedBentoML:
         if self.settings.cloud is not None:
             tag = await self.guard.acall(self.endpoints.checked, tag, name, replicas)
             return await self._change_cloud(self.settings.cloud, Deploy(tag, name, replicas, resources, environment))
-        before, after = await self.guard.acall(self.endpoints.deploy, tag, name, replicas, resources, environment)
+        before, after = await self.guard.acall(
+            *(self.endpoints.deploy, tag, name, replicas, resources, environment), deadline=self.settings.ready_deadline
+        )
         return await self._settled(before, after)
 
     async def move(self, name: str, percent: float, to: str | None) -> Endpoint:
@@ -110,7 +112,9 @@ class GuardedBentoML:
             to = to if to is None else await self.guard.acall(self.endpoints.bento, to)
             move = Move(name, percent, to, await self.guard.acall(self.endpoints.made))
             return await self._change_cloud(self.settings.cloud, move)
-        before, after = await self.guard.acall(self.endpoints.move, name, percent, to)
+        before, after = await self.guard.acall(
+            self.endpoints.move, name, percent, to, deadline=self.settings.ready_deadline
+        )
         return await self._settled(before, after)
 
     async def undeploy(self, name: str) -> None:
