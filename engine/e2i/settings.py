@@ -73,6 +73,10 @@ class Resources(BaseModel):
     max_memory: Annotated[Size | None, Field(description="Maximum memory that a step may request; null: no limit.")] = (
         None
     )
+    total_memory: Annotated[
+        Size | None,
+        Field(description="Memory that steps of all runs of a store may declare together; null: no limit."),
+    ] = None
 
 
 class Shared(BaseModel):
@@ -105,6 +109,10 @@ class Settings(BaseModel):
 
     profile: Annotated[str, Field(description="Name of the profile of these settings.")] = "default"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one per core.")] = None
+    max_runs: Annotated[
+        int | None,
+        Field(ge=1, le=10_000, description="Runs of a store that execute at a time; others wait. null: no limit."),
+    ] = None
     timeout: Annotated[Duration, Field(description="Default time limit of a step.")] = "24h"
     resources: Annotated[Resources, Field(description="Limits on the machine's resources for steps.")] = Resources()
     flush: Annotated[
