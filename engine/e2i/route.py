@@ -177,12 +177,12 @@ def run(
         expanded = valid(draft)
         heard = listen or (lambda event: None)
         with (
-            turn.taken(workspace.store, workspace.settings.max_runs, heard, wait=options.wait) as ticket,
+            turn.taken(workspace.store, workspace.settings.max_runs, heard, wait=options.wait) as reservation,
             Session(workspace, shared_store(workspace), listen) as session,
         ):
             session.warn(draft.problems)
             planner = plan(expanded, session.history, workspace, options)
-            return session.run(planner, source, options, repository, on_engine, ticket)
+            return session.run(planner, source, options, repository, on_engine, reservation)
 
 
 def examine(

@@ -79,6 +79,30 @@ class Resources(BaseModel):
     ] = None
 
 
+class Retention(BaseModel):
+    """What `e2i gc` keeps. A tool without a value is left alone unless `--tools` is passed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    runs: Annotated[Duration, Field(description="Runs that ended within this time are kept.")] = "30d"
+    bentos: Annotated[
+        int | None, Field(ge=1, description="Newest Bentos of each name that are kept in any case; null: all.")
+    ] = None
+    mlflow_artifacts: Annotated[
+        Duration | None,
+        Field(description="Files of MLflow runs are kept this long after their deletion; null: always."),
+    ] = None
+    feast_sources: Annotated[
+        Duration | None, Field(description="Feast versions and rows that no run uses are kept this long; null: always.")
+    ] = None
+    studies: Annotated[
+        Duration | None, Field(description="Embedded studies that no run uses are kept this long; null: always.")
+    ] = None
+    logs: Annotated[
+        Duration | None, Field(description="Logs of kept runs are kept this long; null: as long as their run.")
+    ] = None
+
+
 class Shared(BaseModel):
     """The storage for results shared with other stores."""
 
@@ -129,6 +153,7 @@ class Settings(BaseModel):
         "mlflow",
         "opik",
     )
+    retention: Annotated[Retention, Field(description="What `e2i gc` keeps by default.")] = Retention()
     shared: Annotated[Shared | None, Field(description="Storage for results shared with other stores; null: none.")] = (
         None
     )

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from e2i.resilience.processes import process_identity
-from e2i.store.queue import FRESH, Queue, Ticket, holds_upstream
+from e2i.store.queue import FRESH, Queue, Reservation, holds_upstream
 from project import ENGINE, until
 
 HOLDER = """
 import sys, time
 from pathlib import Path
 from e2i.store.queue import Queue
-ticket = Queue(Path(sys.argv[1]), "runs").enter(int(sys.argv[2]), sys.argv[3])
-while ticket.advance(int(sys.argv[4])) is not None:
+reservation = Queue(Path(sys.argv[1]), "runs").enter(int(sys.argv[2]), sys.argv[3])
+while reservation.advance(int(sys.argv[4])) is not None:
     time.sleep(0.01)
 print("held", flush=True)
 time.sleep(300)
@@ -32,12 +32,12 @@ root, limit = Path(sys.argv[1]), int(sys.argv[2])
 queue = Queue(root, "runs")
 for _ in range(int(sys.argv[3])):
     amount = random.randint(1, limit)
-    ticket = queue.enter(amount)
-    while ticket.advance(limit) is not None:
+    reservation = queue.enter(amount)
+    while reservation.advance(limit) is not None:
         time.sleep(0.001)
     held = sum(place.amount for place in queue.places() if place.held)
     assert held <= limit, held
-    ticket.leave()
+    reservation.leave()
 """
 
 
@@ -61,8 +61,8 @@ def holder(root: Path, amount: int = 1, run: str = "", limit: int = 1) -> subpro
     return start(HOLDER, root, amount, run, limit)
 
 
-def is_granted(ticket: Ticket, limit: int | None) -> bool:
-    return ticket.advance(limit) is None
+def is_granted(reservation: Reservation, limit: int | None) -> bool:
+    return reservation.advance(limit) is None
 
 
 def test_places_are_granted_in_the_order_of_arrival(tmp_path: Path) -> None:
@@ -114,12 +114,12 @@ def test_the_place_of_a_killed_process_is_free(tmp_path: Path, started: list[sub
     started.append(holder(tmp_path))
     assert started[0].stdout is not None
     assert started[0].stdout.readline() == "held\n"
-    ticket = Queue(tmp_path, "runs").enter(1)
-    assert not is_granted(ticket, 1)
+    reservation = Queue(tmp_path, "runs").enter(1)
+    assert not is_granted(reservation, 1)
     started[0].send_signal(signal.SIGKILL)
     started[0].wait()
-    assert is_granted(ticket, 1)
-    assert [path.name for path in (tmp_path / "queue" / "runs").iterdir()] == [ticket.place.name]
+    assert is_granted(reservation, 1)
+    assert [path.name for path in (tmp_path / "queue" / "runs").iterdir()] == [reservation.place.name]
 
 
 def test_a_killed_process_that_waited_delays_nobody(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
@@ -151,38 +151,38 @@ def test_a_stopped_process_that_waits_is_passed_over_and_keeps_its_number(tmp_pa
 
 def test_the_run_of_a_place_is_named_later(tmp_path: Path) -> None:
     queue = Queue(tmp_path, "runs")
-    ticket = queue.enter(1)
-    assert is_granted(ticket, 1)
-    assert ticket.place.who == f"process {os.getpid()}"
-    ticket.name("20261123-024937-0862b0")
+    reservation = queue.enter(1)
+    assert is_granted(reservation, 1)
+    assert reservation.place.who == f"process {os.getpid()}"
+    reservation.name("20261123-024937-0862b0")
     assert [place.who for place in queue.places()] == ["run 20261123-024937-0862b0"]
-    ticket.name("../../elsewhere")
+    reservation.name("../../elsewhere")
     assert [place.run for place in queue.places()] == ["20261123-024937-0862b0"]
-    ticket.leave()
-    ticket.leave()
+    reservation.leave()
+    reservation.leave()
     assert queue.places() == []
 
 
 def test_foreign_files_in_the_folder_are_removed(tmp_path: Path) -> None:
     queue = Queue(tmp_path, "runs")
-    ticket = queue.enter(1)
+    reservation = queue.enter(1)
     (tmp_path / "queue" / "runs" / "000000000000.held.1.1:1:other-boot.x").touch()
     (tmp_path / "queue" / "runs" / "nonsense").touch()
-    assert is_granted(ticket, 1)
+    assert is_granted(reservation, 1)
     assert len(list((tmp_path / "queue" / "runs").iterdir())) == 1
 
 
 def test_a_process_started_by_a_holder_is_inside_its_place(tmp_path: Path) -> None:
     queue = Queue(tmp_path, "runs")
     assert not holds_upstream(queue)
-    ticket = queue.enter(1)
-    assert is_granted(ticket, 1)
+    reservation = queue.enter(1)
+    assert is_granted(reservation, 1)
     assert not holds_upstream(queue)  # of this process itself
     script = "import sys; from pathlib import Path; from e2i.store.queue import Queue, holds_upstream\n"
     script += "print(holds_upstream(Queue(Path(sys.argv[1]), 'runs')))"
     child = start(script, tmp_path)
     assert child.communicate()[0] == "True\n"
-    assert ticket.place.holder == process_identity()
+    assert reservation.place.holder == process_identity()
 
 
 @pytest.mark.timeout(60)

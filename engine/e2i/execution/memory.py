@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from e2i.store.queue import Queue, Ticket, Waiting, holds_upstream
+from e2i.store.queue import Queue, Reservation, Waiting, holds_upstream
 
 MEMORY = "memory"
 
@@ -21,7 +21,7 @@ class MemoryShare:
         self._queue = Queue(store, MEMORY)
         self._total = total
         self._run = run
-        self._tickets: dict[str, Ticket] = {}
+        self._reservations: dict[str, Reservation] = {}
         self._is_inside: bool | None = None
 
     def take(self, step: str, amount: int | None) -> Waiting | None:
@@ -35,18 +35,18 @@ class MemoryShare:
             self._is_inside = holds_upstream(self._queue)
         if self._is_inside:
             return None
-        ticket = self._tickets.get(step)
-        if ticket is None:
-            ticket = self._tickets[step] = self._queue.enter(amount, self._run)
-        return None if ticket.place.held else ticket.advance(self._total)
+        reservation = self._reservations.get(step)
+        if reservation is None:
+            reservation = self._reservations[step] = self._queue.enter(amount, self._run)
+        return None if reservation.place.held else reservation.advance(self._total)
 
     def give_back(self, step: str) -> None:
         """Gives back what the step holds or waits for, if anything."""
-        if (ticket := self._tickets.pop(step, None)) is not None:
+        if (reservation := self._reservations.pop(step, None)) is not None:
             with contextlib.suppress(OSError):  # the end of this process gives it back too
-                ticket.leave()
+                reservation.leave()
 
     def give_all_back(self) -> None:
         """Gives back what all steps of this run hold or wait for."""
-        for step in list(self._tickets):
+        for step in list(self._reservations):
             self.give_back(step)

@@ -28,7 +28,7 @@ from e2i.planning import binding
 from e2i.planning.model import Verdict
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.past import RecordedOptions
-from e2i.store.queue import Ticket
+from e2i.store.queue import Reservation
 from e2i.store.runs import RunStore
 from e2i.store.unfinished import Unfinished
 from e2i.store.use import in_use
@@ -94,10 +94,10 @@ class Session:
         options: RunOptions,
         repository: Question,
         on_engine: Callable[[Engine], None] | None = None,
-        ticket: Ticket | None = None,
+        reservation: Reservation | None = None,
     ) -> RunRecord:
         """Runs the plan of ``planner``, or resumes its latest unfinished run. Raises Refused when that is not the plan
-        that the run is bound to. ``ticket``: the place of this run in the queue of the store.
+        that the run is bound to. ``reservation``: the place of this run in the queue of the store.
         """
         planned = planner.plan()
         if options.bound_to is not None:
@@ -117,8 +117,8 @@ class Session:
                 planned.name, planned.digest, recorded, file=source.file, spec=source.text, included=included
             )
         run = options.run_id or (unfinished.run if unfinished else new_run_id())
-        if ticket is not None:
-            ticket.name(run)
+        if reservation is not None:
+            reservation.name(run)
         facts = {"id": run, "name": planned.name, "profile": self._settings.profile}
         request = RunRequest(
             run=run,

@@ -15,7 +15,7 @@ from e2i.errors import E2IError, Exit
 from e2i.execution.events import Listener, RunWaiting
 from e2i.store import ownership
 from e2i.store.database import FILE, store_error
-from e2i.store.queue import Queue, Ticket, holds_upstream
+from e2i.store.queue import Queue, Reservation, holds_upstream
 
 RUNS = "runs"
 LOOK = 0.1
@@ -37,7 +37,7 @@ def taken(
     wait: bool = True,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.time,
-) -> Iterator[Ticket | None]:
+) -> Iterator[Reservation | None]:
     """Holds a place for a run; None for a run inside another one. Raises RunLimit, StoreError, and Refused.
 
     ``listen`` receives a ``RunWaiting`` whenever what the run waits for has changed.
@@ -48,19 +48,19 @@ def taken(
         store.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise store_error(error, store / FILE) from error
-    ticket = None if holds_upstream(queue) else queue.enter(1)
+    reservation = None if holds_upstream(queue) else queue.enter(1)
     try:
-        if ticket is not None:
-            _wait(ticket, limit, listen, wait=wait, sleep=sleep, now=now)
-        yield ticket
+        if reservation is not None:
+            _wait(reservation, limit, listen, wait=wait, sleep=sleep, now=now)
+        yield reservation
     finally:
-        if ticket is not None:
+        if reservation is not None:
             with contextlib.suppress(OSError):  # the end of this process gives it back too
-                ticket.leave()
+                reservation.leave()
 
 
 def _wait(
-    ticket: Ticket,
+    reservation: Reservation,
     limit: int | None,
     listen: Listener,
     *,
@@ -70,7 +70,7 @@ def _wait(
 ) -> None:
     """Returns when the place is granted."""
     seen: tuple[int, tuple[str, ...]] | None = None
-    while (waiting := ticket.advance(limit)) is not None:
+    while (waiting := reservation.advance(limit)) is not None:
         held = tuple(place.who for place in waiting.held)
         if not wait:
             raise RunLimit(

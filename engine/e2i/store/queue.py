@@ -3,7 +3,7 @@
 In: a folder of the store, an amount, a limit. Out: a place that is granted or waits.
 
 A place is an empty file whose name says everything: number, state, amount, process, run. So nothing is half written,
-and giving a place back needs no disk space. Whoever looks next removes the places of processes that have exited.
+and giving a place back needs no disk space. The next process that looks removes the places of those that have exited.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ class Queue:
         self._now = now
         self._folder = root / FOLDER / kind
 
-    def enter(self, amount: int, run: str = "") -> Ticket:
+    def enter(self, amount: int, run: str = "") -> Reservation:
         """Returns a new place at the end of the queue, which is not granted yet."""
         with self._locked():
             disk.folder(self._root, FOLDER, self._kind)
             number = 1 + max((place.number for place in self._live()), default=0)
             place = Place(number, False, amount, process_identity(), run if RUN.fullmatch(run) else "")
             self._path(place).touch(mode=0o600)
-        return Ticket(self, place)
+        return Reservation(self, place)
 
     def advance(self, place: Place, limit: int | None) -> Waiting | None:
         """Grants a waiting place if it is its turn and the amount fits; returns what it waits for if not.
@@ -147,7 +147,7 @@ class Queue:
         return self._folder / place.name
 
 
-class Ticket:
+class Reservation:
     """A place of this process, from ``Queue.enter`` until ``leave``."""
 
     def __init__(self, queue: Queue, place: Place) -> None:
