@@ -95,7 +95,7 @@ class Freed(Struct, kw_only=True, rename={"size": "freed_bytes", "left": "left_b
             size=self.size + other.size,
             left=self.left + other.left,
             postponed=self.postponed + other.postponed,
-            tools={**self.tools, **other.tools},
+            tools={name: [*self.tools.get(name, ()), *other.tools.get(name, ())] for name in self.tools | other.tools},
             logs=self.logs + other.logs,
             tools_postponed=self.tools_postponed or other.tools_postponed,
         )
@@ -159,6 +159,7 @@ def _collect_on_full_disk(root: Path, wish: Wish, now_ms: int, *, alone: bool) -
     with _transaction(root / FILE, write=False) as database:
         collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=False)
         collection.decide()
+    collection.clean_tools()  # before what rewrites files
     freed = collection.sweep()
     if not freed.size:
         raise full

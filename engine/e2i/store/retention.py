@@ -56,11 +56,12 @@ def wishes(
     """
     found = [
         ToolWish(tool, keep_ms if age is None else _ms(age))
-        for tool, age in sorted(ages.items())
+        for tool, age in ages.items()
         if age is not None or every_tool
     ]
     if bentos is not None or every_tool:
         found.append(ToolWish("bentoml", keep_ms, 10 if bentos is None else bentos))
+    found.sort(key=lambda wish: wish.tool)  # what needs space for its removal, studies, is last
     return Wishes(tuple(found), None if logs is None else _ms(logs))
 
 
