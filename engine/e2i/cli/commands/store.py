@@ -15,14 +15,18 @@ from e2i.errors import Exit
 
 @click.command(cls=flags.Inert)
 @click.option("--metrics", is_flag=True, help="Also write the metrics file of the settings, with the store's size.")
+@click.option("--ready", is_flag=True, help="Exit with 0 only if the store and every configured service are ready.")
 @flags.profile
 @flags.store
 @flags.json
 @guarded
 @logged
-def doctor(metrics: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
+def doctor(
+    ready: bool, metrics: bool, profile: str | None, store: Path | None, as_json: bool
+) -> Exit:
     """Check the tools and the stores. Shows version, mode, reachability, outbox and last failure."""
     from e2i import api
+    from e2i.cli import readiness
     from e2i.cli.doctor import examine
     from e2i.cli.doctor_view import show
 
@@ -31,6 +35,10 @@ def doctor(metrics: bool, profile: str | None, store: Path | None, as_json: bool
         from e2i.cli import metrics_command
 
         metrics_command.write(workspace)
+    if ready:
+        answers = readiness.examine(workspace)
+        documents.show(answers) if as_json else readiness.show(answers)
+        return answers.exit_code
     found = examine(workspace)
     documents.show(found) if as_json else show(found, workspace)
     return found.exit_code
