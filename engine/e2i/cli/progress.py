@@ -110,13 +110,8 @@ def describe(event: Event) -> Iterator[str]:
             yield f"  ▸ {event.step} ({event.uses})"
         case StepFinished():
             yield from _finished(event)
-        case StepWaiting():
-            process = event.holder.partition(":")[0]
-            yield f"  … {event.step}  waiting for run {event.by} (process {process}), which is running the same step"
-        case RunWaiting():
-            yield f"waiting for {_runs(event)} ({_ordinal(event.position)} in the queue); Ctrl-C leaves the queue"
-        case StepQueued():
-            yield f"  … {event.step}  waiting for {_memory(event)}"
+        case RunWaiting() | StepWaiting() | StepQueued():
+            yield _waiting(event)
         case StepRetried():
             yield f"  ↻ {event.step}  attempt {event.attempt} in {event.wait:.1f} s: {safe(event.error.message)}"
         case StepWarned():
@@ -163,6 +158,21 @@ def _operated(event: RunRetried | HookFinished | SettingFailed) -> Iterator[str]
         case _:
             assert_never(event)
     yield click.style(f"  ! {safe(text)}", fg="yellow")
+
+
+def _waiting(event: RunWaiting | StepWaiting | StepQueued) -> str:
+    """Returns the text of an event about waiting for other runs."""
+    match event:
+        case RunWaiting():
+            place = f"{_ordinal(event.position)} in the queue"
+            return f"waiting for {_runs(event)} ({place}); Ctrl-C leaves the queue"
+        case StepWaiting():
+            process = event.holder.partition(":")[0]
+            return f"  … {event.step}  waiting for run {event.by} (process {process}), which is running the same step"
+        case StepQueued():
+            return f"  … {event.step}  waiting for {_memory(event)}"
+        case _:
+            assert_never(event)
 
 
 def _runs(event: RunWaiting) -> str:
