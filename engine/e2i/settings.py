@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -132,6 +132,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     profile: Annotated[str, Field(description="Name of the profile of these settings.")] = "default"
+    mode: Annotated[
+        Literal["private", "group"],
+        Field(description="Who may use the store: its user alone, or all users of the group of its folder."),
+    ] = "private"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one per core.")] = None
     max_runs: Annotated[
         int | None,

@@ -110,7 +110,7 @@ def _store(store: Path) -> ReadyService:
     """Checks that the store belongs to this user and can be written. A store that does not exist is created."""
     try:
         ownership.check(store)
-        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ownership.create(store)
         disk.folder(store, "tmp")
         with tempfile.TemporaryFile(dir=store / "tmp") as file:
             file.write(os.urandom(BLOCK))

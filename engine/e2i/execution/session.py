@@ -26,6 +26,7 @@ from e2i.execution.request import RunRequest
 from e2i.execution.telemetry import FinishDelivery
 from e2i.planning import binding
 from e2i.planning.model import Verdict
+from e2i.store import ownership
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.past import RecordedOptions
 from e2i.store.queue import Reservation
@@ -61,6 +62,8 @@ class Session:
             store = workspace.store
             self._run_store = RunStore(store, ArtifactStore(store, self._relay.corruption).has)
             stack.callback(self._run_store.close)
+            ownership.open_to_group(store)  # what a killed process left closed
+            stack.callback(ownership.open_to_group, store)
             if self._run_store.quarantined is not None:
                 self._relay.notice(partial(StateCorrupt, kept=str(self._run_store.quarantined)))
             stack.enter_context(in_use(store))

@@ -45,7 +45,7 @@ def taken(
     ownership.check(store)
     queue = Queue(store, RUNS)
     try:
-        store.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ownership.create(store)
     except OSError as error:
         raise store_error(error, store / FILE) from error
     reservation = None if holds_upstream(queue) else queue.enter(1)

@@ -205,6 +205,8 @@ class _Collection:
         self._alone = alone
         self._dry_run = dry_run
         self._store = ArtifactStore(root)
+        self._is_shared = ownership.is_shared(root)
+        """Then the last use of an artifact of another user is not known."""
         self._objects = list(_objects(root))
         self._before_ms = now_ms - MARGIN_MS
         """Unless the store is unused, what was used later than this is kept for now."""
@@ -357,7 +359,7 @@ class _Collection:
     def _discard(self, path: Path) -> bool:
         """Removes an artifact from the store, unless somebody may rely on it."""
         with contextlib.nullcontext() if self._dry_run else self._store.locked(fcntl.LOCK_EX):
-            if not self._alone and _used_ms(path) >= self._before_ms:
+            if not self._alone and (self._is_shared or _used_ms(path) >= self._before_ms):
                 return False
             if not self._dry_run:
                 disk.folder(self._root, TRASH)
@@ -366,7 +368,8 @@ class _Collection:
                     removal.inside(self._root, TRASH) as trash,
                 ):
                     if (found := _look(path)) is not None and stat.S_ISDIR(found.st_mode):
-                        path.chmod(0o755)
+                        with contextlib.suppress(PermissionError):  # of another user: writable for the group
+                            path.chmod(0o755)
                     name = f"{path.parent.name}{path.name}-{os.urandom(3).hex()}"
                     os.rename(path.name, name, src_dir_fd=shelf, dst_dir_fd=trash)
             return True

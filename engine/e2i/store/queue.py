@@ -18,6 +18,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from e2i.regular import file_mode
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
 from e2i.resilience.processes import process_alive, process_identity
@@ -78,7 +79,7 @@ class Queue:
             disk.folder(self._root, FOLDER, self._kind)
             number = 1 + max((place.number for place in self._live()), default=0)
             place = Place(number, False, amount, process_identity(), run if RUN.fullmatch(run) else "")
-            self._path(place).touch(mode=0o600)
+            self._path(place).touch(mode=file_mode(self._folder))
         return Reservation(self, place)
 
     def advance(self, place: Place, limit: int | None) -> Waiting | None:
