@@ -238,6 +238,7 @@ def resume(
     """
     workspace = workspace or Workspace.open()
     source, workspace, options = _resumption(recorded(run, workspace), workspace)
+    options = replace(options, wait=wait)
     with _watched(watch, workspace, listen) as emit:
         return route.run(source, workspace, options, listen=emit, on_engine=on_engine)
 

@@ -21,9 +21,7 @@ from e2i.errors import Exit
 @flags.json
 @guarded
 @logged
-def doctor(
-    ready: bool, metrics: bool, profile: str | None, store: Path | None, as_json: bool
-) -> Exit:
+def doctor(ready: bool, metrics: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Check the tools and the stores. Shows version, mode, reachability, outbox and last failure."""
     from e2i import api
     from e2i.cli import readiness
