@@ -202,6 +202,7 @@ def run(
     fresh: bool = False,
     bound_to: PlanDocument | JsonObject | None = None,
     run_id: str | None = None,
+    wait: bool = True,
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
     watch: RunWatch | None = None,
@@ -212,10 +213,11 @@ def run(
     Resumes the latest unfinished run of the same plan (``e2i.store.unfinished``), under its id, unless ``fresh`` or a
     ``run_id`` is passed. ``listen`` receives every event. ``on_engine`` receives the engine before it starts (to stop
     it from a signal handler). ``watch`` notifies the operator of several attempts together; default: of each run.
-    Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
+    ``wait=False``: raises RunLimit when ``max_runs`` allows no other run now. Raises InvalidSpec, BadInput, Refused,
+    StoreError. A step that fails is in the record.
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id)
+    options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id, wait)
     with _watched(watch, workspace, listen) as emit:
         return route.run(route.read(spec, workspace), workspace, options, listen=emit, on_engine=on_engine)
 
@@ -223,6 +225,7 @@ def run(
 def resume(
     run: str,
     *,
+    wait: bool = True,
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
     watch: RunWatch | None = None,
@@ -235,6 +238,7 @@ def resume(
     """
     workspace = workspace or Workspace.open()
     source, workspace, options = _resumption(recorded(run, workspace), workspace)
+    options = replace(options, wait=wait)
     with _watched(watch, workspace, listen) as emit:
         return route.run(source, workspace, options, listen=emit, on_engine=on_engine)
 

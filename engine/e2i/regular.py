@@ -62,6 +62,24 @@ def write(path: Path, content: bytes) -> None:
     staged.replace(path)
 
 
+def file_mode(folder: str | Path) -> int:
+    """Returns the permissions of a private file in a folder: also of the group, where the folder shares all with it."""
+    return 0o660 if _is_shared(folder) else 0o600
+
+
+def folder_mode(folder: str | Path) -> int:
+    """Returns the same for a folder in a folder. The system adds the bit that passes the group on."""
+    return 0o770 if _is_shared(folder) else 0o700
+
+
+def _is_shared(folder: str | Path) -> bool:
+    try:
+        mode = os.stat(folder).st_mode  # noqa: PTH116 - for each file that a step stores
+    except OSError:
+        return False
+    return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+
+
 def is_there(path: Path) -> bool:
     """Returns True when a file exists, readable or not, or a dangling link."""
     try:

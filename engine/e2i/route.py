@@ -161,11 +161,12 @@ def run(
     listen: Listener | None = None,
     on_engine: Callable[[Engine], None] | None = None,
 ) -> RunRecord:
-    """Runs a spec to its end. ``listen`` receives every event. ``on_engine`` receives the engine before it starts.
+    """Runs a spec to its end, when it is its turn in the store. ``listen`` receives every event. ``on_engine``
+    receives the engine before it starts.
 
-    Raises InvalidSpec, BadInput, Refused, StoreError. A step that fails is in the record.
+    Raises InvalidSpec, BadInput, Refused, RunLimit, StoreError. A step that fails is in the record.
     """
-    from e2i.execution import secrets
+    from e2i.execution import secrets, turn
     from e2i.execution.session import Session
     from e2i.workspace.repository import Question
 
@@ -174,10 +175,14 @@ def run(
     with secrets.without_core_dumps(), Question(workspace.root) as repository:  # git answers while the spec is checked
         draft = examine(source, workspace, options.params)
         expanded = valid(draft)
-        with Session(workspace, shared_store(workspace), listen) as session:
+        heard = listen or (lambda event: None)
+        with (
+            turn.taken(workspace.store, workspace.settings.max_runs, heard, wait=options.wait) as reservation,
+            Session(workspace, shared_store(workspace), listen) as session,
+        ):
             session.warn(draft.problems)
             planner = plan(expanded, session.history, workspace, options)
-            return session.run(planner, source, options, repository, on_engine)
+            return session.run(planner, source, options, repository, on_engine, reservation)
 
 
 def examine(

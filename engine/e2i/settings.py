@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -73,6 +73,34 @@ class Resources(BaseModel):
     max_memory: Annotated[Size | None, Field(description="Maximum memory that a step may request; null: no limit.")] = (
         None
     )
+    total_memory: Annotated[
+        Size | None,
+        Field(description="Memory that steps of all runs of a store may declare together; null: no limit."),
+    ] = None
+
+
+class Retention(BaseModel):
+    """What `e2i gc` keeps. A tool without a value is left alone unless `--tools` is passed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    runs: Annotated[Duration, Field(description="Runs that ended within this time are kept.")] = "30d"
+    bentos: Annotated[
+        int | None, Field(ge=1, description="Newest Bentos of each name that are kept in any case; null: all.")
+    ] = None
+    mlflow_artifacts: Annotated[
+        Duration | None,
+        Field(description="Files of MLflow runs are kept this long after their deletion; null: always."),
+    ] = None
+    feast_sources: Annotated[
+        Duration | None, Field(description="Feast versions and rows that no run uses are kept this long; null: always.")
+    ] = None
+    studies: Annotated[
+        Duration | None, Field(description="Embedded studies that no run uses are kept this long; null: always.")
+    ] = None
+    logs: Annotated[
+        Duration | None, Field(description="Logs of kept runs are kept this long; null: as long as their run.")
+    ] = None
 
 
 class Shared(BaseModel):
@@ -104,7 +132,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     profile: Annotated[str, Field(description="Name of the profile of these settings.")] = "default"
+    mode: Annotated[
+        Literal["private", "group"],
+        Field(description="Who may use the store: its user alone, or all users of the group of its folder."),
+    ] = "private"
     workers: Annotated[int | None, Field(ge=1, le=256, description="Worker processes; null: one per core.")] = None
+    max_runs: Annotated[
+        int | None,
+        Field(ge=1, le=10_000, description="Runs of a store that execute at a time; others wait. null: no limit."),
+    ] = None
     timeout: Annotated[Duration, Field(description="Default time limit of a step.")] = "24h"
     resources: Annotated[Resources, Field(description="Limits on the machine's resources for steps.")] = Resources()
     flush: Annotated[
@@ -121,6 +157,7 @@ class Settings(BaseModel):
         "mlflow",
         "opik",
     )
+    retention: Annotated[Retention, Field(description="What `e2i gc` keeps by default.")] = Retention()
     shared: Annotated[Shared | None, Field(description="Storage for results shared with other stores; null: none.")] = (
         None
     )

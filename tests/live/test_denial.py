@@ -123,6 +123,11 @@ tools:
     assert said.stdout.count("[tool-auth]") == 5, said.stdout
     assert "wrong-password" not in said.stdout and "wrong-key" not in said.stdout
     assert "correct the credentials of feast" in said.stdout
+    ready = project.cli("doctor", "--ready", "--json")
+    found = json.loads(ready.stdout)
+    assert (ready.returncode, found["ready"]) == (Exit.BAD_INPUT, False)
+    assert [service["code"] for service in found["services"]] == [None, *["tool-auth"] * 5]
+    assert "wrong-password" not in ready.stdout and "wrong-key" not in ready.stdout
 
 
 def test_doctor_says_what_it_found_where_the_password_is_right(
@@ -142,6 +147,7 @@ tools:
     online_store: {{type: redis, host: 127.0.0.1, port: {locked_redis}, password: {PASSWORD}}}
 """,
     )
+    assert project.cli("doctor", "--ready").returncode == 0
     done = project.cli("doctor")
     assert done.returncode == 0, done.stdout
     for said in ("tracking: select 1", "storage: select 1", "registry: select 1", "online store: ping"):

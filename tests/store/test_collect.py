@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from e2i.errors import BadInput, Refused
 from e2i.resilience.processes import process_identity
 from e2i.store import collect as collecting
+from e2i.store import retention
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.collect import DAY_MS, Wish, collect, pin, unpin
 from e2i.store.database import FILE, StoreError
@@ -361,6 +362,23 @@ def test_a_full_disk_is_freed(full: Path, what: str) -> None:
     assert freed.runs == ["old"]
     assert freed.size >= (200_000 if what == "old" else 500_000)
     assert past.runs() == ["young"]
+    assert past.reusable("young")
+
+
+def test_a_disk_that_only_tools_fill_is_freed(full: Path) -> None:
+    past = Past(full / "store")
+    past.run("young", 1)
+    (past.root / "source").unlink(missing_ok=True)
+    for number in range(3):
+        bento = past.root / "bentoml" / "bentos" / "demo" / f"v{number}"
+        bento.mkdir(parents=True)
+        (bento / "bento.yaml").write_bytes(bytes(100_000))
+        os.utime(bento, (number, number))
+    fill(full)
+    tools = retention.wishes(DAY_MS, bentos=1, ages={}, logs=None, every_tool=False)
+    freed = collect(past.root, Wish(30 * DAY_MS, None, tools), NOW)
+    assert freed.tools == {"bentoml": ["demo:v0", "demo:v1"]}
+    assert freed.size >= 200_000
     assert past.reusable("young")
 
 

@@ -109,11 +109,15 @@ class DoctorDocument(JsonDocument, frozen=True, kw_only=True):
 def examine(workspace: Workspace) -> DoctorDocument:
     """Returns the state of everything, with credentials masked: an address in a client's message may contain them."""
     workspace.settings.check()
-    found = DoctorDocument(tools=_tools(workspace), state=_state(workspace), shared=_shared(workspace))
+    found = DoctorDocument(tools=_tools(workspace), state=_state(workspace), shared=shared(workspace))
+    return convert(masker(workspace).data(plain(found)), DoctorDocument)
+
+
+def masker(workspace: Workspace) -> Masker:
+    """Returns a masker of the credentials of all tools."""
     settings = workspace.settings
     names = [tool.name for tool in settings.registry.tools()]
-    masker = Masker({*settings.credentials(names), *environment.credentials(os.environ, names, settings.registry)})
-    return convert(masker.data(plain(found)), DoctorDocument)
+    return Masker({*settings.credentials(names), *environment.credentials(os.environ, names, settings.registry)})
 
 
 def _tools(workspace: Workspace) -> list[ToolState]:
@@ -139,29 +143,29 @@ def _state(workspace: Workspace) -> StoreState:
         return StoreState(corruption=[error.message], quarantined=[])
 
 
-def _shared(workspace: Workspace) -> SharedState | None:
+def shared(workspace: Workspace) -> SharedState | None:
     """Checks the shared store: reachable, writable, number of results. Returns None when none is configured.
 
     Writes an empty file there and removes it.
     """
-    settings, shared = workspace.settings.shared, route.shared_store(workspace)
-    if settings is None or shared is None:
+    settings, store = workspace.settings.shared, route.shared_store(workspace)
+    if settings is None or store is None:
         return None
-    return shared.state(credentials.without(settings.url), settings.trust or workspace.origin.value)
+    return store.state(credentials.without(settings.url), settings.trust or workspace.origin.value)
 
 
 def _examine(tool: Tool, workspace: Workspace, past: _Past) -> ToolState:
     version = installed(tool.distribution or "")
     settings = workspace.settings.tool(tool.name)
-    services = _services(tool, settings, workspace.settings.registry.module(tool.name)) if version else []
+    answers = services(tool, settings, workspace.settings.registry.module(tool.name)) if version else []
     circuits = _circuits(workspace, tool.name, settings)
     worst = max(circuits, key=lambda one: (one.state is not State.CLOSED, one.next_attempt or 0.0), default=None)
     return ToolState(
         tool=tool.name,
         installed=version,
-        mode="server" if services or settings.address() else "embedded",
-        reachable=version is not None and all(service.reachable for service in services),
-        services=services,
+        mode="server" if answers or settings.address() else "embedded",
+        reachable=version is not None and all(service.reachable for service in answers),
+        services=answers,
         breaker=worst.state if worst else State.CLOSED,
         next_attempt=worst.next_attempt if worst else None,
         circuits=circuits,
@@ -222,7 +226,7 @@ def _broken(name: str, problem: InvalidSpec) -> ToolState:
     )
 
 
-def _services(tool: Tool, settings: ToolSettings, package: str) -> list[ServiceState]:
+def services(tool: Tool, settings: ToolSettings, package: str) -> list[ServiceState]:
     """Returns the answer of each service of a tool; none for an embedded tool."""
     if not settings.identity() and settings.address() is None:
         return []

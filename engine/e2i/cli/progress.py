@@ -24,11 +24,13 @@ from e2i.execution.events import (
     RunRetried,
     RunStarted,
     RunStopping,
+    RunWaiting,
     SettingFailed,
     SpecWarning,
     StateCorrupt,
     StepFinished,
     StepProgress,
+    StepQueued,
     StepRetried,
     StepStarted,
     StepWaiting,
@@ -108,9 +110,8 @@ def describe(event: Event) -> Iterator[str]:
             yield f"  ▸ {event.step} ({event.uses})"
         case StepFinished():
             yield from _finished(event)
-        case StepWaiting():
-            process = event.holder.partition(":")[0]
-            yield f"  … {event.step}  waiting for run {event.by} (process {process}), which is running the same step"
+        case RunWaiting() | StepWaiting() | StepQueued():
+            yield _waiting(event)
         case StepRetried():
             yield f"  ↻ {event.step}  attempt {event.attempt} in {event.wait:.1f} s: {safe(event.error.message)}"
         case StepWarned():
@@ -157,6 +158,41 @@ def _operated(event: RunRetried | HookFinished | SettingFailed) -> Iterator[str]
         case _:
             assert_never(event)
     yield click.style(f"  ! {safe(text)}", fg="yellow")
+
+
+def _waiting(event: RunWaiting | StepWaiting | StepQueued) -> str:
+    """Returns the text of an event about waiting for other runs."""
+    match event:
+        case RunWaiting():
+            place = f"{_ordinal(event.position)} in the queue"
+            return f"waiting for {_runs(event)} ({place}); Ctrl-C leaves the queue"
+        case StepWaiting():
+            process = event.holder.partition(":")[0]
+            return f"  … {event.step}  waiting for run {event.by} (process {process}), which is running the same step"
+        case StepQueued():
+            return f"  … {event.step}  waiting for {_memory(event)}"
+        case _:
+            assert_never(event)
+
+
+def _runs(event: RunWaiting) -> str:
+    """Returns the runs that execute now; by their processes while some of them have no id yet."""
+    if len(event.runs) == len(event.processes):
+        return " or ".join(f"run {run}" for run in event.runs) or "the runs before it"
+    return " or ".join(f"process {process}" for process in event.processes)
+
+
+def _memory(event: StepQueued) -> str:
+    """Returns the memory that a step needs, and who uses it."""
+    runs = ", ".join(f"run {run}" for run in event.runs)
+    used = f"{sizes.text(event.used)} of {sizes.text(event.total)} in use" + (f" by {runs}" if runs else "")
+    return f"{sizes.text(event.memory)} of memory; {used}"
+
+
+def _ordinal(number: int) -> str:
+    """Returns 1st, 2nd, 3rd, 4th, …, 11th, …, 21st."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def elsewhere(waiting: TelemetryWaiting | WaitingElsewhere) -> str:

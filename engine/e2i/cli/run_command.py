@@ -31,17 +31,18 @@ def run(
     select: Collection[str],
     fresh: bool,
     bound_to: PlanDocument | None,
+    wait: bool,
     shown: Shown,
 ) -> Exit:
     """Runs the spec and prints its progress. ``e2i.cli.signals`` describes the effect of signals."""
     _show_workspace(workspace)
     with Attempts(workspace, shown) as attempts:
-        begin = partial(api.run, spec, params, select=select, fresh=fresh, bound_to=bound_to)
+        begin = partial(api.run, spec, params, select=select, fresh=fresh, bound_to=bound_to, wait=wait)
         record = attempts.execute(begin)
     return _show(record, workspace, attempts.exit_code(record), as_json=shown.as_json)
 
 
-def resume(run: str, spec: str | None, workspace: api.Workspace, shown: Shown) -> Exit:
+def resume(run: str, spec: str | None, workspace: api.Workspace, shown: Shown, *, wait: bool) -> Exit:
     """Resumes a recorded run as it was started. A changed ``spec`` is reported and not used."""
     from e2i.records import lookup
 
@@ -53,7 +54,7 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, shown: Shown) -
     if past.profile != workspace.settings.profile:
         click.echo(f"resuming with profile {past.profile}", err=True)
     with Attempts(workspace, shown) as attempts:
-        record = attempts.execute(partial(api.resume, run))
+        record = attempts.execute(partial(api.resume, run, wait=wait))
     return _show(record, workspace, attempts.exit_code(record), as_json=shown.as_json)
 
 

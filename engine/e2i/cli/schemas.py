@@ -27,6 +27,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.cli.export_command import ExportDocument, ResultDocument
     from e2i.cli.fix_command import FixDocument
     from e2i.cli.gc_command import PinnedDocument
+    from e2i.cli.readiness import ReadyDocument
     from e2i.cli.sync_command import SyncDocument
     from e2i.execution.events import Event
     from e2i.operations.notification import Notification
@@ -54,7 +55,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "provenance": (ProvenanceDocument, "provenance"),
         "result": (ResultDocument, "result of a run"),
         "export": (ExportDocument, "export"),
-        "doctor": (DoctorDocument, "doctor"),
+        "doctor": ((DoctorDocument, ReadyDocument), "doctor"),
         "sync": (SyncDocument, "sync"),
         "outbox": ((OutboxDocument, EntriesDocument, ChangedDocument), "outbox"),
         "gc": ((Freed, PinnedDocument), "gc"),

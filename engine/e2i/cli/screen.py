@@ -84,7 +84,9 @@ class Screen:
             )  # fmt: skip
         waiting = self._steps - self._done - len(self._running)
         state = "stopping, press Ctrl-C again to stop now" if self._stopping else f"{waiting} waiting"
-        if not self._running and self._done == self._steps:
+        if not self._steps:
+            state = "waiting"
+        elif not self._running and self._done == self._steps:
             state = f"delivering to {', '.join(self._trackers)}" if self._is_tracked else "ending"
         head = Text(f"{self._done}/{self._steps} done · {state} · {now - self._began:.0f} s", style="dim")
         return Group(table, head)

@@ -18,7 +18,17 @@ from e2i.catalog.variables import SHARED_CREDENTIALS
 from e2i.execution import secrets
 from e2i.execution.circuits import CircuitWatch
 from e2i.execution.decider import Decider, Execute, Invalid, Reused, Skip
-from e2i.execution.events import Listener, LogCut, RunFinished, RunStopping, StepProgress, StepRetried, StepWaiting
+from e2i.execution.events import (
+    Listener,
+    LogCut,
+    RunFinished,
+    RunStopping,
+    StepProgress,
+    StepQueued,
+    StepRetried,
+    StepWaiting,
+)
+from e2i.execution.memory import MemoryShare
 from e2i.execution.ready_queue import Prefetch, ReadyQueue
 from e2i.execution.record import RunRecord, RunStatus
 from e2i.execution.recorder import RunRecorder, StepExecution
@@ -100,6 +110,11 @@ class Engine:
         """Whether other processes were found writing to the run store during this run."""
         self._elsewhere: set[str] = set()
         """Steps whose work another run was found executing."""
+        total = request.settings.resources.total_memory
+        self._total_memory = None if total is None else sizes.parse(total)
+        self._memory_share = MemoryShare(request.store, self._total_memory, request.run)
+        self._short: set[str] = set()
+        """Steps that were found waiting for the memory of other steps."""
         tools = {step.uses.partition(".")[0] for step in request.plan.steps} | {*request.settings.sinks}
         self._circuits = CircuitWatch(request.store, request.settings, tools, clock)
         shared = (request.environ.get(name) or "" for name in SHARED_CREDENTIALS)
@@ -141,6 +156,8 @@ class Engine:
         except BaseException as error:
             self._recorder.abandon(error)
             raise
+        finally:
+            self._memory_share.give_all_back()
 
     def _execute(self) -> RunRecord:
         messages: list[Message] = []
@@ -207,7 +224,7 @@ class Engine:
             memory = self._memory(step)
             if memory is not None and memory > free_memory and not (alone and not calls):
                 too_large.append(step)  # until others have ended
-            elif self._is_ours(step):
+            elif self._is_ours(step) and self._has_memory(step, memory):
                 calls.append(self._start(step))
                 free_memory -= memory or 0
         for step in too_large:
@@ -218,6 +235,20 @@ class Engine:
         """Returns the bytes that the step may use, if the spec or the settings limit them."""
         size = self._decider.nodes[step].options.resources.memory or self._request.settings.resources.memory
         return None if size is None else sizes.parse(size)
+
+    def _has_memory(self, step: str, memory: int | None) -> bool:
+        """Returns whether the steps of all runs of the store leave enough memory; it is then held for this step."""
+        waiting = self._memory_share.take(step, memory)
+        if waiting is None:
+            return True
+        if step not in self._short:
+            self._short.add(step)
+            used = sum(place.amount for place in waiting.held)
+            runs = tuple(dict.fromkeys(place.run for place in (*waiting.held, *waiting.ahead) if place.run))
+            queued = partial(StepQueued, step=step, memory=memory or 0, used=used, total=self._total_memory or 0)
+            self._recorder.emit(partial(queued, runs=runs))
+        self._queue.put_off(step, self._clock() + LOOK_AGAIN)
+        return False
 
     def _is_inline(self, step: str) -> bool:
         return self._decider.planner.action(self._decider.nodes[step]).inline
@@ -337,6 +368,7 @@ class Engine:
     def _end(self, ended: Ended) -> None:
         """Ends an attempt: closes the step, or schedules another attempt."""
         step, execution = ended.step, self._executions[ended.step]
+        self._memory_share.give_back(step)
         failure = self._masker.data(ended.failure)
         node = self._decider.nodes[step]
         self._recorder.end_attempt(execution, ended, failure)
@@ -385,6 +417,7 @@ class Engine:
         self, step: str, status: Status, decision: Decision | None, failure: Failure | None = None, note: str = ""
     ) -> None:
         """Closes a step: records its end, then makes it known to downstream steps."""
+        self._memory_share.give_back(step)
         execution = self._executions.pop(step, None)
         outputs = self._decider.outputs.get(step) if status in GOOD else None
         if status not in GOOD:

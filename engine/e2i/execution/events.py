@@ -84,6 +84,26 @@ class StepWaiting(RunEvent, frozen=True, kw_only=True, tag="step.waiting"):
     since: Annotated[float, Meta(description="Start of the other execution, in seconds since the epoch.")]
 
 
+class RunWaiting(RunEvent, frozen=True, kw_only=True, tag="run.waiting"):
+    """The run waits for its turn: the store executes as many runs as `max_runs` allows. It has no id yet."""
+
+    run: Annotated[str, Meta(description="Empty: a run gets its id when it begins.")] = ""
+    position: Annotated[int, Meta(ge=1, description="Place in the queue; 1: the next.")]
+    limit: Annotated[int, Meta(description="The setting `max_runs`.")]
+    runs: Annotated[tuple[str, ...], Meta(description="The runs that execute now, as far as they have an id.")]
+    processes: Annotated[tuple[int, ...], Meta(description="Their processes.")]
+
+
+class StepQueued(RunEvent, frozen=True, kw_only=True, tag="step.queued"):
+    """The step waits until steps of this and other runs leave enough of `resources: total_memory`."""
+
+    step: Step
+    memory: Annotated[Count, Meta(description="Bytes that the step declares.")]
+    used: Annotated[Count, Meta(description="Bytes that running steps declare.")]
+    total: Annotated[Count, Meta(description="Bytes that they may declare together.")]
+    runs: Annotated[tuple[str, ...], Meta(description="The runs whose steps hold the memory or wait before this one.")]
+
+
 class StepFinished(RunEvent, frozen=True, kw_only=True, tag="step.finished"):
     """Printed only after the result is committed."""
 
@@ -196,7 +216,9 @@ Event = (
     | StepProgress
     | StepRetried
     | StepWarned
+    | RunWaiting
     | StepWaiting
+    | StepQueued
     | StepFinished
     | SpecWarning
     | ArtifactCorrupt

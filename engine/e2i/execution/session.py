@@ -26,8 +26,10 @@ from e2i.execution.request import RunRequest
 from e2i.execution.telemetry import FinishDelivery
 from e2i.planning import binding
 from e2i.planning.model import Verdict
+from e2i.store import ownership
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.past import RecordedOptions
+from e2i.store.queue import Reservation
 from e2i.store.runs import RunStore
 from e2i.store.unfinished import Unfinished
 from e2i.store.use import in_use
@@ -60,6 +62,8 @@ class Session:
             store = workspace.store
             self._run_store = RunStore(store, ArtifactStore(store, self._relay.corruption).has)
             stack.callback(self._run_store.close)
+            ownership.open_to_group(store)  # what a killed process left closed
+            stack.callback(ownership.open_to_group, store)
             if self._run_store.quarantined is not None:
                 self._relay.notice(partial(StateCorrupt, kept=str(self._run_store.quarantined)))
             stack.enter_context(in_use(store))
@@ -93,9 +97,10 @@ class Session:
         options: RunOptions,
         repository: Question,
         on_engine: Callable[[Engine], None] | None = None,
+        reservation: Reservation | None = None,
     ) -> RunRecord:
         """Runs the plan of ``planner``, or resumes its latest unfinished run. Raises Refused when that is not the plan
-        that the run is bound to.
+        that the run is bound to. ``reservation``: the place of this run in the queue of the store.
         """
         planned = planner.plan()
         if options.bound_to is not None:
@@ -115,6 +120,8 @@ class Session:
                 planned.name, planned.digest, recorded, file=source.file, spec=source.text, included=included
             )
         run = options.run_id or (unfinished.run if unfinished else new_run_id())
+        if reservation is not None:
+            reservation.name(run)
         facts = {"id": run, "name": planned.name, "profile": self._settings.profile}
         request = RunRequest(
             run=run,

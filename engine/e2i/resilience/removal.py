@@ -97,7 +97,8 @@ def _opened(above: int, name: str) -> Iterator[int]:
     """Returns a descriptor of a folder, which its owner may read and write from now on. Raises OSError for a link."""
     held = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
-        os.chmod(f"/proc/self/fd/{held}", 0o700)  # noqa: PTH101 - also one that may not be opened
+        with contextlib.suppress(PermissionError):  # of another user of a group's store: writable for the group
+            os.chmod(f"/proc/self/fd/{held}", 0o700)  # noqa: PTH101 - also one that may not be opened
         folder = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     finally:
         os.close(held)

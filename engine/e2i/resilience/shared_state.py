@@ -32,6 +32,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.documents import Values
+from e2i.regular import file_mode, folder_mode
 from e2i.resilience.breaker import Circuit, Contended, State, renew_lock_after_fork
 from e2i.resilience.processes import boot_id, process_alive, process_identity
 
@@ -271,12 +272,12 @@ def _opened(file: Path, flags: int) -> Iterator[int]:
     """Returns a descriptor of the file, created with its folder if needed. Raises OSError for a foreign file."""
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        handle = os.open(file, flags, 0o600)
+        handle = os.open(file, flags, file_mode(file.parent))
     except FileNotFoundError:
         if not flags & os.O_CREAT:
             raise
-        file.parent.mkdir(mode=0o700, exist_ok=True)
-        handle = os.open(file, flags, 0o600)
+        file.parent.mkdir(mode=folder_mode(file.parent.parent), exist_ok=True)
+        handle = os.open(file, flags, file_mode(file.parent))
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_size >= SIZE:

@@ -21,6 +21,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from e2i.errors import E2IError, Exit, StepError
+from e2i.regular import file_mode, folder_mode
 from e2i.resilience import removal
 from e2i.store import disk
 from e2i.store.digests import digest_of, signature_of
@@ -32,6 +33,8 @@ WRITTEN = 946_684_800
 SETTLED_NS = 1_000_000_000
 """Time without changes after which a file's times prove that it is unchanged."""
 STAGED = ".put-"
+FOLDER = 0o555
+"""Permissions of a folder in the store. In a store of a group, the group may remove its content."""
 
 
 class MissingArtifact(E2IError):
@@ -131,7 +134,7 @@ class ArtifactStore:
     @contextlib.contextmanager
     def locked(self, how: int) -> Iterator[None]:
         """Holds a lock: with ``fcntl.LOCK_SH`` nothing is removed, with ``LOCK_EX`` nobody relies on what is stored."""
-        handle = os.open(self.root / "objects.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self.root / "objects.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(self.root))
         try:
             fcntl.flock(handle, how)
             yield
@@ -160,7 +163,7 @@ class ArtifactStore:
     def _stage(self, path: Path) -> Path:
         """Moves the path into the objects folder, so that a rename is enough to store it."""
         _refuse_links(path)
-        os.makedirs(self._objects, mode=0o700, exist_ok=True)  # noqa: PTH103 - faster with a text, for every step
+        os.makedirs(self._objects, mode=folder_mode(self.root), exist_ok=True)  # noqa: PTH103 - faster with a text, for every step
         staged = Path(self._objects, f"{STAGED}{self._identity}-{os.urandom(6).hex()}")
         try:
             path.rename(staged)
@@ -180,10 +183,11 @@ class ArtifactStore:
             self.has(digest)  # a corrupt artifact is moved out of the way
         with self.locked(fcntl.LOCK_SH):
             if self._holds(object_path, digest, remember=False):
-                os.utime(object_path, (time.time(), WRITTEN))  # a run relies on it from now on
+                with contextlib.suppress(PermissionError):  # of another user of a group's store
+                    os.utime(object_path, (time.time(), WRITTEN))  # a run relies on it from now on
             else:
                 if not target.parent.exists():
-                    target.parent.mkdir(mode=0o700, exist_ok=True)
+                    target.parent.mkdir(mode=folder_mode(self._objects), exist_ok=True)
                     _sync_folder(target.parent.parent)
                 disk.refuse_link(target.parent)
                 try:
@@ -192,7 +196,9 @@ class ArtifactStore:
                     if not target.exists():  # not a lost race with an equal put
                         raise
                 if target.is_dir():
-                    target.chmod(0o555)  # only now: a read-only folder cannot change its parent
+                    target.chmod(
+                        FOLDER | folder_mode(self._objects) & 0o070
+                    )  # only now: a read-only folder cannot change its parent
                 _sync_folder(target.parent)
             # Nobody has written to the artifact since `_settle`: that would change the modification time.
             signature, written = signature_of(object_path)
@@ -209,7 +215,8 @@ class ArtifactStore:
             kept = self.root / "quarantine" / f"{digest[7:]}-{os.urandom(3).hex()}"
             disk.folder(self.root, "quarantine")
             if os.path.isdir(object_path) and not os.path.islink(object_path):  # noqa: PTH112, PTH114 - as above
-                os.chmod(object_path, 0o755)  # noqa: PTH101
+                with contextlib.suppress(PermissionError):  # as above: writable for the group
+                    os.chmod(object_path, 0o755)  # noqa: PTH101
             os.rename(object_path, kept)  # noqa: PTH104
         self._report(Corruption(digest, kept))
         return True
@@ -259,7 +266,7 @@ def _settle(path: Path) -> None:
             os.close(handle)
     for folder in reversed(folders):
         if folder != path:
-            folder.chmod(0o555)
+            folder.chmod(FOLDER | folder_mode(path.parent) & 0o070)
         _sync_folder(folder)
 
 

@@ -34,7 +34,7 @@ from e2i.store.database import FILE, WAIT, StoreError, store_error
 from e2i.store.digests import digest_of
 
 LIST = "backup.json"
-PASSING = ("tmp", "trash", "verified", "quarantine")
+PASSING = ("tmp", "trash", "verified", "quarantine", "queue")
 """Temporary folders of a store, which are not backed up."""
 NEVER = (*PASSING, LIST)
 """Names at the top of a store that no backup lists."""

@@ -23,16 +23,18 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from e2i.catalog.registry import Registry
 from e2i.documents import Count, Version
 from e2i.errors import BadInput
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
 from e2i.resilience.processes import process_alive
 from e2i.resilience.transaction import transaction
-from e2i.store import disk, ownership, use
+from e2i.store import disk, ownership, retention, use
 from e2i.store.artifacts import WRITTEN, ArtifactStore, unfinished_of
 from e2i.store.database import FILE, StoreError, open_for_writing, store_error
 from e2i.store.reading import open_for_reading
+from e2i.store.retention import Wishes
 
 DAY_MS = 86_400_000
 MARGIN_MS = 3_600_000
@@ -57,6 +59,10 @@ class Wish(Struct, frozen=True):
 
     keep_ms: int | None = None
     most: int | None = None
+    tools: Wishes = Wishes()
+    """What is kept of the tools and of logs."""
+    registry: Registry | None = None
+    """The tools of the environment. None: those of e2i."""
 
 
 class Freed(Struct, kw_only=True, rename={"size": "freed_bytes", "left": "left_bytes"}):
@@ -71,6 +77,13 @@ class Freed(Struct, kw_only=True, rename={"size": "freed_bytes", "left": "left_b
     size: Annotated[Count, Meta(description="Size of what was removed.")] = 0
     left: Annotated[Count, Meta(description="Size of the kept artifacts.")] = 0
     postponed: Annotated[Count, Meta(description="Artifacts kept for running runs; a later `gc` removes them.")] = 0
+    tools: Annotated[
+        dict[str, list[str]], Meta(description="Of each tool: removed Bentos, studies, Feast versions, MLflow runs.")
+    ] = field(default_factory=dict)
+    logs: Annotated[Count, Meta(description="Removed logs of kept runs.")] = 0
+    tools_postponed: Annotated[
+        bool, Meta(description="Whether tools and logs were left alone, because runs use the store.")
+    ] = False
 
     def __add__(self, other: Freed) -> Freed:
         return Freed(
@@ -82,6 +95,9 @@ class Freed(Struct, kw_only=True, rename={"size": "freed_bytes", "left": "left_b
             size=self.size + other.size,
             left=self.left + other.left,
             postponed=self.postponed + other.postponed,
+            tools={name: [*self.tools.get(name, ()), *other.tools.get(name, ())] for name in self.tools | other.tools},
+            logs=self.logs + other.logs,
+            tools_postponed=self.tools_postponed or other.tools_postponed,
         )
 
 
@@ -143,6 +159,7 @@ def _collect_on_full_disk(root: Path, wish: Wish, now_ms: int, *, alone: bool) -
     with _transaction(root / FILE, write=False) as database:
         collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=False)
         collection.decide()
+    collection.clean_tools()  # before what rewrites files
     freed = collection.sweep()
     if not freed.size:
         raise full
@@ -154,7 +171,8 @@ def _collect(root: Path, wish: Wish, now_ms: int, *, alone: bool, write: bool) -
     with _transaction(root / FILE, write=write) as database:
         collection = _Collection(root, database, wish, now_ms, alone=alone, dry_run=not write)
         collection.forget()
-    return collection.sweep()
+    collection.sweep()
+    return collection.clean_tools()
 
 
 def pin(root: Path, run: str, now_ms: int) -> None:
@@ -187,6 +205,8 @@ class _Collection:
         self._alone = alone
         self._dry_run = dry_run
         self._store = ArtifactStore(root)
+        self._is_shared = ownership.is_shared(root)
+        """Then the last use of an artifact of another user is not known."""
         self._objects = list(_objects(root))
         self._before_ms = now_ms - MARGIN_MS
         """Unless the store is unused, what was used later than this is kept for now."""
@@ -195,6 +215,10 @@ class _Collection:
         """The runs whose folders are kept."""
         self._needed: set[str] = set()
         """The artifacts that are kept."""
+        self._texts: list[str] = []
+        """What kept rows say about artifacts."""
+        self._unfinished_ms: int | None = None
+        """The start of the first unfinished run that is kept."""
 
     def forget(self) -> None:
         """Removes the rows of runs that are not kept, and results that no kept run has."""
@@ -224,7 +248,43 @@ class _Collection:
         self._needed = _named(text for row in retained for text in (row["outputs"], row["telemetry"]))
         self._needed |= _named(row[0] for row in self._database.execute("SELECT body FROM outbox"))
         self._needed |= set().union(*map(self._named_by, kept))
+        if self._wish.tools != Wishes():
+            self._remember(retained)
         return gone
+
+    def _remember(self, retained: Sequence[sqlite3.Row]) -> None:
+        """Keeps what the tools need to know about what is kept."""
+        database = self._database
+        steps = database.execute("SELECT run, outputs FROM steps WHERE outputs IS NOT NULL")
+        self._texts = [row[1] for row in steps if row[0] in self._known]
+        self._texts += [text for row in retained for text in (row["outputs"], row["telemetry"])]
+        self._texts += [row[0] for row in database.execute("SELECT body FROM outbox")]
+        open_runs = database.execute("SELECT run, started_ms FROM runs WHERE status != 'succeeded'")
+        self._unfinished_ms = min((row[1] for row in open_runs if row[0] in self._known), default=None)
+
+    def clean_tools(self) -> Freed:
+        """Removes what the tools keep for nobody, unless runs use the store."""
+        wanted = self._wish.tools
+        if wanted == Wishes():
+            return self.freed
+        if not self._alone:
+            self.freed.tools_postponed = True
+            return self.freed
+        removed = retention.collect(
+            self._root,
+            wanted,
+            registry=self._wish.registry or Registry(),
+            texts=self._texts,
+            digests=self._needed,
+            runs=self._known,
+            since_ms=self._unfinished_ms,
+            now_ms=self._now_ms,
+            dry_run=self._dry_run,
+            size_of=_size,
+        )
+        self.freed.tools, self.freed.logs = removed.tools, removed.logs
+        self.freed.size += removed.size
+        return self.freed
 
     def sweep(self) -> Freed:
         """Removes the files that nothing refers to."""
@@ -299,7 +359,7 @@ class _Collection:
     def _discard(self, path: Path) -> bool:
         """Removes an artifact from the store, unless somebody may rely on it."""
         with contextlib.nullcontext() if self._dry_run else self._store.locked(fcntl.LOCK_EX):
-            if not self._alone and _used_ms(path) >= self._before_ms:
+            if not self._alone and (self._is_shared or _used_ms(path) >= self._before_ms):
                 return False
             if not self._dry_run:
                 disk.folder(self._root, TRASH)
@@ -308,7 +368,8 @@ class _Collection:
                     removal.inside(self._root, TRASH) as trash,
                 ):
                     if (found := _look(path)) is not None and stat.S_ISDIR(found.st_mode):
-                        path.chmod(0o755)
+                        with contextlib.suppress(PermissionError):  # of another user: writable for the group
+                            path.chmod(0o755)
                     name = f"{path.parent.name}{path.name}-{os.urandom(3).hex()}"
                     os.rename(path.name, name, src_dir_fd=shelf, dst_dir_fd=trash)
             return True

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from e2i.errors import E2IError, Exit
+from e2i.regular import file_mode
 from e2i.resilience.checksum import legible
 from e2i.resilience.lock import exclusive
 from e2i.resilience.processes import process_alive
@@ -103,7 +104,7 @@ def store_error(error: SqliteError | OSError, path: Path) -> StoreError:
             hint="end that process, or try again later; the run can be resumed",
         )
     with contextlib.suppress(OSError):
-        _suspicion(path).touch(mode=0o600)
+        _suspicion(path).touch(mode=file_mode(path.parent))
     return StoreError(
         f"the state of the store is corrupt: {error} ({path})",
         code="store-corrupt",
@@ -118,7 +119,7 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, Path | None]:
     """
     ownership.check(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ownership.create(path.parent)
         with exclusive(path.with_name("state.lock")):
             try:
                 return _opened(path), None
@@ -173,7 +174,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         for left in (log, beside(path, "-shm"), suspicion):
             left.unlink(missing_ok=True)
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        os.fchmod(handle, 0o600)
+        os.fchmod(handle, file_mode(path.parent))
         os.close(handle)
     was_left = log.exists()
     database = None

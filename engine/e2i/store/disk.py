@@ -9,6 +9,7 @@ import errno
 from pathlib import Path
 
 from e2i.errors import E2IError, Exit, Refused
+from e2i.regular import folder_mode
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -37,9 +38,10 @@ def folder(root: Path, *names: str) -> Path:
     """Returns the folder of these names in ``root``, created if missing. Raises DiskTrouble when the root is gone."""
     path = root
     for name in names:
+        mode = folder_mode(path)
         path /= name
         try:
-            path.mkdir(mode=0o700, exist_ok=True)
+            path.mkdir(mode=mode, exist_ok=True)
         except FileNotFoundError as error:
             raise _gone(root) from error
         refuse_link(path)

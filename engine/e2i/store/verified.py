@@ -11,11 +11,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from e2i.regular import file_mode, folder_mode
+
 
 class Verified:
     """Lines of digest and signature in 256 files of ``folder``. Many processes append to them; the last line counts."""
 
     def __init__(self, folder: Path) -> None:
+        self._root = folder.parent
         self._folder = os.fspath(folder)
         self._shelves: dict[str, tuple[int, dict[str, str]]] = {}
         """The content that was read of each file, with the file's size at that time."""
@@ -34,9 +37,9 @@ class Verified:
         """Remembers the signature. Where that fails, the artifact will be read again."""
         line = f"{name} {signature}\n".encode()
         with contextlib.suppress(OSError):
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - faster with a text, for every step
+            os.makedirs(self._folder, mode=folder_mode(self._root), exist_ok=True)  # noqa: PTH103 - faster with a text, for every step
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-            handle = os.open(f"{self._folder}/{name[:2]}", flags, 0o600)
+            handle = os.open(f"{self._folder}/{name[:2]}", flags, file_mode(self._folder))
             try:
                 os.write(handle, line)
             finally:

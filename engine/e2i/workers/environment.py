@@ -42,7 +42,7 @@ QUIET: dict[str, str] = {
 
 INHERITED = (
     "HOME", "LANG", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "SSL_CERT_FILE", "TMPDIR", "TZ",
-    "USER", "VIRTUAL_ENV", "E2I_STORE_ALONE",
+    "USER", "VIRTUAL_ENV", "E2I_STORE_ALONE", "E2I_STORE_GROUP",
 )  # fmt: skip
 """Variables that a worker may inherit.
 

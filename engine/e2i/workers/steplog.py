@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from e2i.regular import file_mode
 from e2i.spec import sizes
 from e2i.store import disk, names
 from e2i.workers import masking
@@ -162,7 +163,7 @@ class _Filter:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, file_mode(path.parent))
 
 
 def _redirect(target: int) -> None:

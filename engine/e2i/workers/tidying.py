@@ -60,6 +60,8 @@ class ProcessBaseline:
 
     def __init__(self) -> None:
         self._folder = os.getcwd()  # noqa: PTH109 - as text, for every call
+        self._mask = os.umask(0o077)
+        os.umask(self._mask)
         self._files = _lowest_free_descriptor()
         self._seen = shared_memory.Seen()
         self._segments = self._seen.names()
@@ -71,7 +73,7 @@ class ProcessBaseline:
     def restore(self) -> str | None:
         """Revert what the step changed. Returns why the worker should be replaced, if it should."""
         os.chdir(self._folder)
-        os.umask(0o077)
+        os.umask(self._mask)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if (files := _lowest_free_descriptor() - self._files) > FILES:

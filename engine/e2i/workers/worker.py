@@ -26,6 +26,7 @@ from msgspec import convert
 from e2i import startup
 from e2i.catalog.registry import Registry
 from e2i.errors import E2IError
+from e2i.store import ownership
 from e2i.store.artifacts import ArtifactStore
 from e2i.workers import acting, noise, steplog, tidying
 from e2i.workers.claims import Taker
@@ -62,6 +63,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
         if not first:
             return
         start = convert(json.loads(first), Start)
+        os.umask(ownership.mask(Path(start.store)))
         worker = Worker(
             ArtifactStore(Path(start.store)),
             lambda: _settings(start.settings),

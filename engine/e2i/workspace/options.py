@@ -25,3 +25,5 @@ class RunOptions(Struct, frozen=True):
     """The document of the approved plan; any other plan is refused."""
     run_id: str | None = None
     """The run to resume; None: the latest unfinished run of the same plan, else a new run."""
+    wait: bool = True
+    """Wait for a turn when the store executes as many runs as it may."""

@@ -18,6 +18,7 @@ from e2i.catalog.action import Place
 from e2i.check.policy import Authority
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
+from e2i.store import ownership
 from e2i.workspace import project
 from e2i.workspace.files import WorkspaceFiles
 from e2i.workspace.paths import Roots, look
@@ -46,7 +47,8 @@ class Workspace(Struct, frozen=True):
     ) -> Workspace:
         """Returns the workspace at ``root``; default: that of ``spec``, as ``e2i.workspace.project`` finds it.
 
-        Reads ``config/`` and creates nothing.
+        Reads ``config/`` and creates nothing. With ``mode: group``, the files that this process creates are open to
+        their group (``e2i.store.ownership.share``).
 
         ``origin`` is the author of the specs, ``human`` or ``agent``; default: ``E2I_ORIGIN``, or else a human.
         """
@@ -56,7 +58,10 @@ class Workspace(Struct, frozen=True):
         store_path = store or Path(environ.get("E2I_STORE") or root / ".e2i")
         settings = settings_module.load(root / "config", profile, environ)
         policy = policy_module.load(root / "config", environ, settings.registry)
-        return cls(root, store_path.resolve(), settings, policy, who)
+        store_path = store_path.resolve()
+        if settings.mode == "group":
+            ownership.share(store_path)
+        return cls(root, store_path, settings, policy, who)
 
     @property
     def roots(self) -> Roots:

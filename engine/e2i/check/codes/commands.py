@@ -93,6 +93,14 @@ CODES = (
         example="plugins: [words], and the distribution was installed into another environment.",
     ),
     Code(
+        "run-limit",
+        "As many runs as the store may execute",
+        "`max_runs` in config/ limits the runs that a store executes at a time, and the run was started with "
+        "`--no-wait`.",
+        "Run it later, or without `--no-wait`: then it waits for its turn.",
+        example="e2i-run SPEC --no-wait, while another run executes under max_runs: 1",
+    ),
+    Code(
         "spec-exists",
         "A spec of that name exists",
         "`e2i init` never replaces a file, and the spec that it would write is there already.",

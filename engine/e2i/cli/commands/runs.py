@@ -41,6 +41,7 @@ from e2i.errors import Exit
     metavar="N",
     help="Resume the run up to N times after an outage or a failure of the machine.",
 )
+@click.option("--no-wait", is_flag=True, help="Exit with 4 if the run would have to wait for others (max_runs).")
 @click.option("--strict", is_flag=True, help="Exit with 4 if a step was deferred or telemetry was not delivered.")
 @flags.json
 @guarded
@@ -56,6 +57,7 @@ def run(
     plan_file: Path | None,
     resume: str | None,
     retries: int,
+    no_wait: bool,
     strict: bool,
     as_json: bool,
 ) -> Exit:
@@ -71,7 +73,7 @@ def run(
         from e2i.cli import run_command
         from e2i.cli.attempts import Shown
 
-        return run_command.resume(resume, spec, workspace, Shown(as_json, strict, retries))
+        return run_command.resume(resume, spec, workspace, Shown(as_json, strict, retries), wait=not no_wait)
     if spec is None:
         raise click.UsageError("Missing argument 'SPEC'. Pass a spec or --resume RUN.")
     given = options.parameters(params)
@@ -92,6 +94,7 @@ def run(
         fresh=fresh,
         bound_to=options.plan_document(plan_file) if plan_file else None,
         shown=Shown(as_json, strict, retries),
+        wait=not no_wait,
     )
 
 

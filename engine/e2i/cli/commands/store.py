@@ -15,14 +15,16 @@ from e2i.errors import Exit
 
 @click.command(cls=flags.Inert)
 @click.option("--metrics", is_flag=True, help="Also write the metrics file of the settings, with the store's size.")
+@click.option("--ready", is_flag=True, help="Exit with 0 only if the store and every configured service are ready.")
 @flags.profile
 @flags.store
 @flags.json
 @guarded
 @logged
-def doctor(metrics: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
+def doctor(ready: bool, metrics: bool, profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Check the tools and the stores. Shows version, mode, reachability, outbox and last failure."""
     from e2i import api
+    from e2i.cli import readiness
     from e2i.cli.doctor import examine
     from e2i.cli.doctor_view import show
 
@@ -31,6 +33,10 @@ def doctor(metrics: bool, profile: str | None, store: Path | None, as_json: bool
         from e2i.cli import metrics_command
 
         metrics_command.write(workspace)
+    if ready:
+        answers = readiness.examine(workspace)
+        documents.show(answers) if as_json else readiness.show(answers)
+        return answers.exit_code
     found = examine(workspace)
     documents.show(found) if as_json else show(found, workspace)
     return found.exit_code
@@ -71,9 +77,11 @@ def sync(refused: bool, address: str | None, profile: str | None, store: Path | 
 @click.command(cls=flags.Inert)
 @click.option("--keep-days", type=click.FloatRange(0, 36_500), metavar="N", help="Keep the runs of the last N days.")
 @click.option("--max-size", metavar="SIZE", help="Keep the latest runs whose artifacts fit, such as 10GB.")
+@click.option("--tools", "every_tool", is_flag=True, help="Also remove what tools keep and no kept run needs.")
 @click.option("--pin", metavar="RUN", help="Never remove this run. Removes nothing itself.")
 @click.option("--unpin", metavar="RUN", help="Allow this run to be removed again. Removes nothing itself.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed without removing it.")
+@flags.profile
 @flags.store
 @flags.json
 @guarded
@@ -81,23 +89,27 @@ def sync(refused: bool, address: str | None, profile: str | None, store: Path | 
 def gc(
     keep_days: float | None,
     max_size: str | None,
+    every_tool: bool,
     pin: str | None,
     unpin: str | None,
     dry_run: bool,
+    profile: str | None,
     store: Path | None,
     as_json: bool,
 ) -> Exit:
-    """Remove what no kept run needs. By default, keep the last 30 days.
+    """Remove what no kept run needs. By default, keep the last 30 days, or what `retention:` in config/ sets.
 
-    Removes runs, results and artifacts. Pinned and running runs are never touched.
+    Removes runs, results and artifacts; with --tools or settings, also Bentos, Feast versions, studies and files of
+    deleted MLflow runs. Pinned and running runs are never touched.
     """
     from e2i import api
     from e2i.cli import gc_command
 
-    store_path = api.Workspace.open(store=store).store
+    workspace = api.Workspace.open(store=store, profile=profile)
     if pin or unpin:
-        return gc_command.pin(store_path, pin, unpin, as_json=as_json)
-    return gc_command.collect(store_path, gc_command.wish(keep_days, max_size), dry_run=dry_run, as_json=as_json)
+        return gc_command.pin(workspace.store, pin, unpin, as_json=as_json)
+    wish = gc_command.wish(keep_days, max_size, workspace.settings, every_tool=every_tool)
+    return gc_command.collect(workspace.store, wish, dry_run=dry_run, as_json=as_json)
 
 
 @click.command(cls=flags.Inert)
