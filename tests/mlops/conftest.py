@@ -14,8 +14,9 @@ __all__ = ["cache", "cluster", "mlflow_server", "objects", "postgres", "redis", 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for variable in (*VARIABLES.values(), "ENVIRONMENT", "E2I_PROFILE", "E2I_STORE"):
-        monkeypatch.delenv(variable, raising=False)
+    for variable in (*VARIABLES.values(), "MLFLOW_REGISTRY_URI", "ENVIRONMENT", "E2I_PROFILE", "E2I_STORE"):
+        monkeypatch.setenv(variable, "")  # so that what a connector sets for the process's clients is undone
+        monkeypatch.delenv(variable)
     (tmp_path / ".git").mkdir()  # the search for a project ends here
     monkeypatch.chdir(tmp_path)
     return tmp_path
