@@ -120,6 +120,24 @@ def test_a_registered_model_is_packaged_by_version_and_alias(shipped: tuple[str,
     asyncio.run(check())
 
 
+def test_another_home_is_used_as_it_is_and_what_others_made_there_is_kept(
+    shipped: tuple[str, str, Any, Any], tmp_path: Path
+) -> None:
+    foreign = tmp_path / "bentos" / "theirs" / "v1" / "bento.yaml"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("name: theirs\nlabels: {}\n")
+
+    async def check() -> None:
+        service = BentoMLService(BentoMLConfig(home=str(tmp_path), deadline=WITHIN))
+        assert await service.package_model(shipped[0], shipped[1], name="ours", version="v1") == "ours:v1"
+        with pytest.raises(ValueError, match="theirs:v1 exists, and e2i did not make it"):
+            await service.package_model(shipped[0], name="theirs", version="v1")
+
+    asyncio.run(check())
+    assert (tmp_path / "bentos" / "ours" / "v1" / "bento.yaml").is_file()
+    assert foreign.read_text() == "name: theirs\nlabels: {}\n"
+
+
 FORMS: tuple[Callable[[pd.DataFrame], Any], ...] = (
     lambda frame: frame,
     lambda frame: frame[NAMES[::-1]],

@@ -274,7 +274,7 @@ def test_a_program_that_is_killed_while_it_deploys_leaves_one_state_and_no_orpha
                 assert program.stdout.readline() == "ready\n"
                 program.stdin.write("\n")
                 program.stdin.flush()
-                time.sleep(moments.choice((0.0, 0.02, 0.05, 0.2)) + moments.random() * 0.5 * (turn % 4))
+                time.sleep(moments.choice((0.02, 0.1, 0.5, 2.0, 5.0)) * moments.random())  # it takes some 4 s
                 program.kill()
             if turn % 3 == 2 and (home / "endpoints" / "mortal").is_dir():
                 asyncio.run(client(home).undeploy("mortal"))
