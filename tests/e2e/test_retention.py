@@ -22,6 +22,8 @@ from e2i.store import retention
 from e2i.store.collect import Freed, Wish, pin
 from e2i.store.history import Reader
 from e2i.store.use import in_use
+from e2i.tools.bentoml import records
+from e2i.tools.bentoml.resources import Resources
 from project import Project, until
 
 SALTS = range(4)
@@ -138,6 +140,19 @@ def test_a_bento_that_a_process_serves_stays(copied: Project) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()", names[0]], stdin=subprocess.PIPE) as server:
         assert until(lambda: collect(copied, len(SALTS), dry_run=True).tools["bentoml"] == names[1:])
         server.kill()
+
+
+def test_a_bento_that_an_endpoint_serves_or_served_stays(copied: Project) -> None:
+    names = collect(copied, len(SALTS), dry_run=True).tools["bentoml"]
+    folder = copied.store / "bentoml" / "endpoints" / "churn"
+    folder.mkdir(parents=True)
+    shares = (records.Share(names[0], 100.0),)
+    wanted = records.Wanted(
+        name="churn", replicas=1, resources=Resources(), environment="production", home=str(folder.parents[1]),
+        shares=shares, history=(names[1], names[0]),
+    )  # fmt: skip
+    records.write(folder, wanted)
+    assert collect(copied, len(SALTS), dry_run=True).tools["bentoml"] == names[2:]
 
 
 def test_while_a_run_uses_the_store_tools_are_left_alone(copied: Project) -> None:

@@ -1,4 +1,4 @@
-"""Find the Bentos that nobody needs: named by no kept run, not served, and not among the newest of their name."""
+"""Find the Bentos that nobody needs: of no kept run or endpoint, not served, not among the newest of their name."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ from e2i.tools.bentoml.effects import mark_of
 def leftovers(home: Path, kept: Kept) -> list[Leftover]:
     """Return the Bentos that could be removed, each with its model, oldest first."""
     found = []
+    deployed = _records(home / "endpoints")
     for folder in sorted(path for path in (home / "bentos").glob("*") if path.is_dir()):
         versions = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
         versions.sort(key=lambda path: (changed_ms(path) or 0, path.name))
         for version in versions[: max(0, len(versions) - kept.newest)]:
             tag = f"{folder.name}:{version.name}"
-            if is_old(kept, version) and not _is_needed(home, tag, kept):
+            if is_old(kept, version) and f'"{tag}"' not in deployed and not _is_needed(home, tag, kept):
                 model = home / "models" / folder.name / version.name
                 found.append(Leftover(tag, (mark_of(home, tag), version, model)))
     return found
+
+
+def _records(endpoints: Path) -> str:
+    """Return the records of all endpoints: what they serve, and what they served before and may return to."""
+    files = sorted(path for path in endpoints.glob("*/*.json") if path.is_file())
+    return "\n".join(path.read_text("utf-8", "replace") for path in files)
 
 
 def _is_needed(home: Path, tag: str, kept: Kept) -> bool:
