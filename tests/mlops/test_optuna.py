@@ -563,6 +563,8 @@ def test_several_searches_share_a_connector_and_a_loop(workspace: Path) -> None:
 
 
 class FakeRun:
+    tracking_uri: str | None = None
+
     def __init__(self) -> None:
         self.children: list[dict[str, Any]] = []
 
@@ -608,20 +610,24 @@ def test_nested_runs_are_in_mlflow(workspace: Path) -> None:
     assert sorted(child.data.metrics["roc_auc"] for child in children) == sorted(trial.value for trial in best.trials)
 
 
-def test_a_tracker_other_than_the_open_runs_is_refused(workspace: Path) -> None:
+@pytest.mark.parametrize(("address", "said"), [("http://u:p@one:5000", "on http://one:5000"), (None, "embedded")])
+def test_a_tracker_other_than_the_open_runs_is_refused(address: str | None, said: str, workspace: Path) -> None:
     run = FakeRun()
-    run.tracking_uri = "http://one:5000"  # type: ignore[attr-defined]
+    run.tracking_uri = address
 
-    async def search() -> Best:
+    async def search(wanted: str) -> Best:
         token = current_run.set(run)  # type: ignore[arg-type]
         try:
-            tuner = OptunaTuner(OptunaConfig(mlflow_tracking_uri="http://two:5000"))
-            return await tuner.optimize("XGBoost", SPACES["XGBoost"], *halves(Y), n_trials=1)
+            tuner = OptunaTuner(OptunaConfig(mlflow_tracking_uri=wanted))
+            return await tuner.optimize("Ridge", {"alpha": (0.1, 1.0)}, *halves(target("amount")), 1, "rmse")
         finally:
             current_run.reset(token)
 
-    with pytest.raises(ValueError, match="http://two:5000, and the open run is on http://one:5000"):
-        asyncio.run(search())
+    with pytest.raises(ValueError, match=f"http://two:5000, and the open run is {said}"):
+        asyncio.run(search("http://two:5000"))
+    if address is not None:
+        asyncio.run(search(f"{address}/"))
+        assert len(run.children) == 1
 
 
 def test_a_database_that_is_down_is_unavailable_and_its_password_is_not_shown(workspace: Path) -> None:

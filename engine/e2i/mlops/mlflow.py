@@ -287,6 +287,11 @@ class Run:
         """MLflow's id; of a run that began while MLflow was down, an id of our own that every method accepts."""
         self.artifact_uri = f"runs:/{self._local}"
 
+    @property
+    def tracking_uri(self) -> str | None:
+        """Address of the server that the run is on; None when MLflow is embedded."""
+        return self._connector.config.tracking_uri
+
     async def __aenter__(self) -> Self:
         if self._count:
             raise BadCall("a run can be started only once", hint="call start_run again for another run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from e2i.catalog.action import without_credentials
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes
 from e2i.mlops.mlflow import Run, current_run
@@ -91,12 +92,14 @@ class OptunaTuner(Connector[OptunaConfig]):
 
     def _check_tracker(self, run: Run | None) -> None:
         """Raise BadCall when trials are to go to another server than the run that they belong to."""
-        wanted, used = self.config.mlflow_tracking_uri, getattr(run, "tracking_uri", None)
-        if wanted and used and wanted.rstrip("/") != used.rstrip("/"):
-            raise BadCall(
-                f"`mlflow_tracking_uri` of optuna is {wanted}, and the open run is on {used}",
-                hint="a trial is a nested run of the open run: set both to one address, or leave the first out",
-            )
+        wanted = self.config.mlflow_tracking_uri
+        if run is None or wanted is None or wanted.rstrip("/") == (run.tracking_uri or "").rstrip("/"):
+            return
+        where = f"on {without_credentials(run.tracking_uri)}" if run.tracking_uri else "embedded in the store"
+        raise BadCall(
+            f"`mlflow_tracking_uri` of optuna is {without_credentials(wanted)}, and the open run is {where}",
+            hint="a trial is a nested run of the open run: set both to one address, or leave the first out",
+        )
 
 
 def _reporter(run: Run) -> Callable[[Any, str], Any]:

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar, get_args
 from uuid import uuid4
 
@@ -35,6 +36,7 @@ T = TypeVar("T")
 Report = Callable[[Any, str], Awaitable[None]]
 """Takes a finished trial (optuna FrozenTrial) and the name of its metric."""
 SEEDS = 2**31
+_LIBRARIES = ("optuna.storages", "alembic.command", "alembic.script", "sqlalchemy.dialects.sqlite", "sklearn.metrics")
 CELLS_PER_THREAD = 500_000
 """Values of a table for which another thread pays off; on a busy machine too many cost more than they save."""
 
@@ -143,7 +145,8 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
 def _load() -> None:
     """Import the libraries once. A collection of garbage meanwhile would hold up the program for half a second."""
     with startup.without_collection() if gc.isenabled() else nullcontext():
-        import sqlalchemy.orm  # noqa: F401
+        for name in _LIBRARIES:
+            import_module(name)
     gc.freeze()
 
 
