@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from e2i.mlops import BadCall, FeastClient, FeastConfig, ToolUnavailable
+from e2i.tools.feast import SqliteOnlineStore
 from live.servers import Postgres, Server
 from tools.feast.feast_case import at
 from tools.feast.test_programs import existing
@@ -208,6 +209,15 @@ def test_what_is_registered_in_a_database_is_seen_at_once(workspace: Path, postg
     for number in range(20):
         (one, other)[number % 2].register_feature(f"f{number}", "many", "key", "int64")
         assert len(other.get_online_features([{"key": "a"}], ["many"])) == 1 + number + 1
+
+
+def test_settings_that_differ_in_a_password_or_a_default_are_told_apart(workspace: Path) -> None:
+    def config(password: str) -> FeastConfig:
+        online = {"type": "redis", "host": "127.0.0.1", "port": 1, "password": password}
+        return FeastConfig.model_validate({"online_store": online})
+
+    assert FeastClient(config("one")) is FeastClient(config("one")) is not FeastClient(config("two"))
+    assert FeastClient(FeastConfig(online_store=SqliteOnlineStore())).enabled
 
 
 def test_a_dead_online_store_is_unavailable_until_it_is_back_and_loses_nothing(

@@ -280,6 +280,11 @@ def test_the_address_of_a_database_is_said_without_its_password(
     assert "hush-hush" not in printed + str(caught.value) + repr(validator.config)
 
 
+def test_settings_that_differ_in_a_password_are_told_apart(workspace: Path) -> None:
+    one, two = (config({"type": "postgresql", "url": f"postgresql://u:{name}@127.0.0.1:1/x"}) for name in ("a", "b"))
+    assert GEValidator(one) is GEValidator(one) is not GEValidator(two)
+
+
 def test_doctor_asks_each_database(workspace: Path, postgres: Postgres) -> None:
     (question,) = asking.questions(config({"type": "postgresql", "url": postgres.address("postgres")}))
     assert (question.of, question.ask()) == ("warehouse", "select 1")

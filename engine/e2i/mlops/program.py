@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -100,7 +101,11 @@ def revealed(config: BaseModel) -> dict[str, object]:
 def _revealed(value: object) -> object:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return revealed(value) if isinstance(value, BaseModel) else value
+    if isinstance(value, BaseModel):  # with its defaults: one of them may say which of several models it is
+        return {name: _revealed(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {name: _revealed(item) for name, item in value.items()}
+    return [_revealed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def program() -> Program:

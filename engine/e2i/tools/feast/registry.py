@@ -56,7 +56,7 @@ class SafeRegistryStore(sdk.FileRegistryStore):  # type: ignore[misc]  # Feast i
 def refresh(store: sdk.FeatureStore) -> None:
     """Read the registry again. Raises what its database raises.
 
-    Feast's own refresh of a SQL registry goes on with what it read before when that fails. It also confuses two
+    Feast's own refresh of a SQL registry keeps what it read before when the database fails. It also confuses two
     registries, without a version, that are at one address in memory one after the other, because what it reads from a
     registry is kept by its address and its version.
     """
