@@ -23,7 +23,7 @@ def database(run: Run) -> str:
 def tracked(run: Run) -> MLflowRun:
     """The MLflow run that stands for a run."""
     client = MlflowClient(database(run))
-    experiment = client.get_experiment_by_name(run.record["pipeline"])
+    experiment = client.get_experiment_by_name(f"e2i_{run.record['pipeline']}")  # as the shipped settings name it
     assert experiment is not None
     (found,) = client.search_runs([experiment.experiment_id], f"tags.`e2i.run` = '{run.id}'")
     return found

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mlops import coverage
+
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 RUN = """
 import ast, asyncio, inspect, sys
@@ -44,3 +46,8 @@ def test_the_blocks_of_a_section_run(workspace: Path, title: str) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_every_method_is_tested_and_the_table_says_how() -> None:
+    assert coverage.filled(PAGE.read_text("utf-8")) == PAGE.read_text("utf-8"), "python tests/mlops/coverage.py"
+    assert " |  | 0 |" not in coverage.table()
