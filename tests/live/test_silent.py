@@ -223,14 +223,14 @@ def remote_get(bench: Bench) -> tuple[int, Callable[[int], Call]]:
 
 def bentoml_service(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     from e2i.tools.bentoml import BentoMLSettings
-    from e2i.tools.bentoml.connector import BentoMLService
+    from e2i.tools.bentoml.connector import GuardedBentoML
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Predictor)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     bench.finally_(server.shutdown)
 
     def make(port: int) -> Call:
-        service = BentoMLService(BentoMLSettings(deadline=bench.deadline), guard("bentoml", bench.deadline), bench.home)
+        service = GuardedBentoML(BentoMLSettings(deadline=bench.deadline), guard("bentoml", bench.deadline), bench.home)
         return lambda: asyncio.run(service.predict(f"http://127.0.0.1:{port}", [{"a": 1}]))
 
     return server.server_port, make

@@ -28,9 +28,9 @@ FILES = {
 }
 SERVERS = {
     "mlflow_server": "server over HTTP",
+    "server": "server over HTTP",
     "postgres": "PostgreSQL",
     "redis": "Redis",
-    "server": "server over HTTP",
     "postgresql": "PostgreSQL",
     "shipped": "processes",
     "endpoint": "processes",
@@ -87,6 +87,7 @@ class Module:
 
     def __init__(self, path: Path) -> None:
         body = ast.parse(path.read_text("utf-8")).body
+        self.servers = {name: mode for name, mode in SERVERS.items() if name != "server" or path.name == "test_opik.py"}
         self.functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
         self.texts = {
             target.id: node.value.value
@@ -136,13 +137,11 @@ class Module:
         found: set[str] = set()
         for name in self.reached(function):
             node = self.functions[name]
-            found |= {
-                SERVERS[arg.arg] for arg in node.args.args if arg.arg in SERVERS and arg.arg not in self.functions
-            }
+            found |= {self.servers[arg.arg] for arg in node.args.args if arg.arg in self.servers}
             for decorator in node.decorator_list:
                 for item in ast.walk(decorator):
                     if isinstance(item, ast.Constant) and isinstance(item.value, str):
-                        found |= {SERVERS[item.value]} if item.value in SERVERS else set()
+                        found |= {self.servers[item.value]} if item.value in self.servers else set()
                         found |= {"embedded"} if item.value in EMBEDDED else set()
         return found or {"embedded"}
 
