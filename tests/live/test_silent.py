@@ -231,7 +231,7 @@ def bentoml_service(bench: Bench) -> tuple[int, Callable[[int], Call]]:
 
     def make(port: int) -> Call:
         service = GuardedBentoML(BentoMLSettings(deadline=bench.deadline), guard("bentoml", bench.deadline), bench.home)
-        return lambda: asyncio.run(service.predict(f"http://127.0.0.1:{port}", [{"a": 1}]))
+        return lambda: asyncio.run(service.ask(f"http://127.0.0.1:{port}", [{"a": 1}]))
 
     return server.server_port, make
 
@@ -241,7 +241,7 @@ class Predictor(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        body = json.dumps({"output": [1.0]}).encode()
+        body = json.dumps({"predictions": [1.0], "probabilities": None}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
