@@ -53,3 +53,13 @@ def test_hidden_names_are_for_people() -> None:
     assert code(".env") is None
     assert code(".env", AGENT) == code("data/.git/config", AGENT) == "policy-path"
     assert code("./data/x.csv", AGENT) is None
+
+
+def test_a_pattern_in_the_folder_of_the_settings_is_not_allowed() -> None:
+    looked = {
+        text: paths.check(text, HUMAN, lambda path: "directory", many=True) for text in ("config/*.yaml", "./config/*")
+    }
+    assert {text: found.code if found else None for text, found in looked.items()} == dict.fromkeys(
+        looked, "policy-path"
+    )
+    assert paths.check("config/expectations/*.csv", HUMAN, lambda path: "directory", many=True) is None

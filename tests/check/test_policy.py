@@ -12,6 +12,7 @@ import pytest
 from e2i import api, policy
 from e2i.check.policy import Authority
 from e2i.errors import Exit, InvalidSpec, Refused, RefusedSpec
+from e2i.execution.outcome import exit_code
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
 from e2i.spec.operations import Replace
@@ -167,7 +168,7 @@ def test_what_only_a_run_knows_is_checked_before_the_step_is_executed(workspace:
     record = api.run(spec, workspace=workspace(budgets={"rows": 99}))
     errors = {name: step.error.code if step.error else None for name, step in record.steps.items()}
     assert errors == {"path": None, "rows": None, "load": "policy-path", "make": "policy-budget"}
-    assert record.refused
+    assert exit_code(record.status, record.ends, degraded=False) is Exit.REFUSED
     assert record.status == "failed"
     assert {name: step.attempts for name, step in record.steps.items()} == {"path": 1, "rows": 1, "load": 0, "make": 0}
 

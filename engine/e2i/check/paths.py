@@ -50,10 +50,9 @@ def _shown(text: str) -> str:
 
 def _check(text: str, rules: Rules, look: Look, many: bool) -> PathProblem | None:
     name = _shown(text)
-    folder, pattern = _parted(text) if many else (text, "")
-    if ".." in pattern.split("/"):
-        return PathProblem("bad-path", f"{name} is not a pattern of paths", "use * for a part of a name")
-    text = folder
+    text, pattern = _parted(text) if many else (text, "")
+    if problem := _check_pattern(name, text, pattern):
+        return problem
     if not text or "\0" in text or "\n" in text or len(text) > LONGEST:
         return PathProblem("bad-path", f"{name} is not a path", "use the path of a file, relative to the workspace")
     if "://" in text:
@@ -72,12 +71,20 @@ def _check(text: str, rules: Rules, look: Look, many: bool) -> PathProblem | Non
         case "hidden":
             return PathProblem("policy-path", f"{name} leads through a link to a hidden name", _INSIDE)
         case "settings":
-            hint = "use another file: specs neither read nor change the settings in config/"
-            return PathProblem("policy-path", f"{name} leads to a file of the operator's settings", hint)
+            return PathProblem("policy-path", f"{name} leads to a file of the operator's settings", _OTHER)
         case "directory" if not many or (path == "." and not pattern):
             return PathProblem("bad-path", f"{name} is a folder, not a file", "use a file in it")
         case "special":
             return PathProblem("bad-path", f"{name} is not a regular file", "use a file with data in it")
+    return None
+
+
+def _check_pattern(name: str, folder: str, pattern: str) -> PathProblem | None:
+    """Returns the problem of a pattern in a folder; None for a plain path, whose pattern is empty."""
+    if ".." in pattern.split("/"):
+        return PathProblem("bad-path", f"{name} is not a pattern of paths", "use * for a part of a name")
+    if pattern and "/" not in pattern and posixpath.normpath(folder) == "config":
+        return PathProblem("policy-path", f"{name} leads to files of the operator's settings", _OTHER)
     return None
 
 
@@ -135,6 +142,7 @@ def _roots(rules: Rules) -> str:
     return "the workspace" if rules.roots == (".",) else f"the allowed folders ({', '.join(rules.roots)})"
 
 
+_OTHER = "use another file: specs neither read nor change the settings in config/"
 _INSIDE = "move the file into the workspace, or have the operator list its folder under roots: in config/policy.yaml"
 
 CODES = (

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from e2i.catalog import variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Study, Table
 from e2i.catalog.marks import Budget
-from e2i.estimators.algorithms import AlgorithmName, Task
+from e2i.estimators.algorithms import ALGORITHMS, AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
 from e2i.estimators.space import Dimension
 
@@ -173,6 +173,16 @@ class TuneParams(Params):
     seed: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of the sampler and of every fit; null: the run's seed.")
     ] = None
+
+    @model_validator(mode="after")
+    def _can_prune(self) -> TuneParams:
+        if self.pruner != "none" and not ALGORITHMS[self.algorithm].rounds:
+            able = ", ".join(name for name, known in ALGORITHMS.items() if known.rounds)
+            raise ValueError(
+                f"{self.algorithm} does not train in rounds, so its trials cannot be pruned; remove pruner, or use one "
+                f"of {able}"
+            )
+        return self
 
 
 class TuneOutputs(Outputs):
