@@ -18,7 +18,7 @@ from e2i.telemetry.outbox import Outbox
 from project import ENGINE, Project
 
 LOCAL = "0123456789abcdef" * 2
-STAGING = json.dumps({"project": "e2i", "url": "http://staging/api"})
+STAGING = json.dumps({"project_name": "e2i", "url": "http://staging/api"})
 STARTED = {"pipeline": "p", "params": {}, "started_ms": 1_764_000_000_000}
 
 

@@ -92,7 +92,7 @@ def test_the_same_command_resumes_a_run_that_was_interrupted(
     project.let_go()
     result = project.cli("run", "s.yaml")
     assert result.returncode == 0
-    said = result.stderr.splitlines()[0]
+    said = result.stderr.splitlines()[1]
     assert said.startswith(f"resuming run {run} of dies, 2 steps (it was interrupted at 20")
 
 

@@ -40,8 +40,9 @@ def test_a_good_spec_has_this_plan(spec: Path, monkeypatch: pytest.MonkeyPatch, 
     assert _e2i(monkeypatch, spec.parent, "validate", spec.name).stdout == f"{spec.name}: valid\n"
     result = _e2i(monkeypatch, spec.parent, "plan", spec.name, "--store", str(tmp_path / "store"))
     assert (result.exit_code, result.stderr) == (0, "")
-    *reported, compared, digest = result.stdout.splitlines()
-    assert compared == f"compared with the store {tmp_path / 'store'} (profile default)"
+    *reported, compared, places, digest = result.stdout.splitlines()
+    assert compared == f"compared with the store {tmp_path / 'store'}"
+    assert places == f"tools embedded in {tmp_path / 'store'}; profile default"
     assert digest.startswith("digest sha256:")
     diagram = _e2i(monkeypatch, spec.parent, "plan", spec.name, "--format", "mermaid")
     _compare(spec.with_suffix(".plan"), "\n".join(reported) + "\n\n" + diagram.stdout)

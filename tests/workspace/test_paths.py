@@ -125,8 +125,24 @@ def test_the_settings_of_the_operator_are_not_for_specs(tmp_path: Path, name: st
     (tmp_path / "link.yaml").symlink_to("config/policy.yaml")
     here = Roots(tmp_path)
     assert paths.look(here, name) == "settings"
-    with pytest.raises(Refused, match="a file of the settings"):
+    with pytest.raises(Refused, match="a file of the operator's settings"):
         paths.read(here, name, 100)
     assert WorkspaceFiles(here).own(name) is None
     for other in ("config/expectations/s.yaml", "config/data.csv"):
         assert paths.look(here, other) == "file"
+
+
+def test_files_of_the_operator_are_settings(tmp_path: Path) -> None:
+    here = Roots(tmp_path, operator=("logs/run.log", "scripts/notify.sh", str(tmp_path / "metrics.prom")))
+    for name in (
+        "logs/run.log",
+        "logs/run.log.1",
+        "logs/run.log.lock",
+        "scripts/notify.sh",
+        "metrics.prom",
+        "./logs/../metrics.prom",
+    ):
+        assert paths.look(here, name) == "settings", name
+        with pytest.raises(Refused):
+            paths.place(here, name, tmp_path / "any")
+    assert paths.look(here, "logs/other.log") == "missing"

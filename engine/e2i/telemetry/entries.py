@@ -55,7 +55,7 @@ def named(target: str | None) -> str:
         return "the embedded tracker of the store"
     identity: dict[str, str | None] = json.loads(target)
     address = next((str(value) for value in identity.values() if "://" in str(value)), "")
-    rest = [f"{name} {value}" for name, value in identity.items() if value and value != address]
+    rest = [f"{name.removesuffix('_name')} {value}" for name, value in identity.items() if value and value != address]
     return f"{address} ({', '.join(rest)})" if rest else address
 
 

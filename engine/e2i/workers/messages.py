@@ -30,6 +30,8 @@ class Start(Struct, frozen=True, kw_only=True):
     """Whether hidden files may be read."""
     written: tuple[str, ...]
     """Folders that may be written to."""
+    operator: tuple[str, ...]
+    """Files of the operator, which no step reads or changes."""
     settings: str
     """The settings as JSON."""
     plugins: Mapping[str, Location]

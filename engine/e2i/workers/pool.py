@@ -71,6 +71,7 @@ class Pool:
             folders=roots.folders,
             hidden=roots.hidden,
             written=roots.written,
+            operator=roots.operator,
             settings=settings,
             plugins=registry.plugins,
             most=max(RECYCLED_AT_LEAST, self._machine // (2 * size)),

@@ -67,7 +67,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
         worker = Worker(
             ArtifactStore(Path(start.store)),
             lambda: _settings(start.settings),
-            Roots(Path(start.workspace), start.folders, start.hidden, start.written),
+            Roots(Path(start.workspace), start.folders, start.hidden, start.written, start.operator),
             Lifelines(engine, guardians),
             Registry(start.plugins),
         )

@@ -35,6 +35,10 @@ class Roots(Struct, frozen=True):
     """Whether a path may lead through a name that starts with a dot, directly or through a link."""
     written: tuple[str, ...] = (".",)
     """The folders that files may be written to."""
+    operator: tuple[str, ...] = ()
+    """Files of the operator: log, metrics, scripts of hooks. Specs neither read nor change them, nor files beside them
+    whose name continues theirs, such as ``run.log.1``.
+    """
 
     def find(self, text: str) -> tuple[Path, Path] | None:
         """Returns the folder that the path leads into, and the path, both without links; None when it leads elsewhere.
@@ -52,8 +56,13 @@ class Roots(Struct, frozen=True):
         return None
 
     def is_settings(self, path: Path) -> bool:
-        """Returns whether a path without links is a settings or policy file, which specs must not read or change."""
-        return path.suffix.lower() in (".yaml", ".yml") and path.parent == (self.workspace / "config").resolve()
+        """Returns whether a path without links is a file of the operator, which specs must not read or change: a
+        settings or policy file, or one that the settings name.
+        """
+        if path.suffix.lower() in (".yaml", ".yml") and path.parent == (self.workspace / "config").resolve():
+            return True
+        named = [(self.workspace / name).resolve() for name in self.operator]
+        return any(path == own or (path.parent == own.parent and path.name.startswith(f"{own.name}.")) for own in named)
 
 
 def look(roots: Roots, text: str) -> Found:
@@ -157,7 +166,7 @@ def resolve(roots: Roots, text: str) -> Path:
     if not roots.hidden and (name := _hidden(found)):
         raise Refused(f"the path {text!r} leads through {name!r}, a hidden name", code="policy-path")
     if roots.is_settings(found[1]):
-        raise Refused(f"the path {text!r} leads to a file of the settings", code="policy-path")
+        raise Refused(f"the path {text!r} leads to a file of the operator's settings", code="policy-path")
     return found[1]
 
 

@@ -67,7 +67,17 @@ class Workspace(Struct, frozen=True):
     def roots(self) -> Roots:
         """Returns the folders that paths in specs may lead into."""
         rules = self.policy.rules(self.origin)
-        return Roots(self.root, rules.roots, rules.hidden_files, rules.write_roots)
+        return Roots(self.root, rules.roots, rules.hidden_files, rules.write_roots, self._operator_files)
+
+    @property
+    def _operator_files(self) -> tuple[str, ...]:
+        """Returns the files that the settings name: log, metrics, and what the commands of hooks name of this
+        workspace.
+        """
+        settings = self.settings
+        words = [word for hook in settings.on_finish for word in hook.command or ()]
+        scripts = [word for word in words if "\0" not in word and os.path.isfile(self.root / word)]  # noqa: PTH113
+        return tuple(filter(None, (settings.log.file, settings.metrics_file, *scripts)))
 
     def name(self, file: str) -> str:
         """Returns the path of a file relative to the workspace, if the file is inside."""

@@ -138,7 +138,7 @@ def test_an_unknown_column_of_the_suite_is_named(validations: Any, source: Any) 
         ("../outside.csv", "leads outside the workspace", None),
         ("/etc/passwd", "leads outside the workspace", None),
         ("link.csv", "leads outside the workspace", None),
-        ("config/default.yaml", "a file of the settings", None),
+        ("config/default.yaml", "a file of the operator's settings", None),
     ],
 )
 def test_a_file_that_is_not_in_the_workspace_is_refused(

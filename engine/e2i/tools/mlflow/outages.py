@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -18,6 +19,8 @@ REFUSALS = frozenset(
 )
 """Errors with which MLflow itself rejects the data. Any other answer may be temporary."""
 LOCKED_OUT = frozenset({"CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED", "UNAUTHENTICATED"})
+IMPOSSIBLE = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ELOOP)
+"""Errors of a path that no later attempt changes."""
 SAME_ROW = ("UNIQUE constraint failed", "duplicate key value")
 """Messages of SQLite and PostgreSQL for a row that already exists."""
 
@@ -35,6 +38,8 @@ def translated() -> Iterator[None]:
     except (RequestException, HTTPError, HTTPException, OSError, ParseError, JSONDecodeError, MemoryError) as error:
         if isinstance(error, FileNotFoundError):
             raise  # an error of an artifact, not of MLflow
+        if isinstance(error, OSError) and error.errno in IMPOSSIBLE:
+            raise StepError(f"the files cannot be stored: {error}"[:500], code="mlflow-refused") from error
         said = f"{type(error).__name__}: {error}"[:500]
         raise ToolUnavailable("mlflow", f"MLflow does not answer: {said}", hint="see `e2i doctor`") from error
     except MlflowException as error:

@@ -55,7 +55,7 @@ class OpikSettings(ToolSettings):
     def identity(self) -> Mapping[str, Any]:
         if self.url is None:
             return {}
-        return {"url": without_credentials(self.url), "workspace": self.workspace, "project": self.project_name}
+        return {"url": without_credentials(self.url), "workspace": self.workspace, "project_name": self.project_name}
 
 
 class ScoreParams(Params):
