@@ -46,7 +46,7 @@ FILES = {
     "b.csv": "x,y\n5,5\n",
     "part2.yaml": "version: 1\nname: part2\nsteps: {i: {uses: data.load, with: {path: b.csv}}}\n",
     "config/default.yaml": "sinks: []\nenv: {REGION: '${REGION:-eu}', OTHER: x}\nsecrets: {}\n"
-    "tools: {mlflow: {tracking_uri: 'http://user:pw@mlflow.test:5000'}, opik: {project: e2i}}\n",
+    "tools: {mlflow: {tracking_uri: 'http://user:pw@mlflow.test:5000'}, opik: {project_name: e2i}}\n",
     "config/policy.yaml": "human: {roots: [., /srv/data]}\n",
 }
 OTHER = {
