@@ -333,3 +333,44 @@ os.kill(os.getpid(), signal.SIGKILL)
     for _ in range(2):
         deliver(open_outbox, tracker.open, [guard()], now())
     assert tracker.taken == [f"r1/{n}" for n in range(10_000)]
+
+
+def test_a_run_whose_start_was_refused_has_nothing_delivered_again(open_outbox: Callable[[], Outbox]) -> None:
+    """Other open runs must not be delivered again, and again, because of it."""
+
+    class Strict(Tracker):
+        def deliver(self, entries: Sequence[Entry]) -> None:
+            if entries[0].run == "bad":
+                if any(entry.kind == "run.started" for entry in entries):
+                    raise StepError("no such experiment")
+                raise StepError("no such run", code="run-unknown")
+            super().deliver(entries)
+
+    tracker = Strict()
+    good = [Entry(f"good/{number}", "opik", "good", kind, {}) for number, kind in enumerate(["run.started", "metric"])]
+    bad = [Entry(f"bad/{number}", "opik", "bad", kind, {}) for number, kind in enumerate(["run.started", "run.finished"])]
+    with open_outbox() as outbox:
+        outbox.put([*good, *bad])
+    first = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
+    with open_outbox() as outbox:
+        outbox.put([Entry("bad/2", "opik", "bad", "metric", {}), Entry("good/2", "opik", "good", "metric", {})])
+    second = deliver(open_outbox, tracker.open, [guard()], now())["opik"]
+    assert (first.delivered, first.dead_lettered, first.left, first.redelivered) == (2, 2, 0, 0)
+    assert (second.delivered, second.dead_lettered, second.left, second.redelivered) == (1, 1, 0, 0)
+
+
+def test_a_run_that_the_tracker_never_knows_is_delivered_again_once(open_outbox: Callable[[], Outbox]) -> None:
+    class Deaf(Tracker):
+        def deliver(self, entries: Sequence[Entry]) -> None:
+            if entries[0].run == "bad":
+                raise StepError("no such run", code="run-unknown")
+            super().deliver(entries)
+
+    tracker = Deaf()
+    with open_outbox() as outbox:
+        outbox.put([Entry("good/0", "opik", "good", "run.started", {})])
+        dispatcher = Dispatcher(outbox, tracker.open, guard())
+        assert dispatcher.deliver_once()
+        outbox.put([Entry("bad/0", "opik", "bad", "metric", {})])
+        tally = dispatcher.run(now(), poll=0.01, flush=LONG)
+    assert (tally.left, tally.dead_lettered, tally.redelivered) == (0, 1, 1)

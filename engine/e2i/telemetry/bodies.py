@@ -120,6 +120,8 @@ Measurement = Param | Metric | Child | Attachment | Warned
 Body = Measurement | StartedRun | FinishedStep | FinishedRun | AbandonedRun
 Recorded = tuple[str, JsonObject]
 """The kind and the body of a measurement, as they are stored."""
+STARTS = ("run.started", "program.started")
+"""Kinds without which a tracker does not know a run."""
 ENDS = ("run.finished", "run.abandoned", "program.finished", "opik.finished")
 """Kinds after which a run sends nothing, unless it is resumed."""
 

@@ -179,6 +179,8 @@ class Dispatcher:
         self._delivered = 0
         self._dead_lettered = 0
         self._redelivered = 0
+        self._orphans: set[str] = set()
+        """Runs that the tracker did not know, and for which it was given everything again."""
 
     def run(self, stop: threading.Event, *, poll: float, flush: float) -> Tally:
         """Delivers until ``stop`` is set; then at most ``flush`` seconds, until nothing waits or the sink is down."""
@@ -311,7 +313,7 @@ class Dispatcher:
         except Exception as error:  # the boundary to a tool's code: a defect there must not lose entries
             self._attempts.answered(*sent)
             is_orphaned = isinstance(error, E2IError) and error.code == "run-unknown"
-            if is_orphaned and self._redeliver():
+            if is_orphaned and self._may_be_lost(entries[0].run) and self._redeliver():
                 raise ToolUnavailable(self._guard.tool, str(error), code="history-lost") from error
             if len(entries) > 1 and not is_orphaned:
                 middle = len(entries) // 2
@@ -329,6 +331,15 @@ class Dispatcher:
                 self._name(sink, entries[0].run)
             if any(entry.kind in ENDS for entry in entries):
                 self._outbox.settle(self._guard.tool, entries[-1].run, target=self._tracker.target)
+
+    def _may_be_lost(self, run: str) -> bool:
+        """Returns whether the tracker may have lost a run that it does not know: it has accepted its start, and has not
+        received everything again for this run before.
+        """
+        if run in self._orphans or self._outbox.is_start_refused(self._guard.tool, run):
+            return False
+        self._orphans.add(run)
+        return True
 
     def _name(self, sink: Naming, run: str) -> None:
         """Keeps the tracker's id of a run that a program began."""

@@ -21,7 +21,7 @@ from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
 from e2i.resilience.transaction import transaction
 from e2i.telemetry import attempts, names, quota
 from e2i.telemetry.attempts import Attempts, Poison
-from e2i.telemetry.bodies import ENDS
+from e2i.telemetry.bodies import ENDS, STARTS
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.names import NamedRun
 
@@ -236,6 +236,14 @@ class Outbox:
             f"SELECT count(*) FILTER (WHERE {MEANT}), count(*) FROM outbox WHERE {WAITING} AND sink = ?", (target, sink)
         ).fetchone()
         return row[0], row[1] - row[0]
+
+    def is_start_refused(self, sink: str, run: str) -> bool:
+        """Returns whether the sink has refused the start of a run, so that it cannot know the run."""
+        row = self._database.execute(
+            f"SELECT 1 FROM outbox WHERE {OF_RUN} AND state = 'dead-lettered' AND kind IN {STARTS} LIMIT 1",
+            _of_run(sink, run),
+        ).fetchone()
+        return row is not None
 
     def waiting_of_run(self, sink: str, run: str) -> int:
         """Returns how many entries of a run wait for a sink, whatever tracker they are for."""
