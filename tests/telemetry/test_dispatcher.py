@@ -348,7 +348,9 @@ def test_a_run_whose_start_was_refused_has_nothing_delivered_again(open_outbox: 
 
     tracker = Strict()
     good = [Entry(f"good/{number}", "opik", "good", kind, {}) for number, kind in enumerate(["run.started", "metric"])]
-    bad = [Entry(f"bad/{number}", "opik", "bad", kind, {}) for number, kind in enumerate(["run.started", "run.finished"])]
+    bad = [
+        Entry(f"bad/{number}", "opik", "bad", kind, {}) for number, kind in enumerate(["run.started", "run.finished"])
+    ]
     with open_outbox() as outbox:
         outbox.put([*good, *bad])
     first = deliver(open_outbox, tracker.open, [guard()], now())["opik"]

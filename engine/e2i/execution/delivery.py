@@ -145,6 +145,8 @@ def sync(
     Includes tools that are no sinks in these settings: they receive the ends of their runs. Such a tool has a tally
     only if it had entries. Without ``patient``, a tracker is tried although its circuit is open.
     """
+    with contextlib.suppress(sqlite3.Error), Outbox(store / FILE, wait=WAIT) as outbox:
+        outbox.end_dead_programs(process_alive, int(time.time() * 1000))
     artifacts = ArtifactStore(store)
     guards = [guard_of(name, settings, store, patient=patient) for name in SINKS]
     tallies = deliver(

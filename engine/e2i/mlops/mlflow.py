@@ -10,9 +10,11 @@ import asyncio
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from enum import Enum
 from pathlib import Path
@@ -27,6 +29,7 @@ from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes
 from e2i.mlops.program import publish
 from e2i.mlops.tracing import traced
+from e2i.resilience.processes import process_identity
 from e2i.spec import suggest
 from e2i.store import use
 from e2i.telemetry import programs
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+V = TypeVar("V")
+LONGEST_PARAM = 6_000
+"""Characters of a parameter that MLflow keeps."""
 ENVIRONMENT = "${ENVIRONMENT}"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 current_run: ContextVar[Run | None] = ContextVar("e2i.mlops.current_run", default=None)
@@ -86,6 +92,9 @@ class MLflowConnector(Connector[MLflowConfig]):
     tool = "mlflow"
 
     def open(self) -> None:
+        from e2i.tools.mlflow.tracking import address_of
+
+        point(address_of(self.config, self.home), self.config.registry_uri)
         self.client = GuardedMLflow(self.config, self.guard, self.home)
         self.target = target_of(self.config)
 
@@ -292,6 +301,12 @@ class Run:
         """Address of the server that the run is on; None when MLflow is embedded."""
         return self._connector.config.tracking_uri
 
+    def __enter__(self) -> Self:
+        raise BadCall("a run is begun with `async with`", hint="async with connector.start_run(...) as run:")
+
+    def __exit__(self, *error: object) -> None:
+        """Exist, so that ``with`` reaches ``__enter__``, which says what to write."""
+
     async def __aenter__(self) -> Self:
         if self._count:
             raise BadCall("a run can be started only once", hint="call start_run again for another run")
@@ -306,17 +321,12 @@ class Run:
             tags={**_default_tags(connector), **self._tags},
             parent=parent,
             started_ms=_now_ms(),
+            holder=process_identity(),
         )
+        with suppress(ToolUnavailable):  # then the entry waits in the outbox
+            self.run_id, self.artifact_uri = await connector.ensure(self._local, started)
         await self._record(started)
         self._is_open = True
-        try:
-            self.run_id, self.artifact_uri = await connector.ensure(self._local, started)
-        except ToolUnavailable:
-            pass  # the entry waits in the outbox
-        except BaseException:
-            self._is_open = False
-            await self._record(programs.ProgramFinished(status="FAILED", ended_ms=_now_ms()))
-            raise
         self._token = current_run.set(self)
         return self
 
@@ -334,8 +344,13 @@ class Run:
     @traced
     async def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters. A parameter keeps its first value: another one raises BadCall."""
-        texts = {str(name): _text(value) for name, value in params.items()}
+        texts = {_key(name, "parameter"): _text(value) for name, value in _mapping(params, "parameters").items()}
         for name, value in texts.items():
+            if len(value) > LONGEST_PARAM:
+                raise BadCall(
+                    f"the parameter {name!r} has {len(value):,} characters",
+                    hint=f"at most {LONGEST_PARAM:,}; log a file",
+                )
             if self._params.get(name, value) != value:
                 raise BadCall(
                     f"the parameter {name!r} of this run is {self._params[name]!r}, it cannot become {value!r}",
@@ -346,14 +361,15 @@ class Run:
 
     @traced
     async def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log one value of each metric, at ``step`` (0 if None). Numbers that are not finite are kept."""
-        values = {str(name): programs.number(_float(name, value)) for name, value in metrics.items()}
-        await self._record(programs.ProgramMetrics(metrics=values, step=int(step or 0), at_ms=_now_ms()))
+        """Log one value of each metric, at ``step`` (0 if None). MLflow keeps infinity as its largest number."""
+        found = _mapping(metrics, "metrics")
+        values = {_key(name, "metric"): programs.number(_float(name, value)) for name, value in found.items()}
+        await self._record(programs.ProgramMetrics(metrics=values, step=_step(step), at_ms=_now_ms()))
 
     @traced
     async def set_tags(self, tags: Mapping[str, object]) -> None:
         """Set tags; a later value replaces an earlier one."""
-        await self._record(programs.ProgramTags(tags=_texts(tags)))
+        await self._record(programs.ProgramTags(tags=_texts(_mapping(tags, "tags"))))
 
     @traced
     async def log_artifact(self, path: str | Path, artifact_path: str | None = None) -> None:
@@ -409,17 +425,20 @@ class Run:
         name: str,
         params: Mapping[str, object],
         metrics: Mapping[str, float],
-        status: Literal["finished", "failed"],
+        status: str,
         started_ms: int,
         ended_ms: int,
     ) -> None:
-        """Log a nested run that has ended, such as a trial."""
+        """Log a nested run that has ended, such as a trial. ``status`` is finished or failed."""
+        word = str(status).lower()
+        if word not in ("finished", "failed"):
+            raise BadCall(f"{status!r} is not the status of a nested run", hint="use finished or failed")
         await self._record(
             programs.ProgramChild(
-                name=name,
-                status=status,
-                params={str(key): _text(value) for key, value in params.items()},
-                metrics={str(key): programs.number(float(value)) for key, value in metrics.items()},
+                name=str(name),
+                status="finished" if word == "finished" else "failed",
+                params={_key(key, "parameter"): _text(value) for key, value in params.items()},
+                metrics={_key(key, "metric"): programs.number(_float(key, value)) for key, value in metrics.items()},
                 started_ms=started_ms,
                 ended_ms=ended_ms,
             )
@@ -458,6 +477,42 @@ def _reset(token: Token[Run | None]) -> None:
         current_run.set(None)
 
 
+def point(uri: str, registry: str | None) -> None:
+    """Have this process's own client of MLflow use the server, whether it is imported already or not."""
+    publish("MLFLOW_TRACKING_URI", uri)
+    if (client := sys.modules.get("mlflow")) is not None and hasattr(client, "set_tracking_uri"):
+        client.set_tracking_uri(uri)
+        client.set_registry_uri(registry or uri)
+
+
+def _mapping(given: Mapping[str, V], what: str) -> Mapping[str, V]:
+    if not isinstance(given, Mapping):
+        raise BadCall(
+            f"{what} are {type(given).__name__}, not a mapping of names to values", hint='such as {"auc": 0.9}'
+        )
+    return given
+
+
+def _key(name: object, what: str) -> str:
+    """Return the name of a metric or a parameter. Raises BadCall for one that MLflow does not take."""
+    from e2i.tools.mlflow.runs import key_of
+
+    text = str(name)
+    if not text.strip():
+        raise BadCall(f"a {what} has no name", hint="give it a name of letters, digits, _ - . / and spaces")
+    if (near := key_of(text)) != text:
+        raise BadCall(f"{text[:80]!r} is not a name of a {what}", hint=f"such as {near[:80]!r}")
+    return text
+
+
+def _step(step: int | None) -> int:
+    if step is None:
+        return 0
+    if isinstance(step, bool) or not hasattr(step, "__index__"):
+        raise BadCall(f"the step {step!r} is not a whole number", hint="count steps from 0")
+    return step.__index__()
+
+
 def _pointed(function: Callable[Concatenate[Tracking, P], T]) -> Callable[Concatenate[Tracking, P], T]:
     """Return the function; its call has this process's own client of MLflow use the same server."""
 
@@ -465,9 +520,7 @@ def _pointed(function: Callable[Concatenate[Tracking, P], T]) -> Callable[Concat
         import mlflow
 
         if mlflow.get_tracking_uri() != tracking.uri:
-            mlflow.set_tracking_uri(tracking.uri)
-            mlflow.set_registry_uri(tracking.registry or tracking.uri)
-            publish("MLFLOW_TRACKING_URI", tracking.uri)  # as MLflow itself has done
+            point(tracking.uri, tracking.registry)
         return function(tracking, *args, **kwargs)
 
     call.__name__ = function.__name__  # for messages

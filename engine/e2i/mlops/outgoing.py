@@ -26,6 +26,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.execution.delivery import sink_opener, tracker_of
 from e2i.resilience import retry
 from e2i.resilience.guard import Guard
+from e2i.resilience.processes import process_alive
 from e2i.settings import Settings
 from e2i.spec import sizes
 from e2i.store.artifacts import ArtifactStore
@@ -40,6 +41,8 @@ POLL = 0.5
 """Seconds between two looks at the outbox while nothing is put."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries while a tracker accepts nothing."""
+PARTING_ALL = 5.0
+"""Seconds that the end of a program waits for the delivery of its last entries."""
 PARTING = 1.0
 """Timeout in seconds of the reachability check before a flush waits."""
 
@@ -117,7 +120,9 @@ class Outgoing:
             if not answer.set_running_or_notify_cancel():
                 continue
             try:
-                outbox = outbox or Outbox(self._path, wait=WAIT)
+                if outbox is None:
+                    outbox = Outbox(self._path, wait=WAIT)
+                    outbox.end_dead_programs(process_alive, int(time.time() * 1000))
                 answer.set_result(question(outbox))
             except Exception as error:  # noqa: BLE001 - carried over to the thread that waits, which raises it
                 answer.set_exception(error)
@@ -136,7 +141,13 @@ class Outgoing:
             return lane
 
     def _part(self) -> None:
-        """Say at the end of the program that deliveries in progress were not ended by their entries."""
+        """Deliver the rest at the end of the program, for a moment and not to a tracker that is down. Say that
+        deliveries in progress were not ended by their entries.
+        """
+        ends = time.monotonic() + PARTING_ALL
+        for lane in self._lanes.values():
+            with suppress(sqlite3.Error, RuntimeError):  # no thread can be started any more
+                lane.flush(max(0.0, ends - time.monotonic()), None)
         if self._path.exists():
             with suppress(sqlite3.Error), Outbox(self._path, wait=0) as outbox:
                 outbox.forgive()

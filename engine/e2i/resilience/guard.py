@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
-from e2i.errors import AuthenticationFailed, E2IError, ToolUnavailable
+from e2i.errors import AuthenticationFailed, E2IError, Exit, ToolUnavailable
 from e2i.resilience.attempts import Attempts, Retries
 from e2i.resilience.breaker import Breaker, CircuitOpen, State
 from e2i.resilience.denial import is_denial
@@ -33,6 +33,15 @@ MARGIN = 1.0
 
 class MissedDeadlineError(TimeoutError):
     """A guarded call did not return in time. It may still be running in its thread; its result is dropped."""
+
+
+class InterpreterEnds(E2IError):
+    """A call was not made, because the process is ending. It says nothing about the tool."""
+
+    exit_code = Exit.UNAVAILABLE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="process-ends")
 
 
 class Guard(Struct, frozen=True):
@@ -212,7 +221,10 @@ def _start(work: Callable[[], T], done: Callable[[T | None, BaseException | None
         else:
             done(result, None)
 
-    threading.Thread(target=run, name="e2i-guarded-call", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="e2i-guarded-call", daemon=True).start()
+    except RuntimeError as error:  # Python 3.12 starts no thread while the interpreter ends
+        raise InterpreterEnds(str(error)) from error
 
 
 def in_time(work: Callable[[], T], seconds: float) -> T:

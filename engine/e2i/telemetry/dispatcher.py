@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
-from e2i.resilience.guard import Guard, MissedDeadlineError, in_time, without_accounts
+from e2i.resilience.guard import Guard, InterpreterEnds, MissedDeadlineError, in_time, without_accounts
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.telemetry.attempts import witness
 from e2i.telemetry.bodies import ENDS
@@ -310,6 +310,8 @@ class Dispatcher:
             hung = error.code == "deadline-missed" and seconds >= self._guard.deadline
             self._attempts.failed(*sent, hung=hung)
             raise
+        except InterpreterEnds as error:
+            raise ToolUnavailable(self._guard.tool, error.message, code=error.code) from error
         except Exception as error:  # the boundary to a tool's code: a defect there must not lose entries
             self._attempts.answered(*sent)
             is_orphaned = isinstance(error, E2IError) and error.code == "run-unknown"

@@ -22,7 +22,7 @@ from e2i.resilience.transaction import transaction
 from e2i.telemetry import attempts, names, quota
 from e2i.telemetry.attempts import Attempts, Poison
 from e2i.telemetry.bodies import ENDS, STARTS
-from e2i.telemetry.entries import Entry
+from e2i.telemetry.entries import Entry, keyed
 from e2i.telemetry.names import NamedRun
 
 TABLES = (
@@ -88,6 +88,12 @@ DROP = (
     f"UPDATE outbox SET state = 'delivered', reason = ?, body = '{SETTLED}', checksum = ''"
     " WHERE sequence = ? AND key = ? AND state != 'delivered'"
 )
+DEAD_PROGRAMS = (
+    "SELECT sink, target, run, json_extract(body, '$.holder') FROM outbox AS begun WHERE kind = 'program.started'"
+    f" AND body != '{SETTLED}' AND state != 'dead-lettered' AND NOT EXISTS (SELECT 1 FROM outbox AS ended"
+    " WHERE ended.sink = begun.sink AND ended.run = begun.run AND ended.kind = 'program.finished')"
+)
+"""The runs of programs that have begun and not ended, with the process of each."""
 OF_RUN = "sink = ? AND key >= ? AND key < ?"
 """Condition for the entries of a run to a sink. Their keys begin with the run's id and a slash, which one index serves.
 """
@@ -244,6 +250,22 @@ class Outbox:
             _of_run(sink, run),
         ).fetchone()
         return row is not None
+
+    def end_dead_programs(self, alive: Callable[[str], bool], now_ms: int) -> None:
+        """Adds an end to each run of a program whose process has exited without one: it was killed."""
+        rows = self._database.execute(DEAD_PROGRAMS).fetchall()
+        self.put(
+            Entry(
+                keyed(f"{run}/killed", target),
+                sink,
+                run,
+                "program.finished",
+                {"status": "KILLED", "ended_ms": now_ms},
+                target=target,
+            )
+            for sink, target, run, holder in rows
+            if holder and not alive(str(holder))
+        )
 
     def waiting_of_run(self, sink: str, run: str) -> int:
         """Returns how many entries of a run wait for a sink, whatever tracker they are for."""

@@ -32,6 +32,8 @@ class ProgramStarted(_Body, frozen=True, kw_only=True, tag="program.started"):
     parent: str | None
     """The parent's id: the tracker's own, or one that a program gave."""
     started_ms: int
+    holder: str = ""
+    """The identity of the program's process."""
 
 
 class ProgramParams(_Body, frozen=True, kw_only=True, tag="program.params"):

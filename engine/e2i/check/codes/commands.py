@@ -502,4 +502,12 @@ CODES = (
         "Run again. Reduce the data of the step if memory was short.",
         example="The operating system kills the largest process because memory is short.",
     ),
+    Code(
+        "process-ends",
+        "A call that was not made because the process ends",
+        "Python starts no thread while a program ends, so a tool cannot be called any more. What waits is delivered "
+        "later.",
+        "Nothing has to be done; `e2i sync` delivers it now.",
+        example="A program that logs in its last line",
+    ),
 )

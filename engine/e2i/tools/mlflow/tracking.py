@@ -95,7 +95,7 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         from mlflow import MlflowClient
 
         artifacts = home.resolve() / "artifacts"
-        uri = settings.tracking_uri or _embedded(home.resolve(), artifacts)
+        uri = address_of(settings, home)
         if any(address.startswith("http") for address in (uri, settings.registry_uri or "")):
             load_header_providers()
         client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
@@ -112,6 +112,11 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         settings.registry_uri,
         _inode(uri),
     )
+
+
+def address_of(settings: MLflowSettings, home: Path) -> str:
+    """Return the address of MLflow; the database of the embedded one is created if missing. Imports no MLflow."""
+    return settings.tracking_uri or _embedded(home.resolve(), home.resolve() / "artifacts")
 
 
 def open_client(settings: MLflowSettings, address: str) -> MlflowClient:
