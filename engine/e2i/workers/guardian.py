@@ -45,7 +45,7 @@ def main(lifeline: str, handed: str, command: list[str]) -> int:
     watched = [woken, int(lifeline)] if lifeline else [woken]
     grace = GRACE
     while child.code is None:
-        ready, _, _ = select.select(watched, [], [])
+        ready = readable(watched)
         numbers = set(os.read(woken, 512)) if woken in ready else {signal.SIGTERM}
         child.reap()
         if signal.SIGINT in numbers:
@@ -54,6 +54,17 @@ def main(lifeline: str, handed: str, command: list[str]) -> int:
             break
     end(child, woken, grace)
     return 128 + signal.SIGKILL if child.code is None else child.code
+
+
+def readable(descriptors: list[int], seconds: float | None = None) -> list[int]:
+    """Return those of the descriptors that can be read, or have ended; wait for the first. None: without a limit.
+
+    ``select`` would not take a number above 1023, which a program with many open files hands down.
+    """
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(None if seconds is None else 1000 * seconds)]
 
 
 def leave_no_core() -> None:
@@ -126,7 +137,7 @@ def end(child: Child, woken: int, grace: float) -> None:
         if kill or not asked:
             send(remaining, signal.SIGKILL if kill else signal.SIGTERM)
             asked = True
-        select.select([woken], [], [], 0.02)  # the end of a child interrupts the wait
+        readable([woken], 0.02)  # the end of a child interrupts the wait
         try:
             if signal.SIGINT in os.read(woken, 512):
                 until = time.monotonic()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import selectors
 import signal
 import subprocess
@@ -180,7 +179,7 @@ class Pool:
             os.close(end)
         # End-of-file: the last guardian has exited. An unkillable process may hold the pipe too, so there is a limit.
         poll_timeout = 0.5 if self._abandoned else guardian.GRACE + 2 * guardian.LAST_WAIT
-        select.select([self._gone], [], [], poll_timeout)
+        guardian.readable([self._gone], poll_timeout)
         os.close(self._gone)
 
     def _hand_out(self) -> None:

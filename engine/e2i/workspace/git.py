@@ -84,6 +84,14 @@ class Asking:
         os.kill(self.pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
+    def _is_readable(self, seconds: float) -> bool:
+        """Returns whether git prints something, or ends, within the time. A program may have many open files, so the
+        descriptor may be too large for ``select``.
+        """
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        return bool(poll.poll(1000 * seconds))
+
     def read(self, most: int | None = None) -> bytes | None:
         """Returns all that git prints; None when that takes too long or is more than ``most`` bytes.
 
@@ -91,7 +99,7 @@ class Asking:
         """
         found = bytearray()
         late = 0
-        while late < HELD and select.select([self._pipe], [], [], max(0.0, left := self._until - time.monotonic()))[0]:
+        while late < HELD and self._is_readable(left := max(0.0, self._until - time.monotonic())):
             piece = os.read(self._pipe, 1 << 16)
             if not piece:
                 return bytes(found)
