@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from e2i.mlops import program
 from e2i.settings import VARIABLES
 from live.conftest import cache, cluster, mlflow_server, objects, postgres, redis, s3, tracker
 
@@ -20,3 +22,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".git").mkdir()  # the search for a project ends here
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """What a test opened is closed after it: a process has a limited number of files."""
+    yield
+    program.close()

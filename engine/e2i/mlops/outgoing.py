@@ -47,6 +47,10 @@ PARTING = 1.0
 """Timeout in seconds of the reachability check before a flush waits."""
 
 
+def _stop(outbox: Outbox) -> None:
+    """Stand for the end of the thread of the outbox."""
+
+
 class Outgoing:
     """The outgoing telemetry of one process. Thread-safe; a fork starts with threads of its own."""
 
@@ -115,8 +119,13 @@ class Outgoing:
     def _write(self) -> None:
         """Answer questions one by one: the outbox belongs to this thread."""
         outbox: Outbox | None = None
+        work = self._work
         while True:
-            question, answer = self._work.get()
+            question, answer = work.get()
+            if question is _stop:
+                if outbox is not None:
+                    outbox.close()
+                return
             if not answer.set_running_or_notify_cancel():
                 continue
             try:
@@ -139,6 +148,18 @@ class Outgoing:
                 lane = _Lane(self._path, sink_opener(self._artifacts, settings), tracker, guard)
                 self._lanes[tool, tracker.target] = lane
             return lane
+
+    def close(self) -> None:
+        """End the threads, and close files and connections. What waits is delivered later. Later calls begin anew."""
+        with self._lock:
+            lanes, self._lanes = list(self._lanes.values()), {}
+            writer, self._writer = self._writer, None
+            work, self._work = self._work, queue.SimpleQueue()
+        for lane in lanes:
+            lane.close()
+        if writer is not None:
+            work.put((_stop, Future()))
+            writer.join(WAIT)
 
     def _part(self) -> None:
         """Deliver the rest at the end of the program, for a moment and not to a tracker that is down. Say that
@@ -168,6 +189,7 @@ class _Lane:
         self._problem: str | None = None
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
+        self._over = False
 
     def wake(self) -> None:
         """Have the thread look at the outbox now."""
@@ -176,6 +198,14 @@ class _Lane:
                 self._thread = threading.Thread(target=self._run, name=f"e2i-{self._guard.tool}", daemon=True)
                 self._thread.start()
         self._awake.set()
+
+    def close(self) -> None:
+        """End the thread after its current call, if any."""
+        self._over = True
+        self._urgent.set()
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join(WAIT)
 
     def flush(self, seconds: float, run: str | None) -> bool:
         ends = time.monotonic() + seconds
@@ -216,7 +246,7 @@ class _Lane:
         with Outbox(self._path, wait=WAIT) as outbox:
             dispatcher = Dispatcher(outbox, self._open_sink, self._guard, self._tracker)  # type: ignore[arg-type]
             troubles = 0
-            while True:
+            while not self._over:
                 waiting, problem = dispatcher.attempt()
                 self._problem = problem
                 troubles = troubles + 1 if problem else 0
@@ -232,3 +262,4 @@ class _Lane:
                     self._awake.wait()
                 self._urgent.clear()
                 self._awake.clear()
+            dispatcher.close()

@@ -125,6 +125,18 @@ def program() -> Program:
         return known
 
 
+def close() -> None:
+    """Close all connectors of this process: their threads, files and connections. What waits is delivered later.
+
+    A connector that is used or made afterwards opens again what it needs.
+    """
+    with _lock:
+        programs = list(_programs.values())
+        _programs.clear()
+    for known in programs:
+        known.outgoing.close()
+
+
 def publish(variable: str, value: str) -> None:
     """Set an environment variable that points this process's own client of a tool to a connector's server.
 

@@ -215,6 +215,10 @@ class Dispatcher:
         left, elsewhere = self._outbox.waiting(self._guard.tool, self._tracker.target)
         return replace(self.tally(problem), left=left, elsewhere=elsewhere)
 
+    def close(self) -> None:
+        """Closes the sink and lets other processes deliver."""
+        self._close(0.0)
+
     def release(self) -> None:
         """Lets other processes deliver until the next attempt."""
         self._outbox.release(self._lane, self._holder)
