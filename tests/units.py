@@ -21,7 +21,16 @@ TOOLS = "tests/tools/"
 """The files of one tool stay together: a library is imported in one process only. But for MLflow, which has many tests."""
 ONE_BY_ONE = ("tests/chaos/",)
 """Files of long tests that share nothing."""
-FIRST = (SHIPPED, "tests/live/", "tests/chaos/", "tests/mutation/", "tests/hostile/", "tests/docs/", TOOLS)
+FIRST = (
+    SHIPPED,
+    "tests/live/",
+    "tests/mlops/",
+    "tests/chaos/",
+    "tests/mutation/",
+    "tests/hostile/",
+    "tests/docs/",
+    TOOLS,
+)
 """What takes longest begins first, so that no process is left with it while the others have nothing to do."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -27,6 +28,7 @@ from e2i.tools.bentoml.resources import Resources
 from project import Project, until
 
 SALTS = range(4)
+MOST_SEEDS = int(os.environ.get("CHAOS_SEEDS", "20"))
 AGES: dict[str, str | None] = {"mlflow": None, "feast": None, "optuna": None}
 
 
@@ -87,7 +89,7 @@ def test_what_only_removed_runs_used_goes_and_the_rest_works(copied: Project) ->
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))])
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, MOST_SEEDS))])
 def test_after_any_collection_each_kept_run_works_and_the_live_version_loads(copied: Project, seed: int) -> None:
     chance = random.Random(seed)
     runs = ids(copied)
