@@ -285,7 +285,11 @@ def _scalar(value: object) -> Value:
 
 def _whole(token: str) -> int:
     """Return the whole number of a text, which may have more digits than Python converts."""
-    if len(token.lstrip("+-").lstrip("0")) > len(str(WHOLE.stop)) or (number := int(token)) not in WHOLE:
+    digits = token.lstrip("+-").lstrip("0") or "0"
+    if len(digits) > len(str(WHOLE.stop)):
+        raise _too_large()
+    number = -int(digits) if token.startswith("-") else int(digits)
+    if number not in WHOLE:
         raise _too_large()
     return number
 
