@@ -171,19 +171,43 @@ def test_a_registry_that_can_carry_pickled_code_is_refused(ctx: LocalContext, tm
     other.close()
 
 
-def test_a_registry_that_names_code_is_refused(ctx: LocalContext, tmp_path: Path) -> None:
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_registry_that_names_code_is_refused(ctx: LocalContext, tmp_path: Path, nested: bool) -> None:
     from feast.protos.feast.core.DataSource_pb2 import DataSource
     from feast.protos.feast.core.Registry_pb2 import Registry
 
     repo = apply(ctx, log())
     path = version(ctx, repo) / "registry.db"
     registry = Registry.FromString(path.read_bytes())
-    registry.feature_views[0].spec.batch_source.type = DataSource.CUSTOM_SOURCE
-    registry.feature_views[0].spec.batch_source.data_source_class_type = "evil.module.Source"
-    registry.feature_views[0].spec.feature_transformation.user_defined_function.body = b"\x80\x04."
+    spec = registry.feature_views[0].spec
+    spec = spec.source_views.add(name="inner") if nested else spec
+    spec.batch_source.type = DataSource.CUSTOM_SOURCE
+    spec.batch_source.data_source_class_type = "evil.module.Source"
+    spec.feature_transformation.user_defined_function.body = b"\x80\x04."
     path.write_bytes(registry.SerializeToString())
     other = LocalContext(tmp_path)
-    with pytest.raises(Refused, match=r"not a file.*transformation"):
+    with pytest.raises(Refused, match=r"feature_transformation.*the class 'evil\.module\.Source'"):
+        join(other, repo, rows())
+    other.close()
+
+
+@pytest.mark.parametrize("derived", ["source", "view"])
+def test_a_registry_with_more_than_plain_views_over_files_is_refused(
+    ctx: LocalContext, tmp_path: Path, derived: str
+) -> None:
+    from feast.protos.feast.core.DataSource_pb2 import DataSource
+    from feast.protos.feast.core.Registry_pb2 import Registry
+
+    repo = apply(ctx, log())
+    path = version(ctx, repo) / "registry.db"
+    registry = Registry.FromString(path.read_bytes())
+    if derived == "source":
+        registry.data_sources[0].batch_source.type = DataSource.STREAM_KAFKA
+    else:
+        registry.feature_views[0].spec.source_views.add(name="inner")
+    path.write_bytes(registry.SerializeToString())
+    other = LocalContext(tmp_path)
+    with pytest.raises(Refused, match=r"a source that is not a file|a derived feature view history"):
         join(other, repo, rows())
     other.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2i.tools.great_expectations import conditions, validation
-from e2i.tools.great_expectations.conditions import Any_, Compare, Every, IsNull, NoConditionError
+from e2i.tools.great_expectations.conditions import (
+    Any_,
+    Compare,
+    ConditionLimitError,
+    Every,
+    IsNull,
+    NoConditionError,
+)
 from e2i.tools.great_expectations.suite import Suite
 
 INJECTED = [
@@ -63,6 +71,63 @@ def test_anything_but_comparisons_is_refused(text: str) -> None:
         conditions.read(text)
     with pytest.raises(NoConditionError):
         conditions.read({"type": "pass_through", "pass_through_filter": text})
+
+
+NESTED = "(" * 20 + "a > 0" + ")" * 20
+
+
+@pytest.mark.parametrize(
+    ("given_", "message"),
+    [
+        (f"({NESTED})", "parentheses are more than 20 deep"),
+        ("(" * 400 + "a > 0" + ")" * 400, "parentheses are more than 20 deep"),
+        ("(" * 9_000 + "a > 0" + ")" * 9_000, "parentheses are more than 20 deep"),
+        ("a == 0" + " " * 20_000 + "or b == 1", "it has 20,015 characters; write at most 20,000"),
+        (" or ".join(["a == 1"] * 101), "more than 100 comparisons"),
+        ("a == " + "9" * 5_000, "a whole number has at most 64 bits"),
+        ("a == " + "9" * 20, "a whole number has at most 64 bits"),
+        ("a in [1, -9223372036854775809]", "a whole number has at most 64 bits"),
+        ("a == 1e400", "finite"),
+        ('a in [1, "x"]', "a list has texts and numbers"),
+        ('a not in ("x", 1.5)', "a list has texts and numbers"),
+        ("a in [1, True]", "not truth values"),
+        ("a in [True]", "not truth values"),
+    ],
+)
+def test_too_large_conditions_and_values_that_no_column_has_are_named(given_: str, message: str) -> None:
+    for condition in (given_, {"type": "pass_through", "pass_through_filter": given_}):
+        with pytest.raises(ConditionLimitError, match=message):
+            conditions.read(condition)
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "message"),
+    [
+        ("==", 10**5_000, "64 bits"),
+        ("IN", [1, "x"], "texts and numbers"),
+        ("NOT_IN", [True], "truth values"),
+        ("IN", [2**70], "64 bits"),
+    ],
+    ids=["digits", "mixture", "truth values", "digits in a list"],
+)
+def test_the_librarys_own_form_has_the_same_limits(operator: str, value: object, message: str) -> None:
+    given_ = {"type": "comparison", "column": {"name": "a"}, "operator": operator, "parameter": value}
+    with pytest.raises(ConditionLimitError, match=message):
+        conditions.read(given_)
+
+
+def test_a_condition_within_the_limits_is_read() -> None:
+    assert conditions.read(NESTED) == Compare("a", ">", 0)
+    assert conditions.read(f"a in [{2**64 - 1}, {-(2**63)}, 1.5]") == Compare("a", "IN", (2**64 - 1, -(2**63), 1.5))
+    assert conditions.read(f"a == {'0' * 5_000}7") == Compare("a", "==", 7)
+
+
+@pytest.mark.parametrize("text", ["a == " + "1" * 19_000 + "x", "a == 1." + "1" * 19_000 + "x", " " * 19_000 + "!"])
+def test_a_long_number_takes_no_more_time_than_its_length(text: str) -> None:
+    before = time.process_time()
+    with pytest.raises(NoConditionError):
+        conditions.read(text)
+    assert time.process_time() - before < 0.5
 
 
 @pytest.mark.parametrize(

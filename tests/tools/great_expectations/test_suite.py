@@ -51,6 +51,29 @@ def test_what_would_run_or_resolve_something_is_refused(tmp_path: Path, item: di
     assert [fault["type"] for fault in caught.value.errors()] == ["refused"]
 
 
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            {"row_condition": "a > 0", "condition_parser": "spark"},
+            "condition_parser is one of pandas, great_expectations",
+        ),
+        ({"row_condition": "a > 0", "condition_parser": ["pandas"]}, "condition_parser is one of"),
+        ({"row_condition": "(" * 400 + "a > 0" + ")" * 400}, "row_condition cannot be used: its parentheses are more"),
+        ({"row_condition": 'a in [1, "x"]'}, "row_condition cannot be used: a list has texts and numbers"),
+        ({"row_condition": "a == " + "9" * 5_000}, "row_condition cannot be used: a whole number has at most 64 bits"),
+    ],
+)
+def test_a_condition_that_the_step_could_not_evaluate_is_named(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Expectation.model_validate({**NOT_NULL, **item})
+
+
+@pytest.mark.parametrize("parser", [None, "pandas", "great_expectations", "great_expectations__experimental__"])
+def test_the_parsers_of_conditions_that_are_read_are_accepted(parser: str | None) -> None:
+    assert Expectation.model_validate({**NOT_NULL, "row_condition": "a > 0", "condition_parser": parser}).condition
+
+
 def write(folder: Path, text: str, name: str = "s") -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(text)

@@ -22,8 +22,9 @@ CODES = (
     Code(
         "feature-registry-refused",
         "A feature registry with more than plain views",
-        "Only registries of plain feature views over files are loaded. Other types can carry pickled code.",
-        "Declare the views with feast.apply.",
+        "Only registries of plain feature views over files are loaded. Others can carry pickled code, or name classes. "
+        "An existing repository is refused when its registry or its feature_store.yaml has what is not Feast's own.",
+        "Declare the views with feast.apply. For an existing repository that you trust, set trusted: true.",
         example="An on-demand feature view that was applied with the feast command.",
     ),
     Code(

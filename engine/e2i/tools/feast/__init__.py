@@ -117,7 +117,7 @@ class FeastSettings(ToolSettings):
     ] = None
     trusted: Annotated[
         bool,
-        Field(description="Whether to load Python code that the registry of `repo_path` contains or names"),
+        Field(description="Whether to load Python code of the registry of `repo_path`, and classes not of Feast"),
     ] = False
 
     @field_validator("repo_path", mode="before")

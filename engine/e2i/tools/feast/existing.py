@@ -6,90 +6,75 @@ class. Both execute when Feast loads them, so they are refused unless the settin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from e2i.errors import BadInput, Refused, StepError
-from e2i.tools.feast import FeastSettings, sdk
-from e2i.tools.feast.registry import HARMLESS, refusal, refuse_code_in_database
-
-FILE = "feature_store.yaml"
-HARMLESS_BESIDE = {"feature_services", "saved_datasets", "permissions", "request_feature_views"}
-"""Sections of an existing registry that cannot contain code either."""
-CLASSES = ("type", "registry_type", "registry_store_type", "provider")
-"""Keys of ``feature_store.yaml`` whose value may be the name of a class."""
-TRUST = "set `trusted: true` in the settings of feast if you trust everyone who writes to this repository"
+from e2i.errors import BadInput, StepError
+from e2i.tools.feast import FeastSettings, sdk, store_file
+from e2i.tools.feast.code_search import code_in
+from e2i.tools.feast.registry import (
+    HARMLESS,
+    HARMLESS_BESIDE,
+    refusal,
+    refuse_code_in_database,
+    refuse_code_of_engine,
+)
+from e2i.tools.feast.store_file import FILE, TRUST
 
 
 def connect(root: Path, settings: FeastSettings) -> sdk.FeatureStore:
     """Open a repository. Raises BadInput when there is none, Refused for one that would execute code."""
+    document = store_file.read(root, trusted=settings.trusted)
     try:
-        document = yaml.safe_load((root / FILE).read_text("utf-8"))
-    except OSError as error:
-        raise no_repository(root) from error
-    except (UnicodeError, yaml.YAMLError) as error:
-        raise BadInput(f"{root / FILE} cannot be read: {error}", code="bad-repository") from error
-    if not settings.trusted and (named := sorted(set(_foreign(document)))):
-        raise Refused(f"{root / FILE} names the class {named[0]!r}", code="feature-registry-refused", hint=TRUST)
-    try:
-        store = sdk.FeatureStore(repo_path=str(root))
+        config = sdk.RepoConfig(**document)
+        config.repo_path = root
+        store = sdk.FeatureStore(repo_path=str(root), config=config)
+        kind = config.registry.registry_type
     except sdk.FeastModuleImportError as error:
         raise StepError(f"{root / FILE}: {error}", code="bad-repository", hint="install what it names") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{root / FILE} is invalid: {error}", code="bad-repository") from error
-    check(store, settings)
+    if not settings.trusted:
+        _open_checked(store, kind)
     return store
 
 
 def check(store: sdk.FeatureStore, settings: FeastSettings) -> None:
-    """Raise Refused when loading the views of the registry would execute code."""
-    if settings.trusted:
-        return
-    config = store.config.registry
-    if config.registry_type == "sql":
-        refuse_code_in_database(config.path, dict(config.sqlalchemy_config_kwargs or {}), refuse_code)
-    elif config.registry_type == "file":
-        refuse_code(store.registry.proto(), "the Feast registry")
-    else:
-        name = f"the Feast registry of type {config.registry_type}"
-        raise refusal(name, {"what cannot be checked before it is loaded"}, TRUST)
+    """Raise Refused when the registry has code by now. Call it before Feast reads the registry again.
+
+    Feast gets no registry file that was not checked, so this is for SQL registries.
+    """
+    registry = store.registry
+    if not settings.trusted and isinstance(registry, sdk.CachingRegistry):
+        for engine in {registry.write_engine, registry.read_engine}:
+            refuse_code_of_engine(engine, refuse_code)
 
 
 def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
     """Raise Refused when loading the registry would execute code that it contains or names."""
     found = {descriptor.name for descriptor, _ in registry.ListFields()} - HARMLESS - HARMLESS_BESIDE
-    sources = list(registry.data_sources)
-    for view in registry.feature_views:
-        if view.spec.HasField("feature_transformation"):
-            found.add(f"a transformation in feature view {view.spec.name}")
-        sources += [view.spec.batch_source, view.spec.stream_source]
-    for source in sources:
-        custom = source.type == sdk.DataSourceProto.CUSTOM_SOURCE
-        if custom and not source.data_source_class_type.startswith("feast."):
-            found.add(f"a source of the class {source.data_source_class_type!r}")
-    if found:
+    if found := found or code_in(registry):
         raise refusal(name, found, TRUST)
 
 
-def no_repository(root: Path) -> BadInput:
-    """Return the error for a folder that is no repository."""
-    return BadInput(
-        f"{root} is no Feast repository: it has no {FILE}",
-        code="no-repository",
-        hint="correct `repo_path` in the settings of feast, or leave it out to use the store's own",
-    )
+def _open_checked(store: sdk.FeatureStore, kind: str) -> None:
+    """Open the registry of a store, and check it: what is there now, and what Feast reads of a file later."""
+    config = store.config.registry
+    if kind == "sql":
+        options = dict(config.sqlalchemy_config_kwargs or {})
+        for url in {config.path, config.read_path or config.path}:
+            refuse_code_in_database(url, options, refuse_code)
+    elif kind == "file":
+        name = "the Feast registry"
+        refuse_code(store.registry.proto(), name)
+        file: Any = store.registry._registry_store
+        unchecked = file.get_registry_proto
 
+        def checked() -> sdk.RegistryProto:
+            registry: sdk.RegistryProto = unchecked()
+            refuse_code(registry, name)
+            return registry
 
-def _foreign(value: Any) -> Iterator[str]:
-    """Yield the classes outside Feast that a document names."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if key in CLASSES and isinstance(item, str) and "." in item and not item.startswith("feast."):
-                yield item
-            yield from _foreign(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _foreign(item)
+        file.get_registry_proto = checked
+    else:
+        raise refusal(f"the Feast registry of type {kind}", {"what cannot be checked before it is loaded"}, TRUST)

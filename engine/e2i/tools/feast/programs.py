@@ -30,8 +30,9 @@ from e2i.tools.feast.dtypes import NAME, feature_type
 from e2i.tools.feast.groups import PENDING, Group
 from e2i.tools.feast.offline import ENTITY_TIME, MICROSECONDS, exact_frame, micros, source_path
 from e2i.tools.feast.point_in_time import newest_of_each_key
-from e2i.tools.feast.registry import refresh
+from e2i.tools.feast.registry import refresh, refuse_code_of_engine
 from e2i.tools.feast.repository import ARROW, replacing
+from e2i.tools.feast.store_file import no_repository
 from e2i.tools.feast.versions import FEAST_TYPES, connect
 
 PROJECT = "e2i_programs"
@@ -70,9 +71,11 @@ class Repository:
     def current(self) -> sdk.FeatureStore:
         """Return Feast, with what other processes have registered meanwhile."""
         store = self._store
-        refresh(store)
         if self._existing is not None:
             existing.check(store, self._settings)
+        elif isinstance(store.registry, sdk.CachingRegistry):
+            refuse_code_of_engine(store.registry.read_engine)
+        refresh(store)
         return store
 
     def register(self, feature: str, group: str, entity: str, dtype: object, description: str | None) -> None:
@@ -196,7 +199,7 @@ class Repository:
         try:
             handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise existing.no_repository(self._root) from error
+            raise no_repository(self._root) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             with self._exchange:

@@ -9,7 +9,8 @@ files and refuse to load anything else.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ import sqlalchemy
 
 from e2i.errors import Refused, StepError
 from e2i.tools.feast import sdk
+from e2i.tools.feast.code_search import code_in, every
 from e2i.tools.feast.repository import replacing
 
 HARMLESS = {
@@ -31,9 +33,21 @@ HARMLESS = {
     "registry_schema_version",
     "version_id",
 }
-"""Sections of a registry that cannot contain code. Others (on-demand and stream views, validation references …) can."""
+"""Sections of a registry without code but for what ``code_in`` finds. Others (on-demand and stream views …) have it."""
+HARMLESS_BESIDE = {"feature_services", "permissions", "request_feature_views", "saved_datasets"}
+"""The same for registries that others write to as well."""
 TABLES_WITH_CODE = {"label_views", "on_demand_feature_views", "stream_feature_views", "validation_references"}
-"""The same for the tables of a SQL registry."""
+"""Tables of a SQL registry whose rows have code."""
+MESSAGES = {
+    "data_sources": "data_source_proto",
+    "entities": "entity_proto",
+    "feature_services": "feature_service_proto",
+    "feature_views": "feature_view_proto",
+    "permissions": "permission_proto",
+    "projects": "project_proto",
+    "saved_datasets": "saved_dataset_proto",
+}
+"""Tables of a SQL registry, which are sections of a registry file by the same name, with the column of the message."""
 
 
 class SafeRegistryStore(sdk.FileRegistryStore):  # type: ignore[misc]  # Feast is not type-checked
@@ -84,47 +98,75 @@ def parse(data: bytes, name: str) -> sdk.RegistryProto:
     return registry
 
 
-def refuse_code(registry: sdk.RegistryProto, name: str) -> None:
-    """Raise Refused for anything but plain views over files, and for code that loading the registry would run."""
-    found = {descriptor.name for descriptor, _ in registry.ListFields()} - HARMLESS
-    sources = list(registry.data_sources)
-    for view in registry.feature_views:
-        if view.spec.HasField("feature_transformation"):
-            found.add(f"a transformation in feature view {view.spec.name}")
-        if view.spec.HasField("stream_source") or view.spec.source_views:
-            found.add(f"a derived feature view {view.spec.name}")
-        sources.append(view.spec.batch_source)
-    for source in sources:
-        if source.type != sdk.DataSourceProto.BATCH_FILE:
-            found.add(f"a source that is not a file, {source.name}")
-    if any(record.feature_view_type != "feature_view" for record in registry.feature_view_version_history.records):
-        found.add("an earlier version of another type of view")
+def refuse_code(registry: sdk.RegistryProto, name: str, harmless: AbstractSet[str] = frozenset(HARMLESS)) -> None:
+    """Raise Refused for anything but plain views over files, and for code that loading the registry would run.
+
+    ``harmless`` are the sections that it may have.
+    """
+    found = {descriptor.name for descriptor, _ in registry.ListFields()} - harmless
+    found = found or code_in(registry) or set(_more_than_plain(registry))
     if found:
         raise refusal(name, found)
 
 
+def _more_than_plain(registry: sdk.RegistryProto) -> Iterator[str]:
+    """Yield views that are derived from others, and sources at any depth that are no files."""
+    for part in every(registry):
+        if isinstance(part, sdk.DataSourceProto) and part.type != sdk.DataSourceProto.BATCH_FILE:
+            yield f"a source that is not a file, {part.name}"
+    for view in registry.feature_views:
+        if view.spec.HasField("stream_source") or view.spec.source_views:
+            yield f"a derived feature view {view.spec.name}"
+
+
 def refuse_code_in_database(
-    url: str, options: Mapping[str, Any], check: Callable[[sdk.RegistryProto, str], None] = refuse_code
+    url: str, options: Mapping[str, Any], check: Callable[[sdk.RegistryProto, str], None] | None = None
 ) -> None:
     """Run a check on a SQL registry before Feast opens it; ``options`` are the engine's. Raises Refused."""
     engine = sqlalchemy.create_engine(url, **options)
-    registry = sdk.RegistryProto()
     try:
-        with engine.connect() as connection:
-            present = set(sqlalchemy.inspect(connection).get_table_names())
-            for name in sorted(TABLES_WITH_CODE & present):
-                if connection.execute(sqlalchemy.text(f"SELECT 1 FROM {name} LIMIT 1")).first():
-                    raise refusal("the Feast SQL registry", {name})
-            for name, column, parts in (
-                ("feature_views", "feature_view_proto", registry.feature_views),
-                ("data_sources", "data_source_proto", registry.data_sources),
-            ):
-                if name in present:
-                    for row in connection.execute(sqlalchemy.text(f"SELECT {column} FROM {name}")):
-                        parts.add().ParseFromString(bytes(row[0]))
+        refuse_code_of_engine(engine, check)
     finally:
         engine.dispose()
-    check(registry, "the Feast SQL registry")
+
+
+def refuse_code_of_engine(
+    engine: sqlalchemy.Engine, check: Callable[[sdk.RegistryProto, str], None] | None = None
+) -> None:
+    """Run a check (default: ``refuse_code``) on the SQL registry in an engine's database. Raises Refused."""
+    name = "the Feast SQL registry"
+    with engine.connect() as connection:
+        present = set(sqlalchemy.inspect(connection).get_table_names())
+        for table in sorted(TABLES_WITH_CODE & present):
+            if connection.execute(sqlalchemy.text(f"SELECT 1 FROM {table} LIMIT 1")).first():
+                raise refusal(name, {table})
+        try:
+            registry = _registry_of(connection, present)
+        except sdk.DecodeError as error:
+            raise StepError(
+                f"{name} is corrupt: {error}", code="feature-registry-corrupt", hint="restore it from a backup"
+            ) from error
+    if check is None:
+        refuse_code(registry, name, HARMLESS | HARMLESS_BESIDE)
+    else:
+        check(registry, name)
+
+
+def _registry_of(connection: sqlalchemy.Connection, present: AbstractSet[str]) -> sdk.RegistryProto:
+    """Return all messages of a SQL registry that Feast loads, as a registry."""
+
+    def rows(columns: str, table: str) -> Any:
+        return connection.execute(sqlalchemy.text(f"SELECT {columns} FROM {table}")) if table in present else ()
+
+    registry = sdk.RegistryProto()
+    for table, column in MESSAGES.items():
+        for row in rows(column, table):
+            getattr(registry, table).add().ParseFromString(bytes(row[0]))
+    for row in rows("infra_proto", "managed_infra"):
+        registry.infra.MergeFromString(bytes(row[0]))
+    for kind, message in rows("feature_view_type, feature_view_proto", "feature_view_version_history"):
+        registry.feature_view_version_history.records.add(feature_view_type=kind, feature_view_proto=bytes(message))
+    return registry
 
 
 def refusal(name: str, found: set[str], hint: str | None = None) -> Refused:

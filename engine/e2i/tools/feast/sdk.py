@@ -65,9 +65,10 @@ with _without_typeguard(), _without_metrics_files():
     from feast.infra.registry.caching_registry import CachingRegistry
     from feast.infra.registry.file import FileRegistryStore
     from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
+    from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewProto
     from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
     from feast.repo_config import FeastConfigBaseModel
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+    from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # protobuf ships no types
 
 feature_store.__dict__["print"] = lambda *_args, **_options: None
 logging.getLogger("feast").setLevel(logging.ERROR)
@@ -82,9 +83,11 @@ __all__ = [
     "FeatureStore",
     "FeatureView",
     "FeatureViewNotFoundException",
+    "FeatureViewProto",
     "Field",
     "FileRegistryStore",
     "FileSource",
+    "Message",
     "OfflineStore",
     "RegistryProto",
     "RepoConfig",

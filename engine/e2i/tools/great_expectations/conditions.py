@@ -18,6 +18,14 @@ Value: TypeAlias = str | int | float | bool
 OPERATORS: tuple[Operator, ...] = ("==", "!=", "<", "<=", ">", ">=", "IN", "NOT_IN")
 MOST = 100
 """Comparisons in one condition, which is the library's own limit."""
+LONGEST = 20_000
+"""Maximum length of the text of a condition, in characters."""
+DEEPEST = 20
+"""Maximum depth of parentheses in the text of a condition."""
+WHOLE = range(-(2**63), 2**64)
+"""Whole numbers that a column can have: those of 64 bits, with or without a sign."""
+PARSERS = ("pandas", "great_expectations", "great_expectations__experimental__")
+"""Values of ``condition_parser`` whose conditions are read here. The third is an older name of the second."""
 FORMS = 'write comparisons such as `col("age") >= 18 and region == "EU"`, `x in [1, 2]` or `x.notnull()`'
 
 TOKEN = re.compile(
@@ -25,7 +33,7 @@ TOKEN = re.compile(
         col\(\s*(?P<col>"[^"]*"|'[^']*')\s*\)
       | `(?P<quoted>[^`\n]+)`
       | (?P<test>\.\s*(?:isnull|isna|notnull|notna)\(\s*\))
-      | (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])
+      | (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])
       | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
       | (?P<operator>==|!=|<=|>=|<|>)
       | (?P<mark>[()\[\],&|])
@@ -69,11 +77,18 @@ class NoConditionError(ValueError):
     """A condition is not made of comparisons alone, so that evaluating it could execute code."""
 
 
+class ConditionLimitError(NoConditionError):
+    """A condition is made of comparisons, but is too large, or has a value that no column can be compared with."""
+
+
 def read(given: object) -> Condition:
-    """Return a condition. Raises NoConditionError for anything but comparisons of columns with values."""
+    """Return a condition. Raises NoConditionError for anything but comparisons of columns with values.
+
+    Raises ConditionLimitError, a kind of it, for too large ones and for values that cannot be compared.
+    """
     condition = _Parser(given).whole() if isinstance(given, str) else _structured(given, 0)
     if sum(1 for _ in columns(condition)) > MOST:
-        raise NoConditionError(f"more than {MOST} comparisons")
+        raise ConditionLimitError(f"it has more than {MOST} comparisons; split the expectation into several")
     return condition
 
 
@@ -108,7 +123,10 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []
+        self._depth = 0
         at = 0
+        if len(text) > LONGEST:
+            raise ConditionLimitError(f"it has {len(text):,} characters; write at most {LONGEST:,}")
         text = text.strip()
         while at < len(text):
             found = TOKEN.match(text, at)
@@ -142,8 +160,12 @@ class _Parser:
 
     def _one(self) -> Condition:
         if self._take("("):
+            self._depth += 1
+            if self._depth > DEEPEST:
+                raise ConditionLimitError(f"its parentheses are more than {DEEPEST} deep; remove those not needed")
             found = self._either()
             self._need(")")
+            self._depth -= 1
             return found
         column = self._column()
         kind, token = self._next()
@@ -170,7 +192,7 @@ class _Parser:
         if kind == "text":
             return token[1:-1]
         if kind == "number":
-            return _finite(float(token)) if set(token.lower()) & {".", "e"} else int(token)
+            return _finite(float(token)) if set(token.lower()) & {".", "e"} else _whole(token)
         if kind == "word" and token in ("True", "False", "true", "false"):
             return token.lower() == "true"
         raise self._unexpected(back=1)
@@ -183,7 +205,7 @@ class _Parser:
         while self._take(","):
             found.append(self._value())
         self._need(closing)
-        return tuple(found)
+        return _alike(found)
 
     def _next(self) -> tuple[str, str]:
         if self._at == len(self._tokens):
@@ -230,7 +252,7 @@ def _structured(given: object, depth: int) -> Condition:
     if kind == "comparison" and isinstance(name, str) and operator in OPERATORS:
         several = operator in ("IN", "NOT_IN")
         if several and isinstance(value, list | tuple) and value:
-            return Compare(_column(name), operator, tuple(map(_scalar, value)))
+            return Compare(_column(name), operator, _alike([_scalar(one) for one in value]))
         if not several:
             return Compare(_column(name), operator, _scalar(value))
     raise NoConditionError(FORMS)
@@ -254,12 +276,39 @@ def _column(name: str) -> str:
 def _scalar(value: object) -> Value:
     if isinstance(value, float):
         return _finite(value)
+    if isinstance(value, int) and value not in WHOLE:
+        raise _too_large()
     if isinstance(value, str | int | bool):
         return value
     raise NoConditionError(f"{value!r:.40} is neither a text, a number nor a truth value")
 
 
+def _whole(token: str) -> int:
+    """Return the whole number of a text, which may have more digits than Python converts."""
+    digits = token.lstrip("+-").lstrip("0") or "0"
+    if len(digits) > len(str(WHOLE.stop)):
+        raise _too_large()
+    number = -int(digits) if token.startswith("-") else int(digits)
+    if number not in WHOLE:
+        raise _too_large()
+    return number
+
+
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise NoConditionError("compare with a finite number")
+        raise ConditionLimitError("compare with a finite number")
     return value
+
+
+def _alike(values: list[Value]) -> tuple[Value, ...]:
+    """Return the values of a list. Raises for a mixture, which no column has, and truth values: the library's rule."""
+    texts = sum(isinstance(value, str) for value in values)
+    if any(isinstance(value, bool) for value in values):
+        raise ConditionLimitError("a list has texts or numbers, not truth values; compare with `== True`")
+    if texts not in (0, len(values)):
+        raise ConditionLimitError("a list has texts and numbers; write all in quotes, or all without")
+    return tuple(values)
+
+
+def _too_large() -> ConditionLimitError:
+    return ConditionLimitError("a whole number has at most 64 bits, as in a column; write a larger one as 1e30")

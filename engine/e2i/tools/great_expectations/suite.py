@@ -18,7 +18,7 @@ from e2i.errors import BadInput, Refused
 from e2i.spec.suggest import certain, contains_words, hint
 from e2i.spec.validation import mistakes
 from e2i.tools.great_expectations import conditions
-from e2i.tools.great_expectations.conditions import Condition, NoConditionError
+from e2i.tools.great_expectations.conditions import PARSERS, Condition, ConditionLimitError, NoConditionError
 
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 FOLDER = "config/expectations"
@@ -130,11 +130,15 @@ class Expectation(BaseModel):
         given = self.model_extra or {}
         try:
             held = self.condition
+        except ConditionLimitError as error:
+            raise ValueError(f"row_condition cannot be used: {error}") from error
         except NoConditionError as error:
             said = f"row_condition is refused: it is evaluated as code; {error}"
             raise PydanticCustomError("refused", "{said}", {"said": said}) from error
         if held is None and given.get("condition_parser") is not None:
             raise PydanticCustomError("refused", "condition_parser is refused: it belongs to row_condition")
+        if given.get("condition_parser") not in (None, *PARSERS):
+            raise ValueError(f"condition_parser is one of {', '.join(PARSERS)}; leave it out, as conditions are alike")
         return self
 
     @model_validator(mode="after")
