@@ -1,9 +1,10 @@
 """Mask secrets in text. In: secrets and text. Out: the text with ``***`` for every form of a secret.
 
 A secret appears in many forms: plain, in base64 (also inside a longer text), in hexadecimal, quoted for a URL or in
-JSON, or a single line of it. Run as a program, this is the filter of a step's log. Standard input is a line with the
-secrets as JSON, then the step's output; standard output is the log. It is a separate process, because a thread could
-not read while native code that prints holds the interpreter lock. Standard library only.
+JSON, each of these reversed before it was written, or a single line of it. Run as a program, this is the filter of a
+step's log. Standard input is a line with the secrets as JSON, then the step's output; standard output is the log. It
+is a separate process, because a thread could not read while native code that prints holds the interpreter lock.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Masker:
         forms = {form for secret in self.secrets for form in forms_of(secret)}
         anywhere = [re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))]
         words = [rf"(?<!\w){re.escape(s)}(?!\w)" for s in self.secrets if SHORTEST_WORD <= len(s) < SHORTEST]
+        self._forms = tuple(sorted(forms))
+        self._has_words = bool(words)
         self._source = "|".join(anywhere + words)
         self._pattern = re.compile(self._source)
         self._wide = sorted(
@@ -45,7 +48,9 @@ class Masker:
     def text(self, text: str) -> str:
         if text in self.secrets:
             return MASK
-        return self._pattern.sub(MASK, text) if self._source else text
+        if self._has_words or any(form in text for form in self._forms):  # a fraction of what the pattern takes
+            return self._pattern.sub(MASK, text)
+        return text
 
     def data(self, value: Any) -> Any:
         """Return plain data, or a record of plain data, without secrets in its texts, including keys of mappings."""
@@ -84,7 +89,8 @@ class Masker:
 
 def forms_of(secret: str) -> Iterator[str]:
     """Yield the texts in which the secret or one of its lines can appear, long enough to exclude chance matches."""
-    for part in {secret, *(line.strip() for line in secret.splitlines())}:
+    parts = {secret, *(line.strip() for line in secret.splitlines())}
+    for part in parts | {part[::-1] for part in parts}:
         raw = part.encode("utf-8", "surrogatepass")
         written = {*_hexadecimal(raw), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
         yield from (form for form in {part, *written, *_quoted(part), *_escaped(part)} if len(form) >= SHORTEST)
