@@ -86,7 +86,8 @@ def _sync(workspace: Workspace, *, refused: bool, quiet: bool) -> SyncDocument:
 
 def _sync_to(workspace: Workspace, address: str, *, refused: bool) -> SyncDocument:
     """Delivers the entries for one address, of each tool and each part of its server that they are for."""
-    if without_accounts(address) != address or any(credentials.found_in(address)):
+    is_token = address.lower().startswith("http") and without_accounts(address) != address
+    if is_token or any(credentials.found_in(address)):
         raise BadInput(
             "the address holds credentials, and a command line is visible to all users of this machine",
             code="bad-option",

@@ -96,6 +96,10 @@ class Outgoing:
         masker = self._withheld.masker()
         return [replace(entry, body=masker.data(entry.body)) for entry in entries] if masker else entries
 
+    def withhold(self, settings: Settings) -> None:
+        """Mask the credentials of these settings too from now on."""
+        self._withheld.add(settings)
+
     def ask(self, question: Callable[[Outbox], T]) -> T:
         """Return the answer of the outbox to a quick question."""
         return self._ask(question).result()

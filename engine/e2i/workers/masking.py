@@ -23,6 +23,11 @@ SHORTEST = 8
 SHORTEST_WORD = 4
 """Minimum length of a secret that is searched as a separate word; shorter ones are masked only as a whole value."""
 
+SHORTEST_BEGINNING = 6
+"""Minimum length of the beginning of a form that is masked at the end of a text."""
+CUT = "…. '\"\n"
+"""Characters that may follow where a text was cut."""
+
 
 class Masker:
     """Knows all forms of some secrets."""
@@ -50,6 +55,17 @@ class Masker:
             return MASK
         if self._has_words or any(form in text for form in self._forms):  # a fraction of what the pattern takes
             return self._pattern.sub(MASK, text)
+        return text
+
+    def cut(self, text: str) -> str:
+        """Return a masked text that may have been cut before: also without a form's beginning at its end."""
+        text = self.text(text)
+        end = text.rstrip(CUT)
+        for form in self._forms:
+            longest = min(len(form) - 1, len(end))
+            for size in range(longest, SHORTEST_BEGINNING - 1, -1):
+                if end.endswith(form[:size]):
+                    return end[:-size] + MASK + text[len(end) :]
         return text
 
     def data(self, value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.variables import SHARED_CREDENTIALS
@@ -25,21 +24,26 @@ class Withheld:
         self._environ = os.environ if environ is None else environ
         self._masker = Masker(())
         self._known: frozenset[str] = frozenset()
+        self._configured: set[str] | None = None
 
     def text(self, text: str) -> str:
-        """Returns the text without the credentials, and without the accounts of addresses."""
-        return without_accounts(self.masker().text(text))
+        """Returns a text, which may have been cut, without the credentials and without the accounts of addresses."""
+        return without_accounts(self.masker().cut(text))
 
     def data(self, value: Any) -> Any:
         """Returns plain data without the credentials."""
         return self.masker().data(value)
+
+    def add(self, settings: Settings) -> None:
+        """Adds the credentials of other settings."""
+        self._configured = self._found() | settings.credentials(self._tools)
 
     def masker(self) -> Masker:
         """Returns the masker of what is set now; the same one while nothing else is set."""
         variables = (*self._settings.secrets.values(), *SHARED_CREDENTIALS)
         known = frozenset(
             {
-                *self._configured,
+                *self._found(),
                 *credentials(self._environ, self._tools, self._settings.registry),
                 *filter(None, map(self._environ.get, variables)),
             }
@@ -48,6 +52,8 @@ class Withheld:
             self._masker, self._known = Masker(known), known
         return self._masker
 
-    @cached_property
-    def _configured(self) -> set[str]:
-        return self._settings.credentials(self._tools)
+    def _found(self) -> set[str]:
+        """Returns the credentials in the settings, which are searched when they are first needed."""
+        if self._configured is None:
+            self._configured = self._settings.credentials(self._tools)
+        return self._configured
