@@ -39,8 +39,8 @@ def configured(workspace: Path) -> None:
 def test_an_exception_that_names_credentials_is_kept_and_delivered_without_them(
     is_own: bool,
     workspace: Path,
-    server: StandIn,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811 - a fixture
+    server: StandIn,  # noqa: F811 - a fixture
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     configured(workspace)
     if not is_own:
@@ -73,7 +73,7 @@ def test_what_an_evaluation_raises_has_no_credentials(status: int, workspace: Pa
     echo.status = status
     opik = OpikConnector(OpikConfig(url=f"{echo.url}/api", api_key=KEY, deadline=PATIENT))
     cases = [{"input": "a", "expected_output": "b", "output": "b"}]
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - each status has its own
+    with pytest.raises(Exception) as caught:
         asyncio.run(opik.evaluate_agent("agent", cases, ["equals"]))
     said = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + repr(caught.value.args)
     assert any(KEY in heard for heard in echo.heard)
@@ -87,7 +87,7 @@ def test_what_a_call_of_mlflow_raises_has_no_credentials(
     echo.status = status
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", KEY)
     mlflow = MLflowConnector(MLflowConfig(tracking_uri=echo.url, deadline=PATIENT))
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - each status has its own
+    with pytest.raises(Exception) as caught:
         asyncio.run(mlflow.download("models:/some_model/1", workspace / "model"))
     said = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value)) + repr(caught.value.args)
     assert any(KEY in heard for heard in echo.heard)
