@@ -116,7 +116,7 @@ class LogFile:
 
 
 def _opened(path: Path, flags: int) -> int:
-    """Opens a file that is no link: a link would let those who may write to the folder choose the file that is changed."""
+    """Opens a file that is no link: otherwise, those who may write to the folder choose the file that is changed."""
     try:
         return os.open(path, flags, MODE)
     except OSError as error:
