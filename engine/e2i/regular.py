@@ -42,8 +42,11 @@ def read(path: Path, most: int, *, cut: bool = False, within: Collection[Path] =
     return content[:most]
 
 
-def write(path: Path, content: bytes) -> None:
-    """Replaces a regular file or a link atomically with a file of this content. No link is followed. Raises OSError."""
+def write(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Replaces a regular file or a link atomically with a file of this content. No link is followed. Raises OSError.
+
+    ``mode``: its permissions; None: those that the process gives to new files.
+    """
     import tempfile  # most commands write no file
 
     try:
@@ -58,7 +61,7 @@ def write(path: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=prefix, delete=False) as file:
         staged = Path(file.name)
         file.write(content)
-        os.fchmod(file.fileno(), 0o666 & ~mask)
+        os.fchmod(file.fileno(), 0o666 & ~mask if mode is None else mode)
     staged.replace(path)
 
 

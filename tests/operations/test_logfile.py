@@ -79,3 +79,24 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError):
         LogFile(tmp_path / "pipe", most=10, keep=1).append("line")
+
+
+def test_a_link_is_refused_and_what_it_leads_to_stays_as_it_is(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("kept")
+    (tmp_path / "e2i.log").symlink_to(theirs)
+    with pytest.raises(OSError, match="it is a link; name the file that it leads to"):
+        LogFile(tmp_path / "e2i.log", most=10, keep=1).append("line")
+    assert theirs.read_text() == "kept"
+
+
+def test_a_log_that_becomes_a_link_while_it_is_open_is_refused(tmp_path: Path) -> None:
+    theirs, path = tmp_path / "theirs", tmp_path / "e2i.log"
+    theirs.write_text("kept")
+    log = LogFile(path, most=10_000, keep=1)
+    log.append("line")
+    path.unlink()
+    path.symlink_to(theirs)
+    with pytest.raises(OSError, match="it is a link"):
+        log.append("line")
+    assert theirs.read_text() == "kept"

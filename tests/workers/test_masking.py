@@ -34,12 +34,20 @@ PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCB\nshort\n-----END
         urllib.parse.quote_plus(SECRET),
         json.dumps({"a": SECRET}),
         repr(SECRET.encode()),
+        SECRET[::-1],
+        base64.b64encode(SECRET[::-1].encode()).decode(),
+        SECRET[::-1].encode().hex(),
     ],
 )
 def test_every_form_is_masked(form: str) -> None:
     shown = Masker([SECRET]).text(f"before {form} after")
     assert "***" in shown
-    for part in (SECRET[:12], base64.b64encode(SECRET.encode()).decode()[4:20], SECRET.encode().hex()[:16]):
+    for part in (
+        SECRET[:12],
+        SECRET[::-1][:12],
+        base64.b64encode(SECRET.encode()).decode()[4:20],
+        SECRET.encode().hex()[:16],
+    ):
         assert part not in shown
 
 

@@ -43,6 +43,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "JSON for a page": lambda text: json.dumps(text)[1:-1].replace("<", "\\u003c").replace("&", "\\u0026"),
     "HTML": html.escape,
     "Python": lambda text: repr(text)[1:-1],
+    "reversed": lambda text: text[::-1],
+    "base64 of the reversed": lambda text: base64.b64encode(text[::-1].encode()).decode(),
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ In: models and names. Out: ``Tool`` and ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
+from e2i.catalog import credentials
 from e2i.documents import Values
 
 
@@ -53,10 +54,19 @@ class CircuitBreaker(BaseModel):
     ] = 3
 
 
-class ToolSettings(BaseModel):
-    """Base of a tool's settings: the location of the service in this environment, and how long to wait for it."""
+class SettingsModel(BaseModel):
+    """Base of what settings consist of. Printed without credentials, and so are its validation errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yields the settings to print, without credentials in their addresses."""
+        for name, value in super().__repr_args__():
+            yield name, credentials.shown(value, name or "")
+
+
+class ToolSettings(SettingsModel):
+    """Base of a tool's settings: the location of the service in this environment, and how long to wait for it."""
 
     deadline: float = 30.0
     """Maximum seconds of one call to the tool."""

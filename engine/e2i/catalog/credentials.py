@@ -6,7 +6,8 @@ In: names and texts. Out: whether a name is that of a credential, the credential
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 _CREDENTIAL = re.compile(
@@ -58,6 +59,20 @@ def without(text: str) -> str:
         host = parts.netloc
     query = sorted((name, value) for name, value in _arguments(text) if not is_private(name))
     return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
+
+
+def shown(value: Any, name: str = "") -> Any:
+    """Returns a setting as a program may print it: without credentials in addresses, ``***`` for one of its own."""
+    match value:
+        case str():
+            if value and is_credential(name):
+                return "***"
+            return without(value) if "://" in value or "=" in value else value
+        case Mapping():
+            return {key: shown(item, str(key)) for key, item in value.items()}
+        case list() | tuple():
+            return [shown(item, name) for item in value]
+    return value
 
 
 def _arguments(address: str) -> list[tuple[str, str]]:

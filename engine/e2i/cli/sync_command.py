@@ -13,6 +13,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from e2i.api import Workspace
+from e2i.catalog import credentials
 from e2i.catalog.action import without_credentials
 from e2i.catalog.registry import SINKS
 from e2i.cli import deferred_command, documents
@@ -85,6 +86,14 @@ def _sync(workspace: Workspace, *, refused: bool, quiet: bool) -> SyncDocument:
 
 def _sync_to(workspace: Workspace, address: str, *, refused: bool) -> SyncDocument:
     """Delivers the entries for one address, of each tool and each part of its server that they are for."""
+    is_token = address.lower().startswith("http") and without_accounts(address) != address
+    if is_token or any(credentials.found_in(address)):
+        raise BadInput(
+            "the address holds credentials, and a command line is visible to all users of this machine",
+            code="bad-option",
+            hint="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN), or "
+            f"OPIK_API_KEY, or add a profile, and use `--to {credentials.without(address)}`",
+        )
     store = workspace.store
     if refused and (store / FILE).exists():
         with Outbox(store / FILE) as outbox:

@@ -41,8 +41,6 @@ from e2i.telemetry.entries import Sink, target_of
 from e2i.telemetry.outbox import Outbox, Tally
 from e2i.workers import guardian, launch
 from e2i.workers.context import guard_of
-from e2i.workers.environment import credentials
-from e2i.workers.masking import Masker
 
 OVER = b"over\n"
 COURTESY = 5
@@ -157,8 +155,7 @@ def sync(
         flush=flush,
         trackers={name: tracker_of(settings.tool(name), name) for name in SINKS},
     )
-    masker = Masker({*settings.credentials(SINKS), *credentials(os.environ, SINKS, settings.registry)})
-    return {name: masker.data(tally) for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
+    return {name: tally for name, tally in tallies.items() if name in settings.sinks or tally != Tally()}
 
 
 def tracker_of(settings: ToolSettings, name: str) -> Tracker:

@@ -19,6 +19,7 @@ from e2i.resilience.guard import Guard
 from e2i.settings import Settings
 from e2i.workers.context import guard_of
 from e2i.workers.environment import NO_TELEMETRY
+from e2i.workers.withheld import Withheld
 from e2i.workspace.environment import installed
 
 
@@ -32,7 +33,14 @@ def require(tools: Iterable[str], settings: Settings) -> None:
 def _require(name: str, settings: Settings) -> None:
     declared = settings.registry.tool(name)
     assert declared is not None
-    guard = Guard(name, Breaker(name), settings.tool(name).deadline, outages=declared.outages, extra=declared.extra)
+    guard = Guard(
+        name,
+        Breaker(name),
+        settings.tool(name).deadline,
+        outages=declared.outages,
+        extra=declared.extra,
+        mask=Withheld(settings, (name,)).text,
+    )
     try:
         _check_installed(name, settings)
         for question in _questions(name, settings):

@@ -22,7 +22,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from e2i.catalog.action import ToolSettings
+from e2i.catalog.registry import TOOLS
 from e2i.execution.delivery import sink_opener, tracker_of
 from e2i.resilience import retry
 from e2i.resilience.guard import Guard
@@ -35,6 +38,7 @@ from e2i.telemetry.dispatcher import Dispatcher, Tracker, check
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.outbox import Outbox
 from e2i.telemetry.quota import Quota, admitted
+from e2i.workers.withheld import Withheld
 
 T = TypeVar("T")
 POLL = 0.5
@@ -58,6 +62,7 @@ class Outgoing:
         self._path = store / FILE
         self._artifacts = artifacts
         self._settings = settings
+        self._withheld = Withheld(settings, TOOLS)
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
 
@@ -77,14 +82,23 @@ class Outgoing:
         await asyncio.wrap_future(self._ask(partial(self._put, entries)))
 
     def _put(self, entries: Sequence[Entry], outbox: Outbox) -> None:
-        """Add entries in the thread of the outbox; metrics are thinned while it is full."""
+        """Add entries in the thread of the outbox, masked; metrics are thinned while it is full."""
         if self._quota is None:
             self._quota = Quota(sizes.parse(self._settings.outbox_limit), outbox.size)
         before = self._quota.thinned
-        outbox.put(admitted(entries, self._quota, outbox.thin))
+        outbox.put(admitted(self._masked(entries), self._quota, outbox.thin))
         if before == 0 < self._quota.thinned:
             limit = self._settings.outbox_limit
             print(f"e2i: the outbox has reached its limit of {limit}: metrics are thinned", file=sys.stderr)
+
+    def _masked(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return the entries without the credentials of the tools that this environment has."""
+        masker = self._withheld.masker()
+        return [replace(entry, body=masker.data(entry.body)) for entry in entries] if masker else entries
+
+    def withhold(self, settings: Settings) -> None:
+        """Mask the credentials of these settings too from now on."""
+        self._withheld.add(settings)
 
     def ask(self, question: Callable[[Outbox], T]) -> T:
         """Return the answer of the outbox to a quick question."""

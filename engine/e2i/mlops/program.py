@@ -63,8 +63,14 @@ class Program:
         return Outgoing(self.store, self.artifacts, self.settings)
 
     def guard(self, tool: str, config: ToolSettings) -> Guard:
-        """Return the guard of a tool's server: the store's shared breaker, the deadline of the settings."""
-        return guard_of(tool, self._settings_with(tool, config), self.store)
+        """Return the guard of a tool's server: the store's shared breaker, the deadline of the settings.
+
+        What leaves the program from now on is masked with the credentials of these settings.
+        """
+        settings = self._settings_with(tool, config)
+        if settings is not self.settings:
+            self.outgoing.withhold(settings)
+        return guard_of(tool, settings, self.store)
 
     def home(self, tool: str) -> Path:
         """Return the tool's folder in the store; created if missing."""

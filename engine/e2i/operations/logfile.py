@@ -63,13 +63,13 @@ class LogFile:
         if self._log >= 0:
             found = os.fstat(self._log)
             with contextlib.suppress(FileNotFoundError):
-                named = self._path.stat()
+                named = self._path.lstat()
                 if (named.st_dev, named.st_ino) == (found.st_dev, found.st_ino):
                     return found
             os.close(self._log)
             self._log = -1
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-        self._log = os.open(self._path, flags, MODE)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW
+        self._log = _opened(self._path, flags)
         found = os.fstat(self._log)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(self._path))
@@ -96,7 +96,7 @@ class LogFile:
             self._process = os.getpid()
         if self._lock < 0:
             name = self._path.with_name(f"{self._path.name}.lock")
-            self._lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
+            self._lock = _opened(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW)
         got, ends = self._try(), time.monotonic() + PATIENCE
         while not got and time.monotonic() < ends:
             time.sleep(TURN)
@@ -113,3 +113,13 @@ class LogFile:
         except BlockingIOError:
             return False
         return True
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Opens a file that is no link: otherwise, those who may write to the folder choose the file that is changed."""
+    try:
+        return os.open(path, flags, MODE)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link; name the file that it leads to", str(path)) from error
+        raise

@@ -51,8 +51,7 @@ def write(workspace: Workspace, path: Path, end: Notification | None = None, *, 
     else:
         counted = Totals()  # nothing ran yet: reading metrics creates no store
     content = openmetrics.text([*_runs(counted), *_outbox(store), *_breakers(workspace), *_size(store, counted)])
-    regular.write(path, content.encode())
-    path.chmod(0o644)  # a collector is another user, whatever the mask of the run is
+    regular.write(path, content.encode(), mode=0o644)  # a collector is another user, whatever the mask of the run is
 
 
 def _runs(found: Totals) -> Iterator[Family]:

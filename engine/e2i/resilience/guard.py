@@ -24,11 +24,21 @@ from e2i.errors import AuthenticationFailed, E2IError, Exit, ToolUnavailable
 from e2i.resilience.attempts import Attempts, Retries
 from e2i.resilience.breaker import Breaker, CircuitOpen, State
 from e2i.resilience.denial import is_denial
+from e2i.resilience.error_masking import mask_error
 from e2i.resilience.transient import pause_before_retry
 
 T = TypeVar("T")
 MARGIN = 1.0
 """Seconds that a probe's lease lasts beyond its deadline, so that a missed deadline is still recorded."""
+
+
+ACCOUNT = re.compile(r"://[^/?#\s]*@")
+"""Pattern of the user, and perhaps the password, in an address."""
+
+
+def without_accounts(text: str) -> str:
+    """Returns the text with neither user nor password in its addresses."""
+    return ACCOUNT.sub("://***@", text)
 
 
 class MissedDeadlineError(TimeoutError):
@@ -51,7 +61,8 @@ class Guard(Struct, frozen=True):
     are exception classes, or their dotted names (looked up in loaded modules: nothing is imported). ``classify``
     decides where the class of an exception is not enough, such as by a status code: True for an outage, False for the
     caller's error, None to leave it to ``outages``. ``extra`` is the extra of e2i that installs the tool. ``retries``
-    is for idempotent calls.
+    is for idempotent calls. ``mask`` removes credentials from a text: a server may repeat them in its answers, so every
+    exception that leaves a call is masked.
     """
 
     tool: str
@@ -61,6 +72,7 @@ class Guard(Struct, frozen=True):
     classify: Callable[[BaseException], bool | None] | None = None
     extra: str | None = None
     retries: Retries = Retries()
+    mask: Callable[[str], str] = without_accounts
 
     def call(
         self,
@@ -140,7 +152,8 @@ class Guard(Struct, frozen=True):
         return is_denial(error)
 
     def _explain(self, error: Exception, function: Callable[..., Any], seconds: float) -> Exception:
-        """Returns the exception to raise: ``error`` itself, or the ToolUnavailable that it means."""
+        """Returns the exception to raise, masked: ``error`` itself, or the ToolUnavailable that it means."""
+        mask_error(error, self.mask)
         if self._is_denied(error):
             return AuthenticationFailed(self.tool, f"{self.tool} refuses the credentials: {_first_line(error)}")
         if isinstance(error, E2IError):
@@ -176,19 +189,10 @@ def _name_of(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__)).strip("_")
 
 
-ACCOUNT = re.compile(r"://[^/?#\s]*@")
-"""Pattern of the user, and perhaps the password, in an address."""
-
-
 def _first_line(error: BaseException) -> str:
     """Returns the error's first line, with addresses in it without user and password."""
     lines = str(error).strip().splitlines() or [""]
     return without_accounts(lines[0])[:300]
-
-
-def without_accounts(text: str) -> str:
-    """Returns the text with neither user nor password in its addresses."""
-    return ACCOUNT.sub("://***@", text)
 
 
 def _lease(seconds: float) -> float | None:

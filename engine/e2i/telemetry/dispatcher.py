@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
-from e2i.resilience.guard import Guard, InterpreterEnds, MissedDeadlineError, in_time, without_accounts
+from e2i.resilience.guard import Guard, InterpreterEnds, MissedDeadlineError, in_time
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.telemetry.attempts import witness
 from e2i.telemetry.bodies import ENDS
@@ -127,7 +127,7 @@ class _Lane:
         try:
             check(self.tracker, self.name, PARTING)
         except ToolUnavailable as error:
-            return error.message
+            return self.guard.mask(error.message)
         return None
 
 
@@ -147,7 +147,10 @@ def check(tracker: Tracker, name: str, seconds: float) -> None:
 
 
 class Dispatcher:
-    """Delivers one sink's entries. The sink is opened when there are entries for it, and again after a hung call."""
+    """Delivers one sink's entries. The sink is opened when there are entries for it, and again after a hung call.
+
+    A tracker may repeat the credentials of a request in its answer: the guard masks every reason that is kept.
+    """
 
     def __init__(
         self,
@@ -298,7 +301,7 @@ class Dispatcher:
                 self._abandon_sink()  # the server is checked again before anything more is sent to it
             if error.retry_after:
                 self._not_before = self._clock() + error.retry_after
-            return True, _told(error)
+            return True, self._guard.mask(_told(error))
         except sqlite3.DatabaseError as error:  # locked for long, corrupt, or the disk is full
             return True, f"the outbox {self._outbox.path} cannot be used: {error}"
 
@@ -327,7 +330,7 @@ class Dispatcher:
                 self._deliver(sink, entries[middle:], deadline)
                 return
             reason = error.message if isinstance(error, E2IError) else f"{type(error).__name__}: {error}"
-            self._outbox.dead_letter(entries, without_accounts(reason))
+            self._outbox.dead_letter(entries, self._guard.mask(reason))
             self._dead_lettered += len(entries)
         else:
             self._outbox.acknowledge(entries)
@@ -377,7 +380,7 @@ class Dispatcher:
         try:
             check(self._tracker, self._guard.tool, min(deadline, asking.WITHIN))
         except ToolUnavailable as error:
-            self.down = None if error.retry_after else error.message
+            self.down = None if error.retry_after else self._guard.mask(error.message)
             raise
         self.down = None
         return self._open_sink(self._guard.tool)

@@ -92,13 +92,14 @@ class Worker:
 
 
 def guard_of(tool: str, settings: Settings, store: Path, *, patient: bool = True) -> Guard:
-    """Return a guard with the tool's declaration, and this environment's deadline and circuit breaker.
+    """Return a guard with the tool's declaration, and this environment's deadline, circuit breaker and credentials.
 
     All processes of the store share the breaker. Unless ``patient``, an open circuit does not wait for its recovery
     time, because a user who runs a check may probe at once.
     """
     from e2i.resilience.circuits import breaker_of
     from e2i.resilience.guard import Guard  # with asyncio, which most steps do not need
+    from e2i.workers.withheld import Withheld
 
     declared = settings.registry.tool(tool)
     assert declared is not None, tool
@@ -109,6 +110,7 @@ def guard_of(tool: str, settings: Settings, store: Path, *, patient: bool = True
         deadline=configured.deadline,
         outages=declared.outages,
         extra=declared.extra,
+        mask=Withheld(settings, (tool,)).text,
     )
 
 

@@ -1,9 +1,10 @@
 """Mask secrets in text. In: secrets and text. Out: the text with ``***`` for every form of a secret.
 
 A secret appears in many forms: plain, in base64 (also inside a longer text), in hexadecimal, quoted for a URL or in
-JSON, or a single line of it. Run as a program, this is the filter of a step's log. Standard input is a line with the
-secrets as JSON, then the step's output; standard output is the log. It is a separate process, because a thread could
-not read while native code that prints holds the interpreter lock. Standard library only.
+JSON, each of these reversed before it was written, or a single line of it. Run as a program, this is the filter of a
+step's log. Standard input is a line with the secrets as JSON, then the step's output; standard output is the log. It
+is a separate process, because a thread could not read while native code that prints holds the interpreter lock.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ SHORTEST = 8
 SHORTEST_WORD = 4
 """Minimum length of a secret that is searched as a separate word; shorter ones are masked only as a whole value."""
 
+SHORTEST_BEGINNING = 6
+"""Minimum length of the beginning of a form that is masked at the end of a text."""
+CUT = "…. '\"\n"
+"""Characters that may follow where a text was cut."""
+
 
 class Masker:
     """Knows all forms of some secrets."""
@@ -31,6 +37,8 @@ class Masker:
         forms = {form for secret in self.secrets for form in forms_of(secret)}
         anywhere = [re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))]
         words = [rf"(?<!\w){re.escape(s)}(?!\w)" for s in self.secrets if SHORTEST_WORD <= len(s) < SHORTEST]
+        self._forms = tuple(sorted(forms))
+        self._has_words = bool(words)
         self._source = "|".join(anywhere + words)
         self._pattern = re.compile(self._source)
         self._wide = sorted(
@@ -45,7 +53,20 @@ class Masker:
     def text(self, text: str) -> str:
         if text in self.secrets:
             return MASK
-        return self._pattern.sub(MASK, text) if self._source else text
+        if self._has_words or any(form in text for form in self._forms):  # a fraction of what the pattern takes
+            return self._pattern.sub(MASK, text)
+        return text
+
+    def cut(self, text: str) -> str:
+        """Return a masked text that may have been cut before: also without a form's beginning at its end."""
+        text = self.text(text)
+        end = text.rstrip(CUT)
+        for form in self._forms:
+            longest = min(len(form) - 1, len(end))
+            for size in range(longest, SHORTEST_BEGINNING - 1, -1):
+                if end.endswith(form[:size]):
+                    return end[:-size] + MASK + text[len(end) :]
+        return text
 
     def data(self, value: Any) -> Any:
         """Return plain data, or a record of plain data, without secrets in its texts, including keys of mappings."""
@@ -84,7 +105,8 @@ class Masker:
 
 def forms_of(secret: str) -> Iterator[str]:
     """Yield the texts in which the secret or one of its lines can appear, long enough to exclude chance matches."""
-    for part in {secret, *(line.strip() for line in secret.splitlines())}:
+    parts = {secret, *(line.strip() for line in secret.splitlines())}
+    for part in parts | {part[::-1] for part in parts}:
         raw = part.encode("utf-8", "surrogatepass")
         written = {*_hexadecimal(raw), *_base64(raw)} if len(part) >= SHORTEST_WORD else set()
         yield from (form for form in {part, *written, *_quoted(part), *_escaped(part)} if len(form) >= SHORTEST)

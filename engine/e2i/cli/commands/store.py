@@ -48,7 +48,7 @@ def doctor(ready: bool, metrics: bool, profile: str | None, store: Path | None, 
     "--to",
     "address",
     metavar="ADDRESS",
-    help="Deliver only the entries meant for this address, which no profile has. It may hold credentials.",
+    help="Deliver only the entries meant for this address, which no profile has, without credentials.",
 )
 @flags.profile
 @flags.store

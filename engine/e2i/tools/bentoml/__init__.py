@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     SecretStr,
@@ -19,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.action import Action, Effect, Outputs, Params, SettingsModel, Tool, ToolSettings
 from e2i.catalog.artifacts import Bento, Model, Service, Table
 from e2i.catalog.marks import Privilege
 
@@ -28,10 +26,8 @@ Scalar = bool | int | FiniteFloat | str | None
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$")]
 
 
-class Cloud(BaseModel):
+class Cloud(SettingsModel):
     """BentoCloud, where Bentos are deployed instead of on this machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     endpoint: Annotated[
         str, Field(pattern=r"^https?://[^\s/?#@]+/?$", description="Address of BentoCloud, without a path.")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from e2i.catalog import variables
 from e2i.catalog.action import (
@@ -18,6 +18,7 @@ from e2i.catalog.action import (
     Outputs,
     Params,
     Place,
+    SettingsModel,
     Tool,
     ToolSettings,
     host_and_port,
@@ -34,10 +35,8 @@ Contract = Mapping[Name, Annotated[str, Field(pattern=TYPE)]]
 Scalar = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str | None
 
 
-class Connection(BaseModel):
+class Connection(SettingsModel):
     """One database."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     url: Annotated[
         SecretStr,

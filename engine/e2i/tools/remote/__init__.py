@@ -10,10 +10,20 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from e2i.catalog import variables
-from e2i.catalog.action import Action, Effect, Outputs, Params, Place, Tool, ToolSettings, without_credentials
+from e2i.catalog.action import (
+    Action,
+    Effect,
+    Outputs,
+    Params,
+    Place,
+    SettingsModel,
+    Tool,
+    ToolSettings,
+    without_credentials,
+)
 from e2i.catalog.artifacts import File, Model, Report
 from e2i.catalog.marks import NamedPlace, Privilege
 
@@ -22,10 +32,8 @@ DIGEST = r"^sha256:[0-9a-f]{64}$"
 ODD = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
-class Location(BaseModel):
+class Location(SettingsModel):
     """One server or object store, and the part of it that specs may use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: Annotated[Literal["https", "s3", "gcs"], Field(description="Kind of server.")]
     root: Annotated[
