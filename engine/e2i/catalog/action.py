@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.catalog import credentials
+from e2i.catalog import addresses, credentials
 from e2i.documents import Values
 
 
@@ -81,6 +81,11 @@ class ToolSettings(SettingsModel):
         """Host and port of the service in production mode. None when the tool is embedded."""
         return None
 
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of all servers that the tool's steps reach, sorted. Empty when the tool is embedded."""
+        address = self.address()
+        return (address[0],) if address else ()
+
     @property
     def is_embedded(self) -> bool:
         """True when the tool's effects can be checked in the store's files, without the tool."""
@@ -114,7 +119,10 @@ class ToolSettings(SettingsModel):
         return ()
 
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}
+DEFAULT_PORTS = {
+    "http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "redis": 6379, "mysql": 3306, "mariadb": 3306,
+    "mssql": 1433, "oracle": 1521,
+}  # fmt: skip
 
 
 class Effect(StrEnum):
@@ -130,10 +138,13 @@ class Effect(StrEnum):
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """Returns host and port of an address such as ``https://host/api`` or ``redis://host``. None without a host."""
+    """Returns host and port of an address such as ``https://host/api`` or ``redis://host``. None without a host.
+
+    The host is in the one spelling of ``addresses.canonical``.
+    """
     parts = urlsplit(address)
     default = DEFAULT_PORTS.get(parts.scheme.partition("+")[0], 0)
-    return (parts.hostname, parts.port or default) if parts.hostname else None
+    return (addresses.canonical(parts.hostname), parts.port or default) if parts.hostname else None
 
 
 def without_credentials(address: str) -> str:
@@ -143,7 +154,7 @@ def without_credentials(address: str) -> str:
     """
     parts = urlsplit(address)
     scheme = parts.scheme.partition("+")[0]
-    host = parts.netloc.rpartition("@")[2].lower().removesuffix(f":{DEFAULT_PORTS.get(scheme)}")
+    host = addresses.place(parts.netloc).removesuffix(f":{DEFAULT_PORTS.get(scheme)}")
     return f"{scheme}://{host}{parts.path.rstrip('/')}"
 
 

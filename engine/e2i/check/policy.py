@@ -52,8 +52,8 @@ class Authority(Struct, frozen=True):
     origin: Origin = Origin.HUMAN
     look: paths.Look = lambda path: "file"
     """Looks up what is at a workspace path."""
-    host: Callable[[str], str | None] = lambda tool: None
-    """Returns the host of a tool's service, or None when the tool is embedded."""
+    hosts: Callable[[str], Collection[str]] = lambda tool: ()
+    """Returns the hosts of a tool's servers; none when the tool is embedded."""
     sinks: Sequence[str] = ()
     """The tools that every run reports to."""
     registry: Registry = BUILT_IN
@@ -262,8 +262,8 @@ def _host(tool: str, authority: Authority) -> Violation | None:
     """Returns the violation of a tool whose service is on a host that runs of this origin may not reach."""
     if "*" in authority.rules.hosts:
         return None
-    host = authority.host(tool)
-    if host is None or authority.may_reach(host):
+    host = next((host for host in authority.hosts(tool) if not authority.may_reach(host)), None)
+    if host is None:
         return None
     message = f"{tool} is on the host {host}, and specs of origin {authority.origin} may not reach it"
     return Violation("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))

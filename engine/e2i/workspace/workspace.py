@@ -6,7 +6,7 @@ In: a folder and the environment. Out: a ``Workspace``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -93,9 +93,9 @@ class Workspace(Struct, frozen=True):
     def authority(self) -> Authority:
         """Returns the permissions of the policy for specs of this origin."""
 
-        def host(tool: str) -> str | None:
-            address = self.settings.tool(tool).address()
-            return address[0] if address else None
+        def hosts(tool: str) -> Collection[str]:
+            found: Collection[str] = self.settings.tool(tool).hosts()
+            return found
 
         def places(tool: str) -> Mapping[str, Place]:
             found: Mapping[str, Place] = self.settings.tool(tool).places()
@@ -103,5 +103,5 @@ class Workspace(Struct, frozen=True):
 
         settings, home = self.settings, str(self.root)
         return Authority(
-            self.policy, self.origin, partial(look, self.roots), host, settings.sinks, settings.registry, home, places
+            self.policy, self.origin, partial(look, self.roots), hosts, settings.sinks, settings.registry, home, places
         )

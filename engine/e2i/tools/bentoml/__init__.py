@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import (
+    AfterValidator,
     Field,
     FiniteFloat,
     SecretStr,
@@ -17,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from e2i.catalog import addresses
 from e2i.catalog.action import Action, Effect, Outputs, Params, SettingsModel, Tool, ToolSettings
 from e2i.catalog.artifacts import Bento, Model, Service, Table
 from e2i.catalog.marks import Privilege
@@ -60,7 +62,14 @@ class BentoMLSettings(ToolSettings):
         Field(gt=0, le=3600, description="Timeout of starting, changing or ending an endpoint, in seconds."),
     ] = 120.0
     endpoints: Annotated[
-        tuple[Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$")], ...],
+        tuple[
+            Annotated[
+                str,
+                StringConstraints(pattern=r"^https?://[^\s?#@]+$"),
+                AfterValidator(lambda address: addresses.check(address, addresses.HTTP)),
+            ],
+            ...,
+        ],
         Field(description="Addresses of services on other machines that may be asked for predictions."),
     ] = ()
     cloud: Annotated[Cloud | None, Field(description="BentoCloud; null: endpoints are processes on this machine.")] = (

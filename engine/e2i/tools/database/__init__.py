@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from e2i.catalog import variables
+from e2i.catalog import addresses, variables
 from e2i.catalog.action import (
     Action,
     Effect,
@@ -35,6 +35,9 @@ Contract = Mapping[Name, Annotated[str, Field(pattern=TYPE)]]
 Scalar = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str | None
 
 
+SCHEMES = ("postgresql", "postgres", "sqlite")
+
+
 class Connection(SettingsModel):
     """One database."""
 
@@ -54,10 +57,9 @@ class Connection(SettingsModel):
     @classmethod
     def _is_known(cls, url: SecretStr) -> SecretStr:
         text = url.get_secret_value()
-        if re.match(r"sqlite:///.", text):
-            return url
-        if not re.match(r"postgres(ql)?://", text) or host_and_port(text) is None:
-            raise ValueError("must be postgresql://HOST/DATABASE or sqlite:///PATH")
+        addresses.check(text, SCHEMES)
+        if text.startswith("sqlite:") and "?" in text:
+            raise ValueError("the address of a SQLite file has no options; write sqlite:///PATH alone")
         return url
 
     @property

@@ -9,14 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
-from e2i.catalog import variables
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, without_credentials
+from e2i.catalog import addresses, variables
+from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import FeatureRepo, Table
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
-Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)]
+Host = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253), AfterValidator(addresses.host)
+]
+Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f\\]+$")]
+"""A name that is put into the options of a connection, between spaces."""
+REGISTRIES = (*addresses.POSTGRESQL, *addresses.MYSQL, *addresses.SQLITE)
+"""Schemes of the databases that Feast keeps a registry in."""
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}(:(\*|[^\s:*]+))?$")]
 FeatureType = Literal["int32", "int64", "float32", "float64", "bool", "string", "timestamp"]
 Value = str | int
@@ -60,7 +75,7 @@ class PostgresOnlineStore(_Part):
     host: Annotated[Host, Field(description="Host name or address of the server")]
     port: Annotated[int, Field(ge=1, le=65535, description="Port")] = 5432
     database: Annotated[str, Field(description="Database")]
-    db_schema: Annotated[str, Field(description="Schema")] = "public"
+    db_schema: Annotated[Word, Field(description="Schema")] = "public"
     user: Annotated[str, Field(description="User")]
     password: Annotated[SecretStr, Field(description="Password")]
     sslmode: Annotated[
@@ -80,6 +95,12 @@ class SqlRegistry(_Part):
 
     type: Literal["sql"]
     url: Annotated[SecretStr, Field(description="SQLAlchemy address, such as postgresql+psycopg://user:pw@host/db")]
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_database(cls, url: SecretStr) -> SecretStr:
+        addresses.check(url.get_secret_value(), REGISTRIES)
+        return url
 
 
 class FeastSettings(ToolSettings):
@@ -128,7 +149,11 @@ class FeastSettings(ToolSettings):
 
     def address(self) -> tuple[str, int] | None:
         store = self.online_store
-        return None if isinstance(store, SqliteOnlineStore) else (store.host, store.port)
+        return None if isinstance(store, SqliteOnlineStore) else (addresses.canonical(store.host), store.port)
+
+    def hosts(self) -> tuple[str, ...]:
+        url = self.registry.url.get_secret_value() if isinstance(self.registry, SqlRegistry) else ""
+        return tuple(sorted({one[0] for one in (self.address(), host_and_port(url)) if one}))
 
     def addresses(self) -> tuple[str, ...]:
         return super().addresses() if self.repo_path is None else (self.repo_path,)

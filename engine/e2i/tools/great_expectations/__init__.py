@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from e2i.catalog import addresses
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings, without_credentials
 from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import WorkspaceFile
@@ -35,7 +36,9 @@ class SqliteSource(_Source):
     """A SQLite database, which is only read."""
 
     type: Literal["sqlite"]
-    path: Annotated[str, Field(min_length=1, description="File, relative to the workspace")]
+    path: Annotated[
+        str, Field(min_length=1, description="File, relative to the workspace"), AfterValidator(addresses.file)
+    ]
 
 
 class PostgresqlSource(_Source):
@@ -47,8 +50,7 @@ class PostgresqlSource(_Source):
     @field_validator("url")
     @classmethod
     def _postgresql(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("postgresql://", "postgresql+", "postgres://")):
-            raise ValueError("write an address that begins with postgresql://")
+        addresses.check(value.get_secret_value(), (*addresses.POSTGRESQL, "postgres"))
         return value
 
 

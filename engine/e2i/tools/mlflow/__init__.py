@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
-from e2i.catalog import variables
+from e2i.catalog import addresses, variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Model, ModelVersion, Table
 from e2i.catalog.marks import Privilege
@@ -36,8 +35,7 @@ KEY_TAG = "e2i.key"
 STAGE_TAG = "stage"
 """Tag on a version: its stage."""
 
-SCHEMES = ("http", "https", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "sqlite")
-URL_OPTIONS = ("application_name", "connect_timeout", "sslmode", "sslrootcert", "target_session_attrs")
+SCHEMES = (*addresses.HTTP, *addresses.POSTGRESQL, "sqlite")
 
 
 class MLflowSettings(ToolSettings):
@@ -91,6 +89,10 @@ class MLflowSettings(ToolSettings):
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.tracking_uri) if self.tracking_uri else None
 
+    def hosts(self) -> tuple[str, ...]:
+        found = (host_and_port(one) for one in (self.tracking_uri, self.registry_uri) if one)
+        return tuple(sorted({one[0] for one in found if one}))
+
     @property
     def is_embedded(self) -> bool:
         return self.artifact_root is None and not self.identity()
@@ -105,19 +107,7 @@ class MLflowSettings(ToolSettings):
     @classmethod
     def _is_known_address(cls, value: str | None) -> str | None:
         """Accept only known schemes and options, because a URL can reach many other resources."""
-        if value is None:
-            return None
-        if any(character.isspace() or not character.isprintable() for character in value):
-            raise ValueError("an address must not contain spaces, line breaks or control characters")
-        parts = urlsplit(value)
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"unknown scheme {parts.scheme!r}; use one of {', '.join(SCHEMES)}")
-        if parts.scheme != "sqlite" and not parts.hostname:
-            raise ValueError("the address has no host")
-        unknown = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - set(URL_OPTIONS))
-        if unknown:
-            raise ValueError(f"unknown option {unknown[0]!r}; use one of {', '.join(URL_OPTIONS)}")
-        return value
+        return None if value is None else addresses.check(value, SCHEMES)
 
 
 class RegisterParams(Params):

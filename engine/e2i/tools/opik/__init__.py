@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat, SecretStr, field_validator
 
+from e2i.catalog import addresses
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 
 LARGEST_SCORE = 999_999_999.0
@@ -47,7 +48,7 @@ class OpikSettings(ToolSettings):
     @field_validator("url")
     @classmethod
     def _one_slash(cls, url: str | None) -> str | None:
-        return None if url is None else url.rstrip("/") + "/"
+        return None if url is None else addresses.check(url, addresses.HTTP).rstrip("/") + "/"
 
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.url) if self.url else None

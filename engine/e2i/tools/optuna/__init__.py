@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from e2i.catalog import variables
+from e2i.catalog import addresses, variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Study, Table
 from e2i.catalog.marks import Budget
@@ -26,8 +26,9 @@ Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Scalar = bool | int | float | str | None
 
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?P<file>[^?]+)")
-_DATABASE = re.compile(r"(?:sqlite|postgresql|mysql|mariadb|oracle|mssql)(?:\+\w+)?://")
 
+TRACKERS = (*addresses.HTTP, *addresses.POSTGRESQL, "sqlite")
+"""Schemes of the addresses of MLflow."""
 FILE = "studies.db"
 """File name of the embedded study storage, in the tool's home."""
 
@@ -80,15 +81,20 @@ class OptunaSettings(ToolSettings):
     def _is_a_database(cls, storage: SecretStr | None) -> SecretStr | None:
         if storage is None:
             return None
-        address = storage.get_secret_value()
-        in_memory = address.startswith("sqlite") and (not _SQLITE.match(address) or ":memory:" in address)
-        if in_memory or not _DATABASE.match(address):
+        try:
+            addresses.check(storage.get_secret_value(), addresses.RELATIONAL)
+        except ValueError as error:
             raise ValueError(
-                "must be the address of a relational database that keeps studies, such as "
+                f"{error}. The address is that of a relational database that keeps studies, such as "
                 "postgresql://user@host/studies or sqlite:////folder/studies.db; leave `study_storage` out to use the "
                 "embedded SQLite file in the store"
-            )
+            ) from None
         return storage
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _is_a_tracker(cls, address: str | None) -> str | None:
+        return None if address is None else addresses.check(address, TRACKERS)
 
 
 class TuneParams(Params):
