@@ -90,7 +90,7 @@ def backend(scheme: str) -> str:
 def file(path: str) -> str:
     """Returns the path of a SQLite file. Raises ValueError for one that leads out of the workspace by ``..``.
 
-    A relative path begins at the workspace. An absolute one may be anywhere: whoever writes the settings chooses it.
+    A relative path begins at the workspace. An absolute one may be anywhere: settings name databases, never specs.
     """
     if not path.isprintable():
         raise ValueError("the path of a database must not contain control characters")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2i.mlops import loading
 from e2i.mlops.connector import Connector
-from e2i.mlops.mistakes import BadCall, mistakes
+from e2i.mlops.mistakes import BadCall, mistakes, text
 from e2i.mlops.mlflow import MLflowConnector
 from e2i.mlops.program import publish
 from e2i.mlops.tracing import traced
@@ -76,6 +76,9 @@ class BentoMLService(Connector[BentoMLConfig]):
         ``model``; ``version`` is derived from the content. Equal content has the same tag. Raises BadCall when other
         content has that version, and for what is no model; ToolUnavailable when MLflow is down.
         """
+        for uri, what in ((model_uri, "model_uri"), (preprocessing_uri, "preprocessing_uri")):
+            if uri is not None:
+                text(uri, what)
         recipe = Recipe(_name(name, model_uri), _version(version), {MODEL_URI: model_uri})
         tracker = MLflowConnector()
         scratch = await asyncio.to_thread(_scratch, self.program.store)
@@ -106,6 +109,8 @@ class BentoMLService(Connector[BentoMLConfig]):
         lost. ``resources`` are limits of one replica: ``cpu`` ("2", "500m") and ``memory`` ("4Gi"). Raises BadCall for
         an unknown Bento or a wrong argument, ToolUnavailable when the replicas do not start: the old ones then stay.
         """
+        text(str(bento_tag), "bento_tag")
+        text(endpoint_name, "endpoint_name")
         with mistakes():
             limits = read(resources)
             return await self.client.deploy(str(bento_tag), endpoint_name, replicas, limits, self.program.environment)
@@ -118,6 +123,9 @@ class BentoMLService(Connector[BentoMLConfig]):
         goes to the one deployed before. No request is lost. Raises BadCall for an unknown endpoint or Bento, and when
         there is nothing that could answer the rest.
         """
+        text(endpoint_name, "endpoint_name")
+        if to is not None:
+            text(str(to), "to")
         with mistakes():
             return await self.client.move(endpoint_name, traffic_percentage, None if to is None else str(to))
 
@@ -128,6 +136,7 @@ class BentoMLService(Connector[BentoMLConfig]):
         Predictions are the model's own: classes for a classifier. Raises BadCall for rows that the model does not take
         and for an address that is neither on this machine nor in the settings, ToolUnavailable when nothing answers.
         """
+        text(str(endpoint_url), "endpoint_url", longest=4_000)
         with mistakes():
             answer = await self.client.ask(endpoint_url, await asyncio.to_thread(_rows, features))
         return await asyncio.to_thread(_array, answer.predictions)
@@ -138,6 +147,7 @@ class BentoMLService(Connector[BentoMLConfig]):
 
         Raises BadCall for a name that was never deployed.
         """
+        text(endpoint_name, "endpoint_name")
         with mistakes():
             await self.client.undeploy(endpoint_name)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from e2i.errors import ToolUnavailable
 from e2i.mlops import loading
 from e2i.mlops.connector import Connector
-from e2i.mlops.mistakes import mistakes
+from e2i.mlops.mistakes import content, encodable, mistakes, text
 from e2i.mlops.tracing import traced
 from e2i.tools.feast import FeastSettings as FeastConfig
 
@@ -52,6 +52,10 @@ class FeastClient(Connector[FeastConfig]):
         or a type that Python, NumPy, pandas or Feast has for one of these. Registering it again changes nothing but
         the description. A feature keeps its dtype, a group its entity.
         """
+        for name, what in ((feature_name, "feature_name"), (feature_group, "feature_group"), (entity, "entity")):
+            text(name, what)
+        if description is not None:
+            content(str(description), "description")
         self._changing(lambda repo: repo.register(feature_name, feature_group, entity, dtype, description))
 
     @traced
@@ -62,6 +66,7 @@ class FeastClient(Connector[FeastConfig]):
         left out. Numbers are cast where that is exact. The type of the key, text or whole number, comes from the first
         rows. Of rows with one key and time the last one counts. Online is each key's newest row.
         """
+        text(view, "view")
         return self._changing(lambda repo: repo.push(view, frame))
 
     @traced
@@ -74,6 +79,7 @@ class FeastClient(Connector[FeastConfig]):
         ``features`` are ``view:feature``; ``view`` is all of a view. ``full_feature_names`` names columns
         ``view__feature``.
         """
+        _checked(features)
         return self._reading(lambda repo: repo.historical(entity_df, features, full_feature_names))
 
     @traced
@@ -81,6 +87,7 @@ class FeastClient(Connector[FeastConfig]):
         self, entity_rows: Sequence[Mapping[str, Any]], features: Sequence[str]
     ) -> dict[str, list[Any]]:
         """Return name → values, keys and features, in the order of the rows; None where there is no value."""
+        _checked(features)
         columns, names, keys = self._ask(
             lambda repo: repo.online_request(entity_rows, features), self.config.write_deadline
         )
@@ -99,6 +106,9 @@ class FeastClient(Connector[FeastConfig]):
         ``reference`` (a frame or an Arrow table with such features, or the name of another view) also ``drift``: psi
         (the population stability index over ten bins of the reference), ks and ks_p_value (Kolmogorov–Smirnov).
         """
+        text(feature_view, "feature_view")
+        if isinstance(reference, str):
+            text(reference, "reference")
         return self._reading(lambda repo: repo.statistics(feature_view, reference))
 
     @traced
@@ -121,7 +131,7 @@ class FeastClient(Connector[FeastConfig]):
 
         After an outage everything is opened again, because Feast keeps using a broken connection.
         """
-        with mistakes():
+        with mistakes(), encodable("a name or a value"):
             try:
                 repository = self._opened()
                 return self.guard.call(work, repository, deadline=deadline)
@@ -154,6 +164,11 @@ def _online(
     repository: Repository,
 ) -> list[dict[str, Any]]:
     return repository.online(columns, names, rows)
+
+
+def _checked(features: Sequence[str]) -> None:
+    for feature in features if isinstance(features, list | tuple) else ():
+        text(feature, "a feature")
 
 
 def _library() -> None:

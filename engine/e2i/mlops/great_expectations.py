@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.mlops import loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.files import DataFiles
-from e2i.mlops.mistakes import BadCall, mistakes
+from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, BadCall, encodable, file_path, mistakes, text
 from e2i.mlops.tracing import traced
 from e2i.tools.great_expectations import GreatExpectationsSettings as GEConfig
 from e2i.tools.great_expectations.programs import DEFAULT_SUITE, SPLIT, GEValidationResult, Validations
@@ -48,8 +48,11 @@ class GEValidator(Connector[GEConfig]):
         Raises BadCall (a ValueError) for an unknown suite, file, table, expectation, argument or column, and when there
         are no rows; ToolUnavailable when the database does not answer or the settings' ``deadline`` passes.
         """
+        text(suite_name, "suite_name", longest=LONGEST_PART)
+        if isinstance(data_source, str | Path):
+            file_path(str(data_source), "data_source", part=NAME_MAX, longest=PATH_MAX)
         equal = {**({} if split_filter is None else {SPLIT: split_filter}), **(batch_parameters or {})}
-        with mistakes():
+        with mistakes(), encodable("a name, a value or the data"):
             return await self.guard.acall(self._validate, data_source, suite_name, equal)
 
     @traced
@@ -60,14 +63,15 @@ class GEValidator(Connector[GEConfig]):
         replaced, at once and as a whole. Raises BadCall for an expectation that does not exist, lacks an argument, or
         would execute code.
         """
-        with mistakes():
+        text(suite_name, "suite_name", longest=LONGEST_PART)
+        with mistakes(), encodable("an expectation"):
             if isinstance(expectations, Mapping | str):
                 raise BadCall("expectations are a list", hint='write [{"type": …, "kwargs": {…}}]')
             from e2i.tools.great_expectations import writing
 
-            text = writing.text_of(suite_name, list(expectations))
-            self.guard.call(self._check, text, suite_name)
-            return self.guard.call(self._validations.create_suite, suite_name, text)
+            content = writing.text_of(suite_name, list(expectations))
+            self.guard.call(self._check, content, suite_name)
+            return self.guard.call(self._validations.create_suite, suite_name, content)
 
     def _validate(self, data: object, suite_name: str, equal: Mapping[str, Any]) -> GEValidationResult:
         loading.once(self.tool, _library)

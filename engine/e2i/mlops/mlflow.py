@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from e2i.errors import ToolUnavailable
 from e2i.mlops.connector import Connector
-from e2i.mlops.mistakes import BadCall, mistakes
+from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, BadCall, content, file_path, mistakes, text
 from e2i.mlops.program import publish
 from e2i.mlops.tracing import traced
 from e2i.resilience.processes import process_identity
@@ -123,6 +123,14 @@ class MLflowConnector(Connector[MLflowConfig]):
         While MLflow is down the run is usable: everything goes to the outbox, and its id is one of our own, which
         every method here accepts.
         """
+        for given, what in (
+            (experiment_id, "the id of the experiment"),
+            (experiment_name, "the name of the experiment"),
+            (run_name, "the name of the run"),
+            (parent_run_id, "the id of the parent run"),
+        ):
+            if given is not None:
+                text(str(given), what)
         return Run(self, experiment_id, experiment_name, run_name, _texts(tags or {}), parent_run_id, nested)
 
     @traced
@@ -134,6 +142,8 @@ class MLflowConnector(Connector[MLflowConfig]):
         from e2i.tools.mlflow.versions import register
 
         _check_name(model_name)
+        text(run_id, "the id of the run")
+        file_path(model_path, "the path of the model")
         try:
             await self._flush(run_id)
             version = await self._transfer(register, await self.remote_id(run_id), model_name, model_path, uuid4().hex)
@@ -152,6 +162,7 @@ class MLflowConnector(Connector[MLflowConfig]):
         """
         from e2i.tools.mlflow.registry import set_stage
 
+        text(model_name, "the name of the model")
         chosen = ModelStage.of(stage)
         number = _number(version)
         try:
@@ -179,6 +190,7 @@ class MLflowConnector(Connector[MLflowConfig]):
         """
         from e2i.tools.mlflow.registry import version_in_stage
 
+        text(model_name, "the name of the model")
         chosen = stages if stages is not None else (ModelStage.PRODUCTION, ModelStage.STAGING)
         if isinstance(chosen, str | ModelStage):
             chosen = (chosen,)
@@ -208,6 +220,7 @@ class MLflowConnector(Connector[MLflowConfig]):
         """
         from e2i.tools.mlflow.versions import download
 
+        text(uri, "the address of the model")
         if uri.startswith("runs:/"):
             run, _, path = uri.removeprefix("runs:/").partition("/")
             await self._flush(run)
@@ -255,7 +268,7 @@ class MLflowConnector(Connector[MLflowConfig]):
 
         if name is None:
             return "Default"
-        return prefixed(self.config.experiment_prefix, name)
+        return prefixed(self.config.experiment_prefix, text(name, "the name of the experiment"))
 
     async def _call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function(tracking, …)`` behind the guard, with this process's own client at the same place."""
@@ -344,7 +357,7 @@ class Run:
     @traced
     async def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters. A parameter keeps its first value: another one raises BadCall."""
-        texts = {_key(name, "parameter"): _text(value) for name, value in _mapping(params, "parameters").items()}
+        texts = _params(_mapping(params, "parameters"))
         for name, value in texts.items():
             if len(value) > LONGEST_PARAM:
                 raise BadCall(
@@ -362,8 +375,7 @@ class Run:
     @traced
     async def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log one value of each metric, at ``step`` (0 if None). MLflow keeps infinity as its largest number."""
-        found = _mapping(metrics, "metrics")
-        values = {_key(name, "metric"): programs.number(_float(name, value)) for name, value in found.items()}
+        values = _metrics(_mapping(metrics, "metrics"))
         await self._record(programs.ProgramMetrics(metrics=values, step=_step(step), at_ms=_now_ms()))
 
     @traced
@@ -374,10 +386,12 @@ class Run:
     @traced
     async def log_artifact(self, path: str | Path, artifact_path: str | None = None) -> None:
         """Log a file or a folder, below ``artifact_path``. Its present content is kept."""
-        source = Path(path)
+        source = Path(file_path(str(path), "the path of the file", part=NAME_MAX, longest=PATH_MAX))
         if not source.exists():
             raise BadCall(f"there is no file {str(path)!r}", code="no-such-file")
         name, folder = source.resolve().name, _folder(artifact_path)
+        for inner in (source, *source.rglob("*")):
+            file_path(inner.name or name, "the name of a file", part=NAME_MAX)
         await self._store(
             lambda scratch: _copy(source, scratch / name),
             lambda digest: programs.ProgramFiles(digest=digest, name=name, folder=folder),
@@ -435,10 +449,10 @@ class Run:
             raise BadCall(f"{status!r} is not the status of a nested run", hint="use finished or failed")
         await self._record(
             programs.ProgramChild(
-                name=str(name),
+                name=text(str(name), "the name of a nested run"),
                 status="finished" if word == "finished" else "failed",
-                params={_key(key, "parameter"): _text(value) for key, value in params.items()},
-                metrics={_key(key, "metric"): programs.number(_float(key, value)) for key, value in metrics.items()},
+                params=_params(params),
+                metrics=_metrics(metrics),
                 started_ms=started_ms,
                 ended_ms=ended_ms,
             )
@@ -497,12 +511,12 @@ def _key(name: object, what: str) -> str:
     """Return the name of a metric or a parameter. Raises BadCall for one that MLflow does not take."""
     from e2i.tools.mlflow.runs import key_of
 
-    text = str(name)
-    if not text.strip():
+    plain = str(name)
+    if not plain.strip():
         raise BadCall(f"a {what} has no name", hint="give it a name of letters, digits, _ - . / and spaces")
-    if (near := key_of(text)) != text:
-        raise BadCall(f"{text[:80]!r} is not a name of a {what}", hint=f"such as {near[:80]!r}")
-    return text
+    if (near := key_of(plain)) != plain:
+        raise BadCall(f"{plain[:80]!r} is not a name of a {what}", hint=f"such as {near[:80]!r}")
+    return plain
 
 
 def _step(step: int | None) -> int:
@@ -533,12 +547,22 @@ def _default_tags(connector: MLflowConnector) -> dict[str, str]:
 
 
 def _texts(tags: Mapping[str, object]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in tags.items()}
+    """Return tags as text."""
+    return {
+        text(str(name), "the name of a tag"): content(str(value), f"the tag {name!r:.80}")
+        for name, value in tags.items()
+    }
 
 
-def _text(value: object) -> str:
-    """Return a parameter as MLflow's own client writes it."""
-    return str(value)
+def _params(params: Mapping[str, object]) -> dict[str, str]:
+    """Return parameters as MLflow's own client writes them."""
+    return {
+        _key(name, "parameter"): content(str(value), f"the parameter {name!r:.80}") for name, value in params.items()
+    }
+
+
+def _metrics(metrics: Mapping[str, float]) -> dict[str, programs.Number]:
+    return {_key(name, "metric"): programs.number(_float(name, value)) for name, value in metrics.items()}
 
 
 def _float(name: object, value: object) -> float:
@@ -560,7 +584,7 @@ def _number(version: str | int) -> int:
 def _folder(path: str | None) -> str | None:
     if path is None:
         return None
-    parts = Path(path).parts
+    parts = Path(file_path(path, "artifact_path")).parts
     if not parts or Path(path).is_absolute() or ".." in parts:
         raise BadCall(f"{path!r} is not a folder of a run's artifacts", hint="write a relative path, such as plots")
     return "/".join(parts)
@@ -568,14 +592,16 @@ def _folder(path: str | None) -> str | None:
 
 def _model_name(path: str) -> str:
     if not path or any(sign in path for sign in "/:.%\"'\\"):
-        raise BadCall(f"{path!r} is not a name for a model", hint='a name without / : . % and quotes, such as "model"')
-    return path
+        raise BadCall(
+            f"{path!r:.80} is not a name for a model", hint='a name without / : . % and quotes, such as "model"'
+        )
+    return text(path, "the name of the model", longest=LONGEST_PART)
 
 
 def _check_name(name: str) -> None:
     """Raise BadCall unless a registered model can have the name."""
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name):
-        raise BadCall(f"{name!r} is not a name for a registered model", hint="use letters, digits, _ . and -")
+        raise BadCall(f"{name!r:.80} is not a name for a registered model", hint="use letters, digits, _ . and -")
 
 
 def _copy(source: Path, target: Path) -> Path:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from e2i.errors import E2IError
 from e2i.mlops.connector import Connector
-from e2i.mlops.mistakes import mistakes
+from e2i.mlops.mistakes import BadCall, content, mistakes, text
 from e2i.mlops.tracing import Opening, current, traced
 from e2i.telemetry.entries import Entry
 from e2i.tools.opik import OpikSettings as OpikConfig
@@ -65,12 +65,11 @@ class OpikConnector(Connector[OpikConfig]):
         that were made elsewhere; ids of any form are accepted. Raises ValueError for an empty name.
         """
         for name, value in (("agent_name", agent_name), ("operation", operation)):
-            if not isinstance(value, str) or not value.strip():
-                raise ValueError(f"{name} must be a text that is not empty, not {value!r}")
+            text(value, name)
         if metadata is not None and not isinstance(metadata, Mapping):
-            raise ValueError(f"metadata must be a mapping, not a {type(metadata).__name__}")
+            raise BadCall(f"metadata must be a mapping, not a {type(metadata).__name__}", hint="pass a dict")
         facts = {**(metadata or {}), "agent_name": agent_name, "operation": operation}
-        given = (_text(trace_id), _text(parent_span_id))
+        given = (_text(trace_id, "trace_id"), _text(parent_span_id, "parent_span_id"))
 
         def begin() -> Span:
             trace, parent = given if any(given) or current.get() is not None else bridge.outer() or given
@@ -91,8 +90,9 @@ class OpikConnector(Connector[OpikConfig]):
 
         The cost is added where the price of the model is known.
         """
-        if not isinstance(model, str) or not model.strip():
-            raise ValueError(f"model must be the name of a model, not {model!r}")
+        text(model, "model")
+        if provider is not None:
+            text(provider, "provider")
         if parent_span is not None and not isinstance(parent_span, Span):
             raise ValueError("parent_span must be a span: what `async with trace_agent(…) as span` gives")
         metadata = {} if prompt_template is None else {"prompt_template": prompt_template}
@@ -107,6 +107,7 @@ class OpikConnector(Connector[OpikConfig]):
 
     def log_metric(self, name: str, value: float, span: Span | None = None) -> None:
         """Record a number, on a span, or on the trace that is open here. Raises ValueError without either."""
+        text(name, "the name of a metric")
         if span is not None:
             if not isinstance(span, Span):
                 raise ValueError("span must be a span: what `async with trace_agent(…) as span` gives")
@@ -121,7 +122,10 @@ class OpikConnector(Connector[OpikConfig]):
         self, trace_id: str, score: float, feedback_type: str = "quality", reason: str | None = None
     ) -> None:
         """Record a judgement of a trace, as a score named ``feedback_type``. It replaces one of the same name."""
-        self._recorder.feedback(_text(trace_id) or "", feedback_type, score, reason)
+        text(feedback_type, "feedback_type")
+        if reason is not None:
+            content(str(reason), "reason")
+        self._recorder.feedback(_text(trace_id, "trace_id") or "", feedback_type, score, reason)
 
     @traced
     async def evaluate_agent(
@@ -140,6 +144,7 @@ class OpikConnector(Connector[OpikConfig]):
         """
         from e2i.tools.opik import evaluation
 
+        text(agent_name, "agent_name")
         with mistakes():
             asked = evaluation.Evaluation(agent_name, test_cases, metrics, task)
             runner = evaluation.Runner(self.config, self.home, self.guard, self._recorder.environment)
@@ -207,9 +212,9 @@ class OpikConnector(Connector[OpikConfig]):
         self.program.outgoing.deliver("opik", self.config, self.guard)
 
 
-def _text(identity: object) -> str | None:
+def _text(identity: object, what: str) -> str | None:
     """Return an id as text; None for none."""
-    return None if identity is None or not str(identity).strip() else str(identity).strip()
+    return None if identity is None or not str(identity).strip() else text(str(identity).strip(), what)
 
 
 def _in_loop() -> bool:

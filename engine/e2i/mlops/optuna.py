@@ -7,7 +7,7 @@ from typing import Any
 
 from e2i.catalog.action import without_credentials
 from e2i.mlops.connector import Connector
-from e2i.mlops.mistakes import BadCall, mistakes
+from e2i.mlops.mistakes import BadCall, mistakes, text
 from e2i.mlops.mlflow import Run, current_run
 from e2i.mlops.tracing import traced
 from e2i.tools.optuna import OptunaSettings as OptunaConfig
@@ -23,6 +23,8 @@ class _Default(str):
     __slots__ = ()
 
 
+LONGEST_STUDY = 512
+"""Length of the column with the names of studies in Optuna's tables."""
 MAXIMIZE = _Default("maximize")
 
 
@@ -71,6 +73,13 @@ class OptunaTuner(Connector[OptunaConfig]):
         """
         if treatment is not None:
             raise BadCall("`treatment` is not available yet: causal algorithms come with a later version")
+        if study_name is not None:
+            text(study_name, "study_name", longest=LONGEST_STUDY)
+        for name in search_space if isinstance(search_space, Mapping) else ():
+            text(name, "the name of a parameter")
+        for chosen, what in ((algorithm, "algorithm"), (metric, "metric"), (direction, "direction")):
+            if isinstance(chosen, str):
+                text(chosen, what)
         run = current_run.get()
         self._check_tracker(run)
         request = Request(

@@ -18,8 +18,10 @@ LONGEST_TEXT = 8_000
 def jsonable(value: Any, depth: int = 0) -> Any:
     """Returns the value as JSON: numbers of numpy as numbers, objects that JSON does not have as text."""
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | int():
             return value
+        case str():
+            return storable(value)
         case float():
             return value if math.isfinite(value) else str(value)
         case date():
@@ -27,12 +29,17 @@ def jsonable(value: Any, depth: int = 0) -> Any:
         case bytes() | bytearray():
             return f"({len(value)} bytes)"
         case Mapping() if depth < DEEPEST:
-            return {str(key): jsonable(item, depth + 1) for key, item in list(value.items())}
+            return {storable(str(key)): jsonable(item, depth + 1) for key, item in list(value.items())}
         case Sequence() | Set() if depth < DEEPEST:
             return [jsonable(item, depth + 1) for item in list(value)]
     if (scalar := getattr(value, "item", None)) and getattr(value, "shape", None) == ():
         return jsonable(scalar(), DEEPEST)
     return described(value)
+
+
+def storable(text: str) -> str:
+    """Returns a text as UTF-8 can have it: half a character, such as of a wrongly decoded file name, is written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def described(value: Any) -> str:
@@ -44,7 +51,7 @@ def described(value: Any) -> str:
         text = str(value)
     except Exception as error:  # noqa: BLE001 - the boundary to foreign objects, which must not break what is observed
         return f"{type(value).__name__} (without text: {type(error).__name__})"
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
+    return storable(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text)} characters)")
 
 
 def bounded(value: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from e2i.tools.opik.costs import Tokens
-from e2i.tools.opik.jsonable import bounded, jsonable
+from e2i.tools.opik.jsonable import bounded, jsonable, storable
 
 Document = dict[str, Any]
 SpanType = Literal["general", "tool", "llm", "guardrail"]
@@ -170,7 +170,7 @@ def utc_now() -> datetime:
 
 
 def _error(kind: str, message: str, lines: str = "") -> Document:
-    return {"exception_type": kind, "message": message[:2000], "traceback": lines}
+    return {"exception_type": kind, "message": storable(message[:2000]), "traceback": storable(lines)}
 
 
 def _mapping(name: str, value: Any) -> Document | None:

@@ -16,6 +16,7 @@ from e2i.tools.opik import LARGEST_SCORE, OpikSettings
 from e2i.tools.opik.costs import cost, price
 from e2i.tools.opik.documents import Noted, Resource, entry
 from e2i.tools.opik.identity import adopted, is_sampled, uuid7
+from e2i.tools.opik.jsonable import storable
 from e2i.tools.opik.observation import Document, LLMSpan, Span, SpanType, Trace, utc_now
 
 
@@ -164,6 +165,8 @@ def checked_score(name: str, value: float) -> Document:
     """Returns name and value of a score. Raises ValueError for a value that Opik refuses."""
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"the name of a score must be a text that is not empty, not {name!r}")
+    if storable(name) != name:
+        raise ValueError(f"the name of a score, {name!r:.80}, contains a lone surrogate; decode it without them")
     try:
         number = float(value)
     except (TypeError, ValueError):
