@@ -165,5 +165,5 @@ def test_a_name_is_returned_and_a_value_may_be_long_and_have_lines() -> None:
     assert text("Ünï cødé", "x") == "Ünï cødé"
     assert content("a\n" * 10_000, "x")
     assert file_path("plots/" + "x" * 200, "x")
-    with pytest.raises(BadCall, match="is a int, not a text"):
+    with pytest.raises(BadCall, match="must be a text, not 3"):
         text(3, "x")

@@ -232,7 +232,7 @@ def test_values_that_json_does_not_have_are_kept_as_text() -> None:
         (lambda opik: opik.trace_agent("a", None), "operation must be a text"),
         (lambda opik: opik.trace_agent("a", "b", metadata=["x"]), "metadata must be a mapping, not a list"),
         (lambda opik: opik.log_metric("auc", 0.7, "span"), "span must be a span"),
-        (lambda opik: opik.trace_llm_call(None, None), "model must be the name"),
+        (lambda opik: opik.trace_llm_call(None, None), "model must be a text"),
         (lambda opik: opik.trace_llm_call("m", "span"), "parent_span must be a span"),
         (lambda opik: opik.log_metric("auc", 0.7), "no trace is open for the metric 'auc'"),
         (lambda opik: opik.log_feedback("", 0.7), "trace_id must not be empty"),

@@ -32,7 +32,7 @@ def text(name: object, what: str, *, longest: int = LONGEST) -> str:
     That is anything but a text, an empty one, one of more than ``longest`` bytes in UTF-8, and control characters.
     """
     if not isinstance(name, str):
-        raise BadCall(f"{what} is a {type(name).__name__}, not a text", code="bad-name", hint="pass a str")
+        raise BadCall(f"{what} must be a text, not {name!r:.80}", code="bad-name", hint="pass a str")
     if not name.strip():
         raise BadCall(f"{what} must be a text that is not empty, not {name[:20]!r}", code="bad-name", hint="name it")
     content(name, what)

@@ -122,7 +122,7 @@ class OpikConnector(Connector[OpikConfig]):
         self, trace_id: str, score: float, feedback_type: str = "quality", reason: str | None = None
     ) -> None:
         """Record a judgement of a trace, as a score named ``feedback_type``. It replaces one of the same name."""
-        text(feedback_type, "feedback_type")
+        text(feedback_type, "the name of a score (feedback_type)")
         if reason is not None:
             content(str(reason), "reason")
         self._recorder.feedback(_text(trace_id, "trace_id") or "", feedback_type, score, reason)
