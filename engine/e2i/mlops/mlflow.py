@@ -220,7 +220,7 @@ class MLflowConnector(Connector[MLflowConfig]):
         """
         from e2i.tools.mlflow.versions import download
 
-        text(uri, "the address of the model")
+        content(uri, "the address of the model")
         if uri.startswith("runs:/"):
             run, _, path = uri.removeprefix("runs:/").partition("/")
             await self._flush(run)
