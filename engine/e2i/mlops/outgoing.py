@@ -164,7 +164,7 @@ class Outgoing:
             return lane
 
     def close(self) -> None:
-        """End the threads, and close files and connections. What waits is delivered later. Later calls open them again."""
+        """End the threads; close files and connections. What waits is delivered later, later calls open them again."""
         with self._lock:
             lanes, self._lanes = list(self._lanes.values()), {}
             writer, self._writer = self._writer, None
