@@ -170,7 +170,11 @@ def test_more_rows_than_fit_into_one_request_are_predicted_too(
 
 
 def test_no_call_blocks_the_loop(shipped: tuple[str, str, Any, Any], endpoint: Endpoint) -> None:
-    """Measured in a program of its own; the least of three tries counts, as the machine stops programs too."""
+    """Measured in a program of its own, between the gaps of a program that does nothing else at the same time.
+
+    A machine that is busy stops programs too. A gap counts only where the idle program beside it had none; the least of
+    five tries counts.
+    """
     model, scaler, *_ = shipped
     code = f"""
 import asyncio, json, time
