@@ -170,19 +170,27 @@ def test_more_rows_than_fit_into_one_request_are_predicted_too(
 
 
 def test_no_call_blocks_the_loop(shipped: tuple[str, str, Any, Any], endpoint: Endpoint) -> None:
-    """Measured in a program of its own; the least of three tries counts, as the machine stops programs too."""
+    """Measured in a program of its own; the least of five tries counts, as the machine stops programs too.
+
+    The time for which the loop's thread could run, and the machine ran others, is not a call's: the kernel counts it.
+    """
     model, scaler, *_ = shipped
     code = f"""
-import asyncio, json, time
+import asyncio, json, threading, time
+from pathlib import Path
 from e2i.mlops import BentoMLService
 worst = 0.0
+counts = Path(f"/proc/self/task/{{threading.get_native_id()}}/schedstat")
+
+def queued():
+    return int(counts.read_text().split()[1]) / 1e9 if counts.exists() else 0.0
 
 async def beat():
     global worst
     while True:
-        began = time.monotonic()
+        began, before = time.monotonic(), queued()
         await asyncio.sleep(0.005)
-        worst = max(worst, time.monotonic() - began - 0.005)
+        worst = max(worst, time.monotonic() - began - 0.005 - (queued() - before))
 
 async def main():
     global worst
@@ -204,8 +212,8 @@ async def main():
 asyncio.run(main())
 """
     tries = []
-    for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONGEST)
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=2 * LONGEST)
         assert done.returncode == 0, done.stderr[-800:]
         tries.append(json.loads(done.stdout.splitlines()[-1]))
         if max(tries[-1][name] for name in ("deploy", "traffic", "undeploy")) < MOST_BLOCKED:
@@ -236,7 +244,7 @@ async def main():
 
 asyncio.run(main())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONGEST)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=2 * LONGEST)
     assert done.returncode == 0, done.stderr[-800:]
     assert done.stdout.splitlines() == [f"{endpoint.url} {newest}", "4"]
     assert processes(BentoMLService().home, "conversion") == set()

@@ -14,7 +14,7 @@ from e2i.regular import file_mode
 @contextmanager
 def exclusive(file: Path) -> Iterator[None]:
     """Waits for the lock. It is released when its process exits."""
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644 | file_mode(file.parent))
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(file.parent))
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

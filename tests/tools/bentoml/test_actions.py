@@ -29,6 +29,7 @@ from e2i.tools.bentoml import PackageParams, PredictParams, ServeParams, server
 from e2i.tools.bentoml.actions import package, predict, serve
 from e2i.tools.bentoml.build import open_store
 from e2i.tools.bentoml.ports import claim
+from foreign_requests import check_foreign
 from project import LONGEST, held_port, until
 from small_model import small_model
 
@@ -76,34 +77,6 @@ def test_the_service_is_bentomls_own(served: Any) -> None:
         {"name": "score", "kind": "number", "type": "double"},
         {"name": "brand", "kind": "category", "type": "string"},
     ]
-
-
-FOREIGN = [
-    {"Host": "evil.example"}, {"Host": "evil.example:80"}, {"Host": "127.0.0.1.evil.example"}, {"Host": "localhost.evil"},
-    {"Host": ""}, {"Host": "evil@127.0.0.1"}, {"Origin": "http://evil.example"}, {"Origin": "null"},
-    {"Origin": "http://localhost"}, {"Origin": "http://127.0.0.1:1"}, {"Sec-Fetch-Site": "cross-site"},
-    {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": ""},
-]  # fmt: skip
-
-
-def routes(url: str) -> list[tuple[str, str]]:
-    """Every route that the service lists, and BentoML's own."""
-    listed = httpx.get(url + "/docs.json").json()["paths"]
-    found = [(method.upper(), path) for path, methods in listed.items() for method in methods]
-    own = ("/", "/docs.json", "/schema.json", "/metrics", "/static_content/index.css", "/readyz/x", "/x/readyz")
-    return [*((m, p) for m, p in found if p not in ("/livez", "/readyz", "/healthz")), *(("GET", path) for path in own)]
-
-
-def check_foreign(url: str) -> None:
-    """No route answers a request of another site, or under another name."""
-    asked = routes(url)
-    assert ("POST", "/predict") in asked
-    with httpx.Client(base_url=url) as client:  # to make one for each request takes longer than to be answered
-        for method, path in asked:
-            for headers in FOREIGN:
-                answer = client.request(method, path, headers=headers, json={} if method == "POST" else None)
-                assert answer.status_code in (400, 403, 421), (method, path, headers, answer.text[:100])
-            assert client.request("OPTIONS", path, headers={"Origin": "http://evil.example"}).status_code == 403
 
 
 def test_no_web_page_reaches_the_service_through_its_readers_browser(served: Any) -> None:
@@ -231,7 +204,7 @@ def test_an_interrupted_build_is_done_again(studio: LocalContext, monkeypatch: p
 def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: Any) -> None:
     bento = studio.home("bentoml") / "bentos" / served[2].tag.replace(":", "/")
     sources = sorted(path.name for path in (bento / "src").iterdir() if path.suffix == ".py")
-    assert len(sources) == 3 and {"flavours.py", "scoring.py"} < set(sources)
+    assert len(sources) == 4 and {"callers.py", "flavours.py", "scoring.py"} < set(sources)
     assert not any("import e2i" in path.read_text() or "from e2i" in path.read_text() for path in bento.rglob("*.py"))
     assert all(item.count("==") == 1 for item in (bento / "env/python/requirements.txt").read_text().split())
     assert not [path for path in studio.home("bentoml").rglob("*") if path.suffix in (".pkl", ".pickle")]

@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 import signal
+import socketserver
+import stat
 import subprocess
 import sys
 import threading
@@ -26,7 +28,9 @@ from e2i.tools.bentoml import records
 from e2i.tools.bentoml.connector import GuardedBentoML
 from e2i.tools.bentoml.endpoints import Endpoint
 from e2i.tools.bentoml.resources import Resources, read
+from foreign_requests import check_foreign, routes
 from project import ENGINE, LONGEST, until
+from routed_endpoint import request, sent
 from served_models import client, ended, processes, using
 
 pytestmark = pytest.mark.skipif(find_spec("bentoml") is None, reason="BentoML is not installed")
@@ -103,7 +107,8 @@ class Load:
             thread.join()
 
 
-def test_an_endpoint_outlives_its_program_and_is_changed_and_ended_by_another(home: Path) -> None:
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.sweep)])
+def test_an_endpoint_outlives_its_program_and_is_changed_and_ended_by_another(home: Path, replicas: int) -> None:
     with ended(home, "lasting"):
         first = deployed(client(home), "hcp:v1", "lasting")
         assert asked(first.url) == (200, [1], "hcp:v1")
@@ -115,8 +120,8 @@ def test_an_endpoint_outlives_its_program_and_is_changed_and_ended_by_another(ho
         assert again == first
         other = client(home)
         with Load(first.url) as load:
-            second = deployed(other, "hcp:v2", "lasting", replicas=2)
-            assert second == Endpoint("lasting", first.url, "hcp:v2", 2)
+            second = deployed(other, "hcp:v2", "lasting", replicas)
+            assert second == Endpoint("lasting", first.url, "hcp:v2", replicas)
             assert asked(second.url) == (200, [0], "hcp:v2")
             back = asyncio.run(other.move("lasting", 25, "hcp:v1"))
             assert back.url == first.url
@@ -182,6 +187,41 @@ def test_nothing_survives_a_killed_router_and_the_next_deployment_has_its_addres
         assert asked(first.url)[0] == 200
 
 
+def test_the_router_of_an_endpoint_takes_what_its_service_has_and_nothing_else(
+    bentoml: GuardedBentoML, home: Path
+) -> None:
+    """Also its files are its user's only, and its logs stay short while it runs."""
+    before = os.umask(0o022)
+    try:
+        with ended(home, "guarded"), socketserver.TCPServer(("127.0.0.1", 0), None) as other:  # type: ignore[arg-type]
+            url = deployed(bentoml, "hcp:v1", "guarded").url
+            folder = home / "endpoints" / "guarded"
+            for method, path in routes(url):
+                invented = "readyz" in path
+                assert (httpx.request(method, url + path, json={}).status_code == 404) == invented, path
+            check_foreign(url)
+            port = other.server_address[1]
+            for line in (f"CONNECT @127.0.0.1:{port}", f"GET http://127.0.0.1:{port}/", "OPTIONS *"):
+                assert asyncio.run(sent(url, request(line))).split()[1] == b"400", line
+            for named in ("Host", "Origin", "Sec-Fetch-Site"):
+                foreign = ("Origin: http://evil.example", "Content-Type: application/json", "Content-Length: 9")
+                raw = request("POST /predict", *foreign, f"Connection: close, {named}", host="evil.example")
+                assert asyncio.run(sent(url, raw)).split()[1] == b"400", named
+            raw = request("POST /predict", "Content-Type: application/json", "E2I-Key: \xff", "Content-Length: 0")
+            assert asyncio.run(sent(url, raw)).split()[1] == b"400"
+            assert (folder / "log").read_text() == ""
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir() if path.is_file()}
+            assert {"endpoint.json", "status.json", "alive", "lock", "log"} < set(modes)
+            assert set(modes.values()) == {0o600} and stat.S_IMODE(folder.stat().st_mode) == 0o700
+            for log in (folder / "log", next(folder.glob("replica-*.log"))):
+                with log.open("ab") as file:
+                    file.write(bytes(records.KEPT_LOG) + b"the end")
+                assert until(lambda log=log: 0 < log.stat().st_size <= records.KEPT_LOG)  # type: ignore[misc]
+                assert until(lambda log=log: log.read_bytes().endswith(b"the end"))  # type: ignore[misc]
+    finally:
+        os.umask(before)
+
+
 def test_a_replica_has_the_limits_that_were_set(bentoml: GuardedBentoML, home: Path) -> None:
     with ended(home, "limited"):
         deployed(bentoml, "hcp:v1", "limited", limits=read({"cpu": "1", "memory": "3Gi"}))
@@ -198,21 +238,30 @@ def test_a_replica_has_the_limits_that_were_set(bentoml: GuardedBentoML, home: P
         assert {b"OMP_NUM_THREADS=1", b"E2I_ENVIRONMENT=test"} <= set(environ)
 
 
-def test_a_bento_that_cannot_start_changes_nothing(home: Path, tmp_path: Path) -> None:
-    broken = home / "bentos" / "hcp" / "broken"
-    shutil.copytree(home / "bentos" / "hcp" / "v1", broken)
-    (broken / "src" / "flavours.py").write_text("raise RuntimeError('no such thing')")
-    with ended(home, "steady", "new"):
+@pytest.fixture
+def broken(home: Path) -> Iterator[None]:
+    """The Bento hcp:broken in the home, whose service does not start."""
+    folder = home / "bentos" / "hcp" / "broken"
+    shutil.copytree(home / "bentos" / "hcp" / "v1", folder)
+    (folder / "src" / "flavours.py").write_text("raise RuntimeError('no such thing')")
+    yield
+    shutil.rmtree(folder)
+
+
+def test_a_bento_that_cannot_start_changes_nothing(home: Path, broken: None) -> None:
+    with ended(home, "steady"):
         first = deployed(client(home), "hcp:v1", "steady")
         with pytest.raises(ToolUnavailable, match=r"did not start: .*exit code .*no such thing") as caught:
             deployed(client(home), "hcp:broken", "steady")
         assert caught.value.code == "endpoint-failed" and "hcp:v1 answers as before" in str(caught.value.hint)
         assert asked(first.url) == (200, [1], "hcp:v1")
         assert until(lambda: len(processes(home, "steady")) == 2)
-        with pytest.raises(ToolUnavailable, match="did not start"):
-            deployed(client(home), "hcp:broken", "new")
-        assert processes(home, "new") == set() and client(home).endpoints.names() == ["steady"]
-    shutil.rmtree(broken)
+
+
+def test_a_bento_that_cannot_start_leaves_no_new_endpoint(home: Path, broken: None) -> None:
+    with ended(home, "new"), pytest.raises(ToolUnavailable, match="did not start"):
+        deployed(client(home), "hcp:broken", "new")
+    assert processes(home, "new") == set() and client(home).endpoints.names() == []
 
 
 def test_an_endpoint_whose_store_is_removed_ends(home: Path, tmp_path: Path) -> None:
@@ -258,13 +307,14 @@ print("deployed", flush=True)
 """
 
 
-def test_a_program_that_is_killed_while_it_deploys_leaves_one_state_and_no_orphan(home: Path) -> None:
-    """Ten times, at another moment each; every third time the next program undeploys instead."""
+@pytest.mark.parametrize("turns", [3, pytest.param(10, marks=pytest.mark.sweep)])
+def test_a_program_that_is_killed_while_it_deploys_leaves_one_state_and_no_orphan(home: Path, turns: int) -> None:
+    """At another moment each time; every third time the next program undeploys instead."""
     moments = random.Random(12)
     tests = Path(__file__).parents[2]
     environ = {**os.environ, "PYTHONPATH": f"{ENGINE}:{tests}"}
     with ended(home, "mortal"):
-        for turn in range(10):
+        for turn in range(turns):
             tag, replicas = f"hcp:v{1 + turn % 2}", 1 + turn % 3 // 2
             arguments = [sys.executable, "-c", PROGRAM, str(home), tag, str(replicas)]
             with subprocess.Popen(

@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,58 +15,8 @@ aiohttp = pytest.importorskip("aiohttp")
 from aiohttp import web  # noqa: E402 - it comes with BentoML
 from yarl import URL  # noqa: E402
 
-from e2i.tools.bentoml import proxy  # noqa: E402
-
-Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class Group:
-    """As ``replicas.Group``: replicas at addresses, in turn."""
-
-    def __init__(self, tag: str, *urls: str | None) -> None:
-        self.members = [SimpleNamespace(url=url, busy=0, key=SimpleNamespace(tag=tag)) for url in urls]
-        self.turn = 0
-
-    def next(self) -> Any:
-        answering = [member for member in self.members if member.url]
-        self.turn += 1
-        return answering[self.turn % len(answering)] if answering else None
-
-
-@asynccontextmanager
-async def serving(answer: Any) -> AsyncIterator[str]:
-    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
-async def routed(*groups: tuple[Group, float]) -> AsyncIterator[tuple[Any, str]]:
-    """A client, and the address of a proxy in front of the groups."""
-    async with aiohttp.ClientSession(auto_decompress=False) as http:
-        router = proxy.Proxy(http)
-        router.split = proxy.Split(groups)  # type: ignore[arg-type]
-        async with serving(router.handle) as url:
-            yield http, url
-
-
-async def echo(request: web.BaseRequest) -> web.StreamResponse:
-    body = await request.content.read()
-    headers = {"X-Path": request.raw_path, "X-Method": request.method, "X-Got": ",".join(sorted(request.headers))}
-    return web.Response(body=body, headers=headers)
-
-
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(60):
-            await work()
-
-    asyncio.run(limited())
+from e2i.tools.bentoml import body, proxy  # noqa: E402
+from routed_endpoint import JSON, Group, echo, routed, run, serving  # noqa: E402
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=5), st.integers(1, 300))
@@ -95,11 +41,11 @@ def test_a_tenth_of_the_keys_is_a_tenth_and_stays_when_the_share_grows() -> None
 def test_bodies_paths_and_headers_arrive_as_they_were_sent() -> None:
     async def work() -> None:
         async with serving(echo) as replica, routed((Group("hcp:v1", replica), 100.0)) as (http, url):
-            for size in (0, 1, proxy.KEPT, proxy.KEPT + 100_000):
-                body = bytes(size)
+            for size in (0, 1, body.KEPT, body.KEPT + 100_000):
+                rows = bytes(size)
                 address = URL(f"{url}/predict?a=%2F+b&c=", encoded=True)
-                async with http.post(address, data=body, headers={"X-Own": "1"}) as answer:
-                    assert await answer.read() == body
+                async with http.post(address, data=rows, headers={"X-Own": "1"}) as answer:
+                    assert await answer.read() == rows
                     assert answer.headers["X-Path"] == "/predict?a=%2F+b&c="
                     assert "X-Own" in answer.headers["X-Got"] and answer.headers["E2I-Bento"] == "hcp:v1"
             hop = {
@@ -133,7 +79,7 @@ def test_an_answer_is_passed_on_while_it_is_made() -> None:
         async with (
             serving(slow) as replica,
             routed((Group("hcp:v1", replica), 100.0)) as (http, url),
-            http.get(url) as answer,
+            http.get(f"{url}/metrics") as answer,
         ):
             assert await answer.content.readany() == b"first"
             more.set()
@@ -208,7 +154,10 @@ def test_without_any_replica_the_answer_is_503_after_a_while(monkeypatch: pytest
     monkeypatch.setattr(proxy, "WAITS", 0.2)
 
     async def work() -> None:
-        async with routed((Group("hcp:v1", None), 100.0)) as (http, url), http.post(url, data=b"rows") as answer:
+        async with (
+            routed((Group("hcp:v1", None), 100.0)) as (http, url),
+            http.post(f"{url}/predict", data=b"rows") as answer,
+        ):
             assert answer.status == 503 and answer.headers["Retry-After"] == "1"
 
     run(work)
@@ -220,7 +169,7 @@ def test_a_group_that_is_replaced_while_a_request_waits_is_not_waited_for() -> N
             router = proxy.Proxy(http)
             router.split = proxy.Split([(Group("hcp:v1", None), 100.0)])  # type: ignore[list-item]
             async with serving(router.handle) as url:
-                asking = asyncio.create_task(http.post(url, data=b"rows"))
+                asking = asyncio.create_task(http.post(f"{url}/predict", data=b"rows", headers=JSON))
                 await asyncio.sleep(0.1)
                 router.split = proxy.Split([(Group("hcp:v2", replica), 100.0)])  # type: ignore[list-item]
                 began = time.monotonic()
@@ -242,7 +191,7 @@ def test_a_client_that_leaves_frees_its_replica() -> None:
             group = Group("hcp:v1", replica)
             async with routed((group, 100.0)) as (_, url):
                 reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
                 await reader.read(1000)
                 assert group.members[0].busy == 1
                 writer.transport.abort()
@@ -255,9 +204,9 @@ def test_a_client_that_leaves_frees_its_replica() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /y HTTP/1.1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
-        b"GET / HTTP/1.1\r\nHost: x\r\nBad header\x00: 1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /y HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nBad header\x00: 1\r\n\r\n",
         b"NONSENSE\r\n\r\n",
     ],
 )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("template.py")
 FLAVOURS = Path(__file__).with_name("flavours.py")
+CALLERS = Path(__file__).with_name("callers.py")
 MODEL_URI = "model_uri"
 """Label of a Bento: the address in MLflow that its model came from. One content may have several."""
 
@@ -182,4 +183,4 @@ def _sources() -> tuple[Path, ...]:
     """Return the modules that are copied into each Bento beside the template."""
     spec = find_spec("e2i.estimators.scoring")
     assert spec is not None and spec.origin is not None
-    return Path(spec.origin), FLAVOURS
+    return Path(spec.origin), FLAVOURS, CALLERS

@@ -23,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.errors import StepError, ToolUnavailable
+from e2i.regular import file_mode, folder_mode
 from e2i.resilience.lock import exclusive
 from e2i.tools.bentoml import records
 from e2i.tools.bentoml.records import Share, Status, Wanted
@@ -33,8 +34,6 @@ TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}(:[a-z0-9][a-z0-9._-]{0,126})?", re.
 MOST_REPLICAS = 64
 ENDS_WITHIN = 50.0
 """Seconds after which the processes of an endpoint that is to end are killed: the requests under way, and a margin."""
-KEPT_LOG = 4 << 20
-"""Maximum size in bytes of a router's log: the next router removes a larger one."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -173,7 +172,8 @@ class Endpoints:
 
     def _change(self, name: str, change: Callable[[Wanted | None], Wanted]) -> tuple[Wanted | None, Wanted]:
         folder = self._folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
+        for each in (self.root, folder):
+            each.mkdir(mode=folder_mode(each.parent), parents=True, exist_ok=True)
         with exclusive(folder / "lock"):
             before = records.wanted(folder)
             after = change(before)
@@ -196,7 +196,7 @@ class Endpoints:
 
     def _ensure_router(self, folder: Path) -> None:
         """Start a router, unless a process of the endpoint exists. Only one can hold the lock that it inherits."""
-        lock = os.open(folder / records.ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / records.ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(folder))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -241,10 +241,8 @@ def _spawn_router(folder: Path, lock: int, environ: Mapping[str, str]) -> None:
     """Start the router in a session of its own, with the lock. It outlives this process."""
     from e2i.tools.bentoml import __file__ as package
 
-    log = folder / "log"
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > KEPT_LOG:
-            log.unlink()
+    log = folder / records.LOG
+    records.shorten_logs(folder)
     router = str(Path(package).with_name("router.py"))
     handed = 3
     os.posix_spawn(
@@ -253,7 +251,7 @@ def _spawn_router(folder: Path, lock: int, environ: Mapping[str, str]) -> None:
         dict(environ),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, file_mode(folder)),
             (os.POSIX_SPAWN_DUP2, 1, 2),
             (os.POSIX_SPAWN_DUP2, lock, handed),
         ],
@@ -273,7 +271,7 @@ def _remove(folder: Path) -> None:
 
 def _end(alive: Path) -> None:
     """Wait until no process of the endpoint exists; after ``ENDS_WITHIN``, or without a router, kill what is left."""
-    lock = os.open(alive, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(alive, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(alive.parent))
     try:
         seen: set[int] = set()
         asked = time.monotonic()

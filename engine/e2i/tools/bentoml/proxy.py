@@ -1,7 +1,8 @@
 """Pass requests on to the replicas of an endpoint. In: requests. Out: the answers of the Bento whose turn it is.
 
-A request whose replica ends before it has answered goes to another one. Bodies up to ``KEPT`` bytes, and answers whose
-announced length is up to ``WHOLE``, are kept for that; others are passed on as they arrive.
+A request that its headers alone refuse (``admission.py``) is answered before its body is read. A request whose replica
+ends before it has answered goes to another one. Bodies up to ``body.KEPT`` bytes, and answers whose announced length is
+up to ``WHOLE``, are kept for that; others are passed on as they arrive.
 """
 
 from __future__ import annotations
@@ -9,33 +10,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Awaitable, Sequence
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from e2i.tools.bentoml import admission
+from e2i.tools.bentoml.admission import OF_CONNECTION, Refusal
+from e2i.tools.bentoml.body import Body, Refused, Room
+from e2i.tools.bentoml.callers import PROBES
 from e2i.tools.bentoml.replicas import Group, Replica
 
-KEPT = 8 << 20
 WHOLE = 1 << 20
 TRIES = 5
 WAITS = 20.0
 """Seconds that a request waits for a replica, such as while the only one is started again."""
-OF_CONNECTION = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-     "transfer-encoding", "upgrade", "content-length", "expect")
-)  # fmt: skip
-"""Headers that hold for one connection, or that are written again."""
+HELD = 128 << 20
+"""Maximum number of bytes of all bodies and answers that are kept at the same time."""
+STALLED = 30.0
+"""Seconds in which a client must take the next piece of its answer."""
 KEY = "E2I-Key"
 """Header of a request: requests of one key are answered by one Bento while the shares stay."""
 BENTO = "E2I-Bento"
 """Header of an answer: the Bento that answered."""
 LOST = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ServerDisconnectedError,
-    aiohttp.ClientOSError,
+    aiohttp.ClientConnectionError,
     aiohttp.ClientPayloadError,
     ConnectionError,
 )
@@ -54,7 +55,11 @@ class Split:
             return None
         total = sum(percent for _, percent in self.groups)
         if key is not None:
-            place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64 * total
+            place = (
+                int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+                / 2**64
+                * total
+            )
             for group, percent in self.groups:
                 place -= percent
                 if place < 0:
@@ -73,20 +78,32 @@ class Proxy:
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self.http = http
         self.split = Split(())
+        self.room = Room(HELD)
         self.active = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method in ("GET", "HEAD") and request.path in ("/livez", "/healthz", "/readyz"):
+        """Answer a request: by its headers alone, if they are reason enough to refuse it."""
+        refused = admission.refusal(request)
+        if refused is not None:
+            return _refused(refused)
+        if admission.path_of(request) in PROBES:
             ready = any(group.next() is not None for group, _ in self.split.groups)
-            return web.Response(status=200 if ready or request.path != "/readyz" else 503)
+            return web.Response(status=200 if ready or admission.path_of(request) != "/readyz" else 503)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # no answer has begun
+        body = Body(request.content, self.room)
         self.active += 1
         try:
-            return await self._pass_on(request)
+            await body.begin()
+            return await self._pass_on(request, body)
+        except Refused as error:
+            return _refused(error.refusal)
         finally:
             self.active -= 1
+            body.release()
 
-    async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
-        start, whole = await _beginning(request.content)
+    async def _pass_on(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
         until = time.monotonic() + WAITS
         group: Group | None = None
         for _ in range(TRIES):
@@ -97,12 +114,14 @@ class Proxy:
                 return web.json_response({"error": "no replica is ready"}, status=503, headers={"Retry-After": "1"})
             replica.busy += 1
             try:
-                answer = await self._ask(replica, request, start if whole else _all(start, request.content))
+                answer = await self._ask(replica, request, body)
                 if answer is not None:
                     return answer
             finally:
                 replica.busy -= 1
-            if not whole:
+            if body.refused is not None:
+                raise body.refused
+            if not body.whole:
                 break
             await asyncio.sleep(0.05)  # until its end has been noticed
         return web.json_response({"error": "the replica ended while it answered"}, status=502)
@@ -119,31 +138,31 @@ class Proxy:
             if group is None or not any(group is known for known, _ in self.split.groups):
                 group = self.split.choose(request.headers.get(KEY))
 
-    async def _ask(
-        self, replica: Replica, request: web.BaseRequest, body: bytes | AsyncIterator[bytes]
-    ) -> web.StreamResponse | None:
+    async def _ask(self, replica: Replica, request: web.BaseRequest, body: Body) -> web.StreamResponse | None:
         """Return the answer, passed on; None when the replica was lost before it began to answer."""
-        address = URL(f"{replica.url}{request.raw_path}", encoded=True)
         response: web.StreamResponse | None = None
+        held = 0
         try:
             async with self.http.request(
                 request.method,
-                address,
+                _address(replica, request),
                 headers=_passed(request.headers),
-                data=body or None,
+                data=body.content(),
                 allow_redirects=False,
             ) as answer:
                 length = answer.content_length if request.method != "HEAD" else None
-                whole = await answer.read() if length is not None and length <= WHOLE else b""
+                if length is not None and length <= WHOLE and self.room.take(length):
+                    held = length
+                whole = await answer.read() if held else b""
                 headers = _passed(answer.headers)
                 headers[BENTO] = replica.key.tag
                 response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
                 response.content_length = length
                 await response.prepare(request)
-                await response.write(whole)
+                await _in_time(response.write(whole))
                 async for piece in answer.content.iter_any():
-                    await response.write(piece)
-                await response.write_eof()
+                    await _in_time(response.write(piece))
+                await _in_time(response.write_eof())
                 return response
         except LOST:
             if response is not None:  # part of the answer has been sent: only the connection's end can tell
@@ -151,25 +170,39 @@ class Proxy:
                     request.transport.abort()
                 return response
             return None
+        finally:
+            self.room.give(held)
 
 
-async def _beginning(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-    """Return the first bytes of a body, and whether they are all of it."""
-    kept = bytearray()
-    async for piece in content.iter_any():
-        kept += piece
-        if len(kept) > KEPT:
-            return bytes(kept), False
-    return bytes(kept), True
+def _address(replica: Replica, request: web.BaseRequest) -> URL:
+    """Return the request's path and query at the replica. Nothing of the request can change which server that is."""
+    server = URL(str(replica.url))
+    path, _, query = request.raw_path.partition("?")
+    return URL.build(
+        scheme=server.scheme, host=server.host or "", port=server.port, path=path, query_string=query, encoded=True
+    )
 
 
-async def _all(start: bytes, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    yield start
-    async for piece in content.iter_any():
-        yield piece
+async def _in_time(sending: Awaitable[None]) -> None:
+    """Wait until the client has taken what is sent. Raises ConnectionError when it does not."""
+    try:
+        async with asyncio.timeout(STALLED):
+            await sending
+    except TimeoutError:
+        raise ConnectionAbortedError("the client does not read its answer") from None
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    """Return the answer to a refused request. Its connection ends: the rest of the request is not read."""
+    headers = {"Allow": ", ".join(refusal.allowed)} if refusal.allowed else {}
+    if refusal.status == 503:
+        headers["Retry-After"] = "1"
+    answer = web.json_response({"error": refusal.reason}, status=refusal.status, headers=headers)
+    answer.force_close()
+    return answer
 
 
 def _passed(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Return the headers that are passed on."""
-    named = {name.strip().lower() for value in headers.getall("Connection", ()) for name in value.split(",")}
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in OF_CONNECTION | named)
+    left = OF_CONNECTION | admission.named(headers.getall("Connection", []))
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in left)

@@ -7,6 +7,7 @@ process id, tells whether an endpoint runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -15,11 +16,15 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from e2i.regular import file_mode
 from e2i.tools.bentoml.resources import Resources
 
 WANTED = "endpoint.json"
 STATUS = "status.json"
 ALIVE = "alive"
+LOG = "log"
+KEPT_LOG = 4 << 20
+"""Maximum size in bytes of the log of a router or of a replica: of a larger one, the last half of that is kept."""
 T = TypeVar("T")
 
 
@@ -94,12 +99,33 @@ def write(folder: Path, record: Wanted | Status) -> None:
     """Replace the record, durably for what a program wants."""
     name = WANTED if isinstance(record, Wanted) else STATUS
     new = folder / f".{name}.{os.getpid()}"
-    with new.open("wb") as file:
+    with os.fdopen(create(new), "wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(record), indent=1))
         if isinstance(record, Wanted):
             file.flush()
             os.fsync(file.fileno())
     new.replace(folder / name)
+
+
+def create(path: Path) -> int:
+    """Empty the file and return a descriptor that appends. It is private to the user, or to a shared store's group."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(PermissionError):  # it exists, and belongs to another user of the group
+        os.fchmod(handle, file_mode(path.parent))
+    return handle
+
+
+def shorten_logs(folder: Path) -> None:
+    """Cut what is too long of the logs of the router and its replicas, which go on appending to them."""
+    for log in (folder / LOG, *folder.glob("replica-*.log")):
+        with contextlib.suppress(FileNotFoundError):
+            if log.stat().st_size > KEPT_LOG:
+                with log.open("r+b") as file:
+                    file.seek(-KEPT_LOG // 2, os.SEEK_END)
+                    last = file.read(KEPT_LOG // 2)
+                    file.truncate(0)
+                with log.open("ab") as file:
+                    file.write(last)
 
 
 def tidy(folder: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 from msgspec import Struct
 
+from e2i.tools.bentoml import records
 from e2i.tools.bentoml import replica as script
 from e2i.tools.bentoml.resources import Resources
 
@@ -114,7 +115,7 @@ class Replica:
             "E2I_SERVICE_HOSTS": "",
             "E2I_ENVIRONMENT": key.environment,
         }
-        with socket.socket() as listener, self.log.open("wb") as log:
+        with socket.socket() as listener, os.fdopen(records.create(self.log), "wb") as log:
             listener.bind((HOST, 0))
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-s", script.__file__, key.tag, str(listener.fileno()), str(os.getpid())),

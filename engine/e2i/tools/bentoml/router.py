@@ -21,6 +21,7 @@ import aiohttp
 from aiohttp import web
 
 from e2i.tools.bentoml import records
+from e2i.tools.bentoml.front import Front
 from e2i.tools.bentoml.proxy import Proxy, Split
 from e2i.tools.bentoml.records import Share, Status, Wanted
 from e2i.tools.bentoml.replicas import HOST, Group, Key
@@ -54,12 +55,13 @@ class Router:
         records.tidy(self.folder)
         listener = _listen(_last_port(self.folder))
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-        runner = web.ServerRunner(web.Server(self.proxy.handle), shutdown_timeout=ENDING)
+        runner = web.ServerRunner(Front(self.proxy.handle), shutdown_timeout=ENDING)
         await runner.setup()
         await web.SockSite(runner, listener, backlog=1024).start()
         try:
             while not self.stopping.is_set() and (wanted := records.wanted(self.folder)) is not None:
                 self.follow(wanted)
+                records.shorten_logs(self.folder)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), LOOKS)
         finally:

@@ -2,8 +2,8 @@
 
 Web pages cannot call the service through a user's browser: only requests to this machine's host names are answered,
 only from the same site, and only with JSON. E2I_SERVICE_HOSTS names other hosts, for a deployed Bento. This file is
-copied unchanged into each Bento, beside ``scoring.py``, ``flavours.py`` and ``service.json``, and imports nothing of
-e2i. It contains no text of a spec: Bentos differ in data only.
+copied unchanged into each Bento, beside ``callers.py``, ``scoring.py``, ``flavours.py`` and ``service.json``, and
+imports nothing of e2i. It contains no text of a spec: Bentos differ in data only.
 """
 
 from __future__ import annotations
@@ -20,38 +20,17 @@ from bentoml.exceptions import InvalidArgument
 HERE = Path(__file__).parent
 CONFIG: dict[str, Any] = json.loads((HERE / "service.json").read_text(encoding="utf-8"))
 MAX_ROWS = 10_000
-LOCAL = ("127.0.0.1", "localhost", "[::1]")
 HOSTS = tuple(name.strip().lower() for name in os.environ.get("E2I_SERVICE_HOSTS", "").split(",") if name.strip())
 """Host names besides this machine's that are accepted; ``*``: any."""
-PROBES = ("/livez", "/readyz", "/healthz")
-"""Paths that are answered for any host name: health checks."""
 
 
-def refusal(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int, str] | None:
-    """Return the status and the reason of a refused request; None for an accepted one."""
-    given: dict[str, list[str]] = {}
-    for name, value in headers:
-        given.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1").strip().lower())
-    if method in ("GET", "HEAD") and path in PROBES and "origin" not in given:
-        return None
-    hosts = given.get("host", [])
-    if len(hosts) != 1 or not ("*" in HOSTS or _name(hosts[0]) in LOCAL + HOSTS):
-        return 421, "unknown host name; set E2I_SERVICE_HOSTS in the service's environment to accept it"
-    if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in given.get("origin", [])):
-        return 403, "requests from other sites are refused"
-    if any(site not in ("same-origin", "none") for site in given.get("sec-fetch-site", [])):
-        return 403, "requests from other sites are refused"
-    if method not in ("GET", "HEAD"):
-        kinds = [kind.partition(";")[0].strip() for kind in given.get("content-type", [])]
-        if kinds != ["application/json"]:
-            return 415, "the content type must be application/json"
-    return None
-
-
-def _name(host: str) -> str:
-    """Return the host without its port."""
-    name, _, port = host.rpartition(":")
-    return name if name and port.isdigit() and not host.endswith("]") else host
+def _module(name: str) -> Any:
+    """Return the module of that file beside this one. Several Bentos have files of the same name."""
+    spec = importlib.util.spec_from_file_location(f"e2i_{name}", HERE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class LocalOnly:
@@ -59,12 +38,13 @@ class LocalOnly:
 
     def __init__(self, app: Any) -> None:
         self.app = app
+        self.refusal = _module("callers").refusal
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refused = refusal(scope.get("method", "WEBSOCKET"), scope["path"], scope["headers"])
+        refused = self.refusal(scope.get("method", "WEBSOCKET"), scope["path"], scope["headers"], HOSTS)
         if refused is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
@@ -123,15 +103,6 @@ class ModelService:
             "classes": self.model.classes,
             **self.model.described(),
         }
-
-
-def _module(name: str) -> Any:
-    """Return the module of that file beside this one. Several Bentos have files of the same name."""
-    spec = importlib.util.spec_from_file_location(f"e2i_{name}", HERE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 ModelService.add_asgi_middleware(LocalOnly)  # type: ignore[attr-defined]  # the decorator makes a service of it
