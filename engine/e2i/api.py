@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Source", "Spec", "Validation", "Workspace", "compare", "complete", "diff", "fix", "plan", "read_source",
-    "recorded", "resume", "run", "validate",
+    "recorded", "resume", "run", "validate", "workspace_of",
 ]  # fmt: skip
 
 
@@ -294,9 +294,6 @@ def _resumption(past: RecordedRun, workspace: Workspace) -> tuple[Source, Worksp
             hint="run its spec again: finished steps do not run again; `e2i doctor` names every corrupt record",
         )
     origin = Origin.AGENT if past.options.origin == Origin.AGENT else workspace.origin
-    settings = workspace.settings
-    if past.profile != settings.profile:
-        settings = settings_module.load(workspace.root / "config", past.profile, os.environ)
     asked = RunOptions(
         past.params,
         past.options.select or (),
@@ -304,8 +301,16 @@ def _resumption(past: RecordedRun, workspace: Workspace) -> tuple[Source, Worksp
         _approved(plain(past.plan)) if past.options.bound else None,
         run,
     )
-    workspace = replace(workspace, settings=settings, origin=origin)
-    return Source.recorded(past), workspace, asked
+    return Source.recorded(past), replace(workspace_of(past, workspace), origin=origin), asked
+
+
+def workspace_of(past: RecordedRun, workspace: Workspace) -> Workspace:
+    """Returns the workspace with the settings of the profile that a recorded run had. Raises BadInput when there is no
+    such profile any more.
+    """
+    if past.profile == workspace.settings.profile:
+        return workspace
+    return replace(workspace, settings=settings_module.load(workspace.root / "config", past.profile, os.environ))
 
 
 def recorded(run: str, workspace: Workspace) -> RecordedRun:

@@ -29,6 +29,10 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
+MISCONFIGURED = ("tool-auth", "tool-database")
+"""Codes of errors of a service that is up: its credentials or its address in the configuration are wrong."""
+
+
 class E2IError(Exception):
     """Base of every error that the engine raises on purpose.
 
@@ -94,7 +98,7 @@ class ToolUnavailable(E2IError):
     @property
     def is_outage(self) -> bool:
         """True when the tool may be back later: not when it is missing, or refuses the credentials."""
-        return self.code not in ("tool-missing", "tool-auth")
+        return self.code != "tool-missing" and self.code not in MISCONFIGURED
 
 
 class AuthenticationFailed(ToolUnavailable):
@@ -108,6 +112,21 @@ class AuthenticationFailed(ToolUnavailable):
             message,
             code="tool-auth",
             hint=hint or f"correct the credentials of {tool} (`tools: {tool}:` in config/, or the variables it reads)",
+        )
+
+
+class MissingDatabase(ToolUnavailable):
+    """The server of a database is up, and does not have the database that the configuration names."""
+
+    exit_code = Exit.BAD_INPUT
+
+    def __init__(self, tool: str, message: str) -> None:
+        super().__init__(
+            tool,
+            message,
+            code="tool-database",
+            hint=f"create the database, or correct its name in the address of {tool} (`tools: {tool}:` in config/, or "
+            "the variables it reads)",
         )
 
 

@@ -7,9 +7,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
-from e2i.cli import readiness, schemas
+from e2i.cli import doctor, readiness, schemas
+from e2i.cli.doctor import ServiceState
 from e2i.errors import Exit
+from e2i.resilience.breaker import Outcome, State
+from e2i.resilience.circuits import breaker_of
 from project import Project, held_port
 
 VALIDATOR = jsonschema.Draft202012Validator(schemas.schema("doctor"))
@@ -70,3 +74,22 @@ def test_a_shared_store_counts(project: Project) -> None:
     shared.rename(project.root / "away")
     shared.write_text("not a folder")
     assert ready(project)["exit"] == 4
+
+
+def test_a_service_that_answers_has_its_circuit_closed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("config/default.yaml", 'sinks: []\ntools: {opik: {url: "http://127.0.0.1:1/api"}}\n')
+    settings = project.workspace.settings.tool("opik")
+    project.store.mkdir(mode=0o700)
+    breaker = breaker_of(project.store, "opik", settings)
+    for _ in range(5):
+        breaker.settle(breaker.acquire().grant, Outcome.FAILED)
+    state = ServiceState(service="server", reachable=False, answer=None, code="tool-unavailable", problem="", hint=None)
+    monkeypatch.setattr(doctor, "services", lambda *asked: [state])
+    assert not readiness.examine(project.workspace).ready
+    assert breaker_of(project.store, "opik", settings).state is State.OPEN
+    state = replace(state, reachable=True, answer="a project")
+    found = readiness.examine(project.workspace)
+    assert [service.answer for service in found.services][1:] == ["a project; its circuit was open, and is closed now"]
+    assert breaker_of(project.store, "opik", settings).state is State.CLOSED
+    found = readiness.examine(project.workspace)
+    assert [service.answer for service in found.services][1:] == ["a project"]

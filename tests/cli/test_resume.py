@@ -187,3 +187,18 @@ def test_resuming_from_python_is_refused_while_another_process_is_at_it(project:
         with pytest.raises(Refused, match=f"process {other.pid} "):
             api.resume("r1", workspace=project.workspace)
     assert api.resume("r1", workspace=project.workspace).status == "succeeded"
+
+
+def test_the_first_line_and_the_commands_of_a_resumed_run_are_those_of_its_profile(project: Project) -> None:
+    project.write("code.py", ONCE)
+    project.write(
+        "s.yaml", "version: 1\nname: s\nsteps: {a: {uses: python.call, with: {file: code.py, function: once}}}\n"
+    )
+    project.write("config/hard.yaml", 'tools: {mlflow: {tracking_uri: "http://127.0.0.1:9"}}\n')
+    started = project.cli("run", "s.yaml", "--profile", "hard")
+    assert started.returncode == 1, started.stderr
+    resumed = project.cli("run", "--resume", "last")
+    note, first, *_ = resumed.stderr.splitlines()
+    assert note == "resuming with profile hard"
+    assert first.startswith("mlflow http://127.0.0.1:9 (config/hard.yaml); ") and first.endswith("; profile hard")
+    assert first == started.stderr.splitlines()[0]

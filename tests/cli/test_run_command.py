@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +15,7 @@ from typing import IO, Any
 
 import pytest
 
+from printed import parse
 from project import ENGINE, LONGEST, Project, lines, until
 
 QUICK = """
@@ -299,3 +302,15 @@ def test_a_look_at_the_store_while_a_run_writes_to_it_is_fine(project: Project) 
         }  # fmt: skip
         process.terminate()
         assert rest(process)["status"] == "interrupted"
+
+
+def test_every_command_at_the_end_of_a_run_under_a_profile_is_one_that_exists(project: Project) -> None:
+    project.write("config/ops.yaml", 'sinks: [opik]\nflush: 0\ntools: {opik: {url: "http://127.0.0.1:9/api"}}\n')
+    project.write("s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n")
+    ran = project.cli("run", "s.yaml", "--profile", "ops", "--store", "other store")
+    printed = re.findall(r"e2i (?:show|report|sync|outbox \w+)(?: --?\w+ (?:'[^']*'|\S+)| 2026\S+)*", ran.stdout)
+    assert [command.split()[1] for command in printed] == ["show", "report", "sync", "outbox"], ran.stdout
+    for command in printed:
+        parse(*shlex.split(command)[1:])
+    store = shlex.quote(str(project.root / "other store"))
+    assert f"e2i sync --store {store} --profile ops delivers what waits" in ran.stdout

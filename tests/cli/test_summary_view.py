@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from e2i.cli import summary_view
 from e2i.execution.record import RunRecord, StepRecord
 from e2i.execution.state import Status
 from e2i.telemetry.outbox import Tally
+from printed import parse
 
 DOWN = ErrorDocument(code="tool-unavailable", message="MLflow at mlflow:5000 does not answer", hint=None, details=None)
 COMPLETE = RunRecord(
@@ -37,8 +40,8 @@ DEGRADED = """
 churn: succeeded, degraded in 61.5 s (1 succeeded, 1 deferred, 2 skipped)
 
 where things are
-  run        e2i show 20261129-120000-abcdef --store /srv/churn/.e2i --profile staging
-  report     e2i report 20261129-120000-abcdef --store /srv/churn/.e2i --profile staging
+  run        e2i show 20261129-120000-abcdef --store /srv/churn/.e2i
+  report     e2i report 20261129-120000-abcdef --store /srv/churn/.e2i
   store      /srv/churn/.e2i
 
 what is missing
@@ -77,5 +80,9 @@ def test_a_degraded_run_says_what_is_missing_and_what_to_do(capsys: pytest.Captu
         },
         thinned=990,
     )
-    summary_view.show(record, " --store /srv/churn/.e2i --profile staging")
+    summary_view.show(record, " --store /srv/churn/.e2i", " --profile staging")
     assert capsys.readouterr().out == DEGRADED
+    printed = re.findall(r"e2i (?:show|report|sync|outbox (?:list|retry))(?: (?:--?\S+ \S+|2026\S+))*", DEGRADED)
+    assert len(printed) == 8
+    for command in printed:
+        parse(*shlex.split(command)[1:])

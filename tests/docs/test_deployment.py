@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from e2i import settings
+from e2i.errors import Exit
 from project import ENGINE
 
 ROOT = Path(__file__).parents[2]
@@ -90,11 +91,45 @@ def test_systemd_notices_a_wrong_unit(place: Path) -> None:
 
 @pytest.mark.parametrize("unit", [path for path in units() if path.suffix == ".service"], ids=lambda path: path.name)
 def test_the_commands_of_the_units_run(place: Path, unit: Path) -> None:
-    commands = re.findall(r"^ExecStart(?:Pre)?=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
+    commands = re.findall(r"^ExecStart(?:Pre)?=-?(.*)$", unit.read_text("utf-8"), re.MULTILINE)
     assert commands
     for command in commands:
         done = bash(place, at(place, command))
         assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def unit(name: str) -> str:
+    return (FILES / "systemd" / name).read_text("utf-8")
+
+
+def test_what_still_waits_does_not_keep_the_garbage_collection_from_its_start() -> None:
+    started = re.findall(r"^ExecStart=(-?).*/e2i (\w+) ", unit("e2i-gc.service"), re.MULTILINE)
+    assert started == [("-", "sync"), ("", "gc")]
+
+
+def test_a_tracker_that_is_down_keeps_no_run_from_its_start_and_an_outage_is_tried_again() -> None:
+    text = unit("e2i-churn.service")
+    assert re.findall(r"^ExecStartPre=(.)", text, re.MULTILINE) == ["-"]
+    assert "--retry-run 3\n" in text and "\nRestart=on-failure\n" in text
+    final = {Exit.STEP_FAILED, Exit.BAD_INPUT, Exit.REFUSED}
+    assert f"\nRestartPreventExitStatus={' '.join(str(int(code)) for code in sorted(final))}\n" in text
+
+
+@pytest.mark.parametrize("name", ["e2i-churn.service", "e2i-gc.service"])
+def test_the_units_may_write_where_the_page_of_operations_puts_log_and_metrics(name: str) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    metrics, log = re.findall(r"^(?:metrics_file: |log: \{file: )(/[\w/.]+)", page, re.MULTILINE)
+    writable = dict(line.split("=", 1) for line in unit(name).splitlines() if re.match(r"(Logs|State)Directory=", line))
+    assert str(Path(metrics).parent) == f"/var/lib/{writable['StateDirectory']}"
+    assert str(Path(log).parent) == f"/var/log/{writable['LogsDirectory']}"
+
+
+def test_a_shell_reads_a_quoted_value_whole(place: Path) -> None:
+    value = "postgresql://e2i:x@db/optuna?sslmode=require&options=x"
+    (place / "churn.env").write_text(f"OPTUNA_STORAGE='{value}'\n")
+    script = crontab()[1][0][1].partition("; exec ")[0]
+    assert bash(place, at(place, script) + "; printenv OPTUNA_STORAGE").stdout == f"{value}\n"
+    assert "OPTUNA_STORAGE='postgresql://" in (ROOT / "docs" / "deployment.md").read_text("utf-8")
 
 
 def crontab() -> tuple[dict[str, str], list[tuple[list[str], str]]]:

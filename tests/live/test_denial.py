@@ -34,6 +34,13 @@ from tools.feast.feast_case import apply, log
 from tools.feast.test_online import lookup
 
 PASSWORD = "right-password"
+MISSING = """
+version: 1
+name: s
+steps:
+  find: {uses: mlflow.load, on_unavailable: defer, with: {name: x, stage: production}}
+  read: {uses: database.read, with: {connection: sales, query: select 1 as x}}
+"""
 
 
 class Refusal(BaseHTTPRequestHandler):
@@ -185,6 +192,34 @@ def test_a_wrong_password_of_a_database_opens_no_circuit(
             assert (caught.value.code, caught.value.exit_code) == ("tool-auth", Exit.BAD_INPUT)
         assert circuit_is_closed(tmp_path / "store", settings, tool)
     ctx.close()
+
+
+def test_a_database_that_does_not_exist_is_an_error_of_the_configuration(project: Project, postgres: Postgres) -> None:
+    """For MLflow, Optuna, Feast, Great Expectations and `database`; a step that needs it fails, with exit code 2."""
+    nowhere = urlsplit(postgres.database())._replace(path="/nodb").geturl()
+    project.write(
+        "config/default.yaml",
+        f"""
+sinks: []
+tools:
+  mlflow: {{tracking_uri: "{nowhere}", deadline: 60}}
+  optuna: {{study_storage: "{nowhere}", deadline: 60}}
+  feast: {{registry_deadline: 60, registry: {{type: sql, url: "{driver(nowhere)}"}}}}
+  great_expectations: {{datasources: {{sales: {{type: postgresql, url: "{nowhere}"}}}}}}
+  database: {{connections: {{sales: {{url: "{nowhere}"}}}}}}
+""",
+    )
+    asked = project.cli("doctor", "--ready", "--json")
+    found = {service["tool"]: service for service in json.loads(asked.stdout)["services"] if not service["ready"]}
+    assert asked.returncode == Exit.BAD_INPUT
+    for tool in ("mlflow", "optuna", "feast", "great_expectations", "database"):
+        assert found[tool]["code"] == "tool-database", found[tool]
+        assert found[tool]["problem"] == f'{tool} cannot be used: database "nodb" does not exist'
+        assert "correct its name" in found[tool]["hint"]
+    project.write("s.yaml", MISSING)
+    ran = project.cli("run", "s.yaml", "--json")
+    errors = {name: end["error"]["code"] for name, end in json.loads(ran.stdout.splitlines()[-1])["steps"].items()}
+    assert (ran.returncode, errors) == (Exit.BAD_INPUT, {"find": "tool-database", "read": "tool-database"}), ran.stdout
 
 
 @pytest.mark.parametrize(("sink", "http"), [("mlflow", 401), ("opik", 401), ("opik", 403)], indirect=["http"])

@@ -63,3 +63,8 @@ def test_waits_grow_to_their_maximum_and_attempts_are_limited() -> None:
     while tried.follows(outage):
         waits.append(tried.next())
     assert waits == [9.0, 18.0, 27.0]
+
+
+def test_a_wait_lasts_until_the_circuits_may_be_called() -> None:
+    tried = retries()
+    assert [tried.next(29.5), tried.next(10.0), tried.next()] == [29.5, 18.0, 27.0]

@@ -356,6 +356,21 @@ def test_a_run_that_meets_an_outage_is_resumed_as_often_as_asked(project: Projec
     assert (noted(project)["attempts"], noted(project)["status"]) == (3, "failed")
 
 
+def test_the_wait_for_another_attempt_lasts_until_the_circuit_allows_a_call(project: Project, port: int) -> None:
+    mlflow = MLFLOW_DOWN.replace("PORT", str(port)).replace(
+        "deadline: 2", "deadline: 2, circuit_breaker: {failure_threshold: 1, recovery_timeout: 2}"
+    )
+    configure(project, mlflow + QUICK)
+    project.write("s.yaml", down(port))
+    ran = project.cli("run", "s.yaml", "--json", "--retry-run", "1")
+    events = lines(ran.stdout)
+    (retried,) = [line for line in events if line["event"] == "run.retried"]
+    assert 0.1 < retried["wait"] <= 2
+    codes = [line["error"]["code"] for line in events if line["event"] == "step.finished" and line["error"]]
+    assert codes == ["tool-unavailable", "tool-unavailable"], "never circuit-open, which is no call"
+    assert ran.returncode == 4
+
+
 def test_a_run_that_fails_for_another_reason_is_not_tried_again(project: Project) -> None:
     configure(project, QUICK)
     project.write("s.yaml", BAD)

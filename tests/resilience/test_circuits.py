@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from e2i.catalog.action import CircuitBreaker, ToolSettings
 from e2i.catalog.registry import BUILT_IN
 from e2i.errors import BadInput
+from e2i.resilience import circuits
 from e2i.resilience.breaker import CircuitOpen, Outcome, State
 from e2i.resilience.circuits import breaker_of, circuit_files
 from e2i.settings import Settings
@@ -66,3 +67,34 @@ def test_each_connection_of_a_tool_has_a_circuit_of_its_own_with_the_tools_setti
 
 def test_a_tool_with_one_server_has_one_circuit_under_no_name(tmp_path: Path) -> None:
     assert circuit_files(tmp_path, "shap", ToolSettings()) == {"": tmp_path / "breakers" / "shap.json"}
+
+
+def opened(store: Path, tool: str, settings: ToolSettings, server: str = "") -> None:
+    breaker = breaker_of(store, tool, settings, server)
+    for _ in range(breaker.policy.failures):
+        breaker.settle(breaker.acquire().grant, Outcome.FAILED)
+
+
+def test_a_tool_may_be_called_when_the_last_of_its_circuits_allows_it(tmp_path: Path) -> None:
+    settings = Settings(tools={"opik": {"circuit_breaker": GIVEN}}).tool("opik")
+    assert circuits.wait(tmp_path, "opik", settings) == 0
+    opened(tmp_path, "opik", settings)
+    assert 7 < circuits.wait(tmp_path, "opik", settings) <= 7.5
+
+
+def test_a_service_that_answered_has_its_circuit_closed_and_no_other(tmp_path: Path) -> None:
+    urls = {name: {"url": f"postgresql://u:p@127.0.0.1/{name}"} for name in ("sales", "stock")}
+    settings = Settings(tools={"database": {"connections": urls}}).tool("database")
+    for name in urls:
+        opened(tmp_path, "database", settings, name)
+    assert circuits.close(tmp_path, "database", settings, ["stock"]) == ["stock"]
+    assert circuits.close(tmp_path, "database", settings, ["stock"]) == []
+    states = {name: breaker_of(tmp_path, "database", settings, name).state for name in urls}
+    assert states == {"sales": State.OPEN, "stock": State.CLOSED}
+
+
+def test_the_hint_of_an_open_circuit_says_when_it_allows_calls_and_what_closes_it() -> None:
+    assert CircuitOpen("mlflow", 12.3).hint == (
+        "when mlflow is back, wait 13 s, or call `e2i doctor --ready` with the profile of this run: it closes the circuit "
+        "if the service answers"
+    )

@@ -15,6 +15,7 @@ from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.resilience import retry
 from e2i.resilience.breaker import Breaker, State
 from e2i.resilience.guard import Guard
+from e2i.telemetry import dispatcher as dispatching
 from e2i.telemetry.dispatcher import Dispatcher, deliver
 from e2i.telemetry.entries import Entry, Sink
 from e2i.telemetry.outbox import Outbox, Tally
@@ -184,6 +185,57 @@ def test_a_slow_sink_gets_on_with_smaller_batches(open_outbox: Callable[[], Outb
         assert dispatcher.run(now(), poll=0.01, flush=LONG) == Tally(delivered=400)
     tracker.release.set()
     assert [len(batch) for batch in tracker.batches] == [100, 200, 100]
+
+
+def checked(answers: Callable[[], None]) -> dispatching.Tracker:
+    return dispatching.Tracker(address=("127.0.0.1", 9), check=answers)
+
+
+def test_a_slow_server_that_answers_its_check_has_everything_before_the_flush_is_over(
+    open_outbox: Callable[[], Outbox], tracker: Tracker
+) -> None:
+    tracker.release, tracker.fast = threading.Event(), 150
+    put(open_outbox, [str(number) for number in range(400)])
+    with open_outbox() as outbox:
+        slow = Dispatcher(outbox, tracker.open, guard(deadline=0.3), checked(lambda: None))
+        tally = slow.run(now(), poll=0.01, flush=LONG)
+    tracker.release.set()
+    assert (tally.delivered, tally.left, tally.problem) == (400, 0, None)
+    assert [len(batch) for batch in tracker.batches] == [100, 100, 100, 100]
+    assert tracker.opened == 3, "again after each of the two missed deadlines"
+
+
+def test_a_slow_server_that_is_down_at_its_next_check_is_not_waited_for(
+    open_outbox: Callable[[], Outbox], tracker: Tracker
+) -> None:
+    checks: list[int] = []
+
+    def answer() -> None:
+        checks.append(1)
+        if len(checks) > 1:
+            raise ToolUnavailable("opik", "opik is down")
+
+    tracker.release = threading.Event()
+    put(open_outbox, ["a", "b"])
+    with open_outbox() as outbox:
+        slow = Dispatcher(outbox, tracker.open, guard(deadline=0.3), checked(answer))
+        tally = slow.run(now(), poll=0.01, flush=LONG)
+    tracker.release.set()
+    assert (tally.left, tally.problem, len(checks)) == (2, "opik is down", 2)
+
+
+def test_a_call_that_the_flush_cuts_short_is_no_outage(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:
+    tracker.release = threading.Event()
+    put(open_outbox, ["a"])
+    opik = guard()
+    with open_outbox() as outbox:
+        dispatcher = Dispatcher(outbox, tracker.open, opik)
+        dispatcher._open(LONG)
+        for _ in range(6):
+            _, problem = dispatcher.attempt(0.0123456)
+            assert problem == "opik did not answer deliver within 0.0123 s"
+    tracker.release.set()
+    assert (opik.breaker.state, opik.breaker.circuit.failed) == (State.CLOSED, 0)
 
 
 def test_it_delivers_in_the_background_until_told_to_stop(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:

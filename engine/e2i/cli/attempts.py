@@ -110,7 +110,7 @@ class Attempts:
 
     def _wait(self) -> bool:
         """Waits for the time of the next attempt. Returns False when the user has stopped the run meanwhile."""
-        seconds = self._retries.next()
+        seconds = self._retries.next(self._watch.closed_for())
         self._watch.retried(self._retries.attempt, self._retries.attempts, seconds)
         ends = time.monotonic() + seconds
         while not self._signals.received and (left := ends - time.monotonic()) > 0:

@@ -19,7 +19,7 @@ from e2i.catalog import credentials
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
 from e2i.documents import Count, Element, JsonDocument, plain
-from e2i.errors import E2IError, Exit, InvalidSpec, ToolUnavailable
+from e2i.errors import MISCONFIGURED, E2IError, Exit, InvalidSpec, ToolUnavailable
 from e2i.resilience.breaker import Breaker, Circuit, State, since_boot
 from e2i.resilience.circuits import circuit_files, policy_of
 from e2i.resilience.guard import Guard, without_accounts
@@ -39,7 +39,12 @@ class ServiceState(Element, frozen=True, kw_only=True):
     service: Annotated[str, Meta(description="Name of the service, such as `registry`.")]
     reachable: bool
     answer: Annotated[str | None, Meta(description="The question and the answer.")]
-    code: Annotated[str | None, Meta(description="`tool-auth`: credentials refused; else no answer.")]
+    code: Annotated[
+        str | None,
+        Meta(
+            description="`tool-auth`: credentials refused; `tool-database`: there is no such database; else no answer."
+        ),
+    ]
     problem: str | None
     hint: str | None
 
@@ -101,7 +106,7 @@ class DoctorDocument(JsonDocument, frozen=True, kw_only=True):
         tools = all(tool.reachable for tool in self.tools if tool.installed)
         shared = self.shared is None or (self.shared.reachable and self.shared.writable)
         refused = {service.code for tool in self.tools for service in tool.services if not service.reachable}
-        if refused == {"tool-auth"}:
+        if refused and refused <= {*MISCONFIGURED}:
             return Exit.BAD_INPUT  # all services are up; the configuration is wrong
         return Exit.DONE if tools and shared and not self.state.corruption else Exit.UNAVAILABLE
 

@@ -42,6 +42,7 @@ from e2i.execution.events import (
 from e2i.resilience.breaker import State
 from e2i.spec import sizes
 from e2i.store.history import WaitingElsewhere
+from e2i.store.shared import NAME as SHARED_STORE
 
 SIGNS = {
     "succeeded": ("✓", "green"),
@@ -197,12 +198,10 @@ def _ordinal(number: int) -> str:
 
 def elsewhere(waiting: TelemetryWaiting | WaitingElsewhere) -> str:
     """Returns a sentence about entries for a tracker that the settings do not name."""
-    sync = (
-        f"e2i sync --profile {waiting.profile}"
-        if waiting.profile
-        else f"e2i sync --to {safe(waiting.tracker.partition(' (')[0])}"
-    )
-    return f"{counted(waiting.waiting, 'entry')} waiting for {safe(waiting.tracker)}: {sync}"
+    address = waiting.tracker.partition(" (")[0]
+    profile = f" --profile {waiting.profile}" if waiting.profile else ""
+    to = f" --to {safe(address)}" if "://" in address else ""  # the profile may have another address by now
+    return f"{counted(waiting.waiting, 'entry')} waiting for {safe(waiting.tracker)}: e2i sync{profile}{to}"
 
 
 def _warning(event: SpecWarning | ArtifactCorrupt | LogCut | StateCorrupt | ToolDegraded | TelemetryWaiting) -> str:
@@ -220,13 +219,20 @@ def _warning(event: SpecWarning | ArtifactCorrupt | LogCut | StateCorrupt | Tool
             return f"corrupt store state; history starts empty. The corrupt file is kept as {safe(event.kept)}"
         case ToolDegraded():
             waiting = f"{event.waiting} waiting in the outbox" if event.waiting else ""
-            refused = f"{event.refused} refused" if event.refused else ""
+            refused = _refused(event) if event.refused else ""
             counts = ", ".join(filter(None, (waiting, refused)))
             return ": ".join(filter(None, (event.tool, counts, safe(event.problem or ""))))
         case TelemetryWaiting():
             return f"{event.tool}: {elsewhere(event)}"
         case _:
             assert_never(event)
+
+
+def _refused(event: ToolDegraded) -> str:
+    """Returns how many entries a tracker refused, or how many results another machine cannot find."""
+    if event.tool == SHARED_STORE:
+        return f"{counted(event.refused, 'result')} not shared with other machines"
+    return f"{event.refused} refused"
 
 
 def _finished(event: StepFinished) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +17,13 @@ import click
 from msgspec import Meta, convert
 
 from e2i.api import Workspace
-from e2i.catalog.action import Tool
+from e2i.catalog.action import Tool, ToolSettings
 from e2i.cli import doctor
+from e2i.cli.doctor import ServiceState
 from e2i.cli.problems_view import safe
 from e2i.documents import Element, JsonDocument, plain
-from e2i.errors import E2IError, Exit
+from e2i.errors import MISCONFIGURED, E2IError, Exit
+from e2i.resilience import circuits
 from e2i.store import disk, ownership
 from e2i.workspace.environment import installed
 
@@ -50,7 +52,7 @@ class ReadyDocument(JsonDocument, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> Exit:
         refused = {service.code for service in self.services if not service.ready}
-        if refused == {"tool-auth"}:
+        if refused and refused <= {*MISCONFIGURED}:
             return Exit.BAD_INPUT  # all services are up; the configuration is wrong
         return Exit.DONE if self.ready else Exit.UNAVAILABLE
 
@@ -94,16 +96,31 @@ def _services(tool: Tool, workspace: Workspace) -> Iterator[ReadyService]:
             hint=f'pip install "e2i[{tool.extra}]"',
         )
         return
-    for state in doctor.services(tool, settings, workspace.settings.registry.module(tool.name)):
+    states = doctor.services(tool, settings, workspace.settings.registry.module(tool.name))
+    closed = _close(tool.name, settings, workspace.store, states)
+    for state in states:
         yield ReadyService(
             tool=tool.name,
             service=state.service,
             ready=state.reachable,
-            answer=state.answer,
+            answer=f"{state.answer}; its circuit was open, and is closed now"
+            if state.service in closed
+            else state.answer,
             code=state.code,
             problem=state.problem,
             hint=state.hint,
         )
+
+
+def _close(tool: str, settings: ToolSettings, store: Path, states: Sequence[ServiceState]) -> list[str]:
+    """Closes the circuits of the services that answered, so that a run that starts now calls them. Returns the names of
+    the services whose circuit was open.
+    """
+    answered = [state.service for state in states if state.reachable]
+    if len(answered) < len(states) and not settings.circuits():
+        return []  # one circuit for all of them
+    closed = circuits.close(store, tool, settings, answered)
+    return answered if "" in closed else closed
 
 
 def _store(store: Path) -> ReadyService:

@@ -53,6 +53,7 @@ def resume(run: str, spec: str | None, workspace: api.Workspace, shown: Shown, *
         click.echo(f"resuming run {run} with its recorded spec; changed since: {', '.join(changed)}", err=True)
     if past.profile != workspace.settings.profile:
         click.echo(f"resuming with profile {past.profile}", err=True)
+        workspace = api.workspace_of(past, workspace)
     with Attempts(workspace, shown) as attempts:
         record = attempts.execute(partial(api.resume, run, wait=wait))
     return _show(record, workspace, attempts.exit_code(record), as_json=shown.as_json)
@@ -69,19 +70,19 @@ def _show(record: RunRecord, workspace: api.Workspace, code: Exit, *, as_json: b
     if not as_json:
         from e2i.cli import summary_view
 
-        summary_view.show(record, _options(workspace))
+        summary_view.show(record, *_options(workspace))
     return code
 
 
-def _options(workspace: api.Workspace) -> str:
-    """Returns the options with which other commands find this store and these settings; none for the defaults."""
+def _options(workspace: api.Workspace) -> tuple[str, str]:
+    """Returns the options with which other commands find this store, and these settings; empty for the defaults."""
     here = project.root_of(None, Path.cwd(), workspace.origin)
     default = os.environ.get("E2I_STORE") or here / ".e2i"
     import shlex
 
     store = "" if workspace.store == Path(default).resolve() else f" --store {shlex.quote(str(workspace.store))}"
     profile = workspace.settings.profile
-    return store + ("" if profile == "default" else f" --profile {profile}")
+    return store, "" if profile == "default" else f" --profile {profile}"
 
 
 def _changed(spec: str, past: RecordedRun, workspace: api.Workspace) -> list[str]:

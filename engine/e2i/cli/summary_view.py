@@ -19,8 +19,10 @@ from e2i.execution.state import Status
 COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow"}
 
 
-def show(record: RunRecord, options: str = "") -> None:
-    """Prints the summary on standard output. ``options`` are added to its commands so that they find this store."""
+def show(record: RunRecord, store: str = "", profile: str = "") -> None:
+    """Prints the summary on standard output. ``store`` and ``profile`` are options that are added to its commands, so
+    that they find this store; ``profile`` only to those that have it.
+    """
     counts = Counter(step.status.value for step in record.steps.values())
     shown = ", ".join(f"{count} {status}" for status, count in counts.items())
     status = click.style(record.status, fg=COLOURS[record.status], bold=True)
@@ -36,9 +38,9 @@ def show(record: RunRecord, options: str = "") -> None:
             else:
                 click.echo(f"  {click.style(name, bold=True)}: {safe(brief(value))}")
     click.echo("\nwhere things are")
-    for name, text in _links(record, options):
+    for name, text in _links(record, store):
         click.echo(f"  {name:<10} {safe(text)}")
-    if missing := list(_missing(record, options)):
+    if missing := list(_missing(record, store, profile)):
         click.echo(click.style("\nwhat is missing", fg="yellow"))
         for text in missing:
             click.echo(f"  {safe(text)}")
@@ -93,15 +95,14 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def _missing(record: RunRecord, options: str) -> Iterator[str]:
+def _missing(record: RunRecord, store: str, profile: str) -> Iterator[str]:
     """Yields what the run could not do because a tool was unavailable, what waits, and what to do about it."""
-    store = options.partition(" --profile ")[0]
     deferred = [step for step in record.steps.values() if step.status is Status.DEFERRED]
     for step in record.steps.values():
         if step.error is not None and step.status in (Status.DEFERRED, Status.SKIPPED):
             yield f"{step.id} was {step.status}: {step.error.message}"
     if deferred:
-        yield f"→ e2i sync{options} executes what was deferred, and the steps below, when the tool is back"
+        yield f"→ e2i sync{store}{profile} executes what was deferred, and the steps below, when the tool is back"
     for name, tally in sorted(record.telemetry.items()):
         if tally.left:
             problem = f": {tally.problem}" if tally.problem else ""
@@ -112,7 +113,7 @@ def _missing(record: RunRecord, options: str) -> Iterator[str]:
             yield f"{counted(tally.elsewhere, 'entry')} of other runs waiting for another {name} than this one"
     tallies = record.telemetry.values()
     if any(tally.left for tally in tallies):
-        yield f"→ e2i sync{options} delivers what waits; e2i outbox list{store} shows it"
+        yield f"→ e2i sync{store}{profile} delivers what waits; e2i outbox list{store} shows it"
     if any(tally.dead_lettered for tally in tallies):
         yield f"→ e2i outbox list{store} shows why; e2i outbox retry{store} queues it again"
     if any(tally.elsewhere for tally in tallies):
@@ -121,14 +122,14 @@ def _missing(record: RunRecord, options: str) -> Iterator[str]:
         yield f"{counted(record.thinned, 'value')} of metrics not recorded: the outbox was full (outbox_limit)"
 
 
-def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
-    store = record.store
+def _links(record: RunRecord, store: str) -> list[tuple[str, str]]:
+    root = record.store
     links = [
-        ("run", f"e2i show {record.run}{options}"),
-        ("report", f"e2i report {record.run}{options}"),
-        ("store", str(store)),
+        ("run", f"e2i show {record.run}{store}"),
+        ("report", f"e2i report {record.run}{store}"),
+        ("store", str(root)),
     ]
-    if (database := store / "mlflow" / "mlflow.db").exists():
+    if (database := root / "mlflow" / "mlflow.db").exists():
         links.append(("mlflow", f"mlflow ui --backend-store-uri {shlex.quote(f'sqlite:///{database}')}"))
     for step in record.steps.values():
         for output, value in (step.outputs or {}).items():
@@ -136,6 +137,6 @@ def _links(record: RunRecord, options: str) -> list[tuple[str, str]]:
                 links.append(("service", f"{value['url']} ({step.id}.{output}); stop it with kill {value['pid']}"))
             if isinstance(value, dict) and value.get("type") == "report":
                 digest = value["digest"][7:]
-                path = store / "objects" / digest[:2] / digest[2:]
+                path = root / "objects" / digest[:2] / digest[2:]
                 links.append(("report", f"{step.id}: {path / value['entry'] if value.get('entry') else path}"))
     return links

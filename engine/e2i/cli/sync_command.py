@@ -44,21 +44,27 @@ class SyncDocument(JsonDocument, frozen=True, kw_only=True):
     runs: Annotated[list[RunIds], Meta(description="Runs of programs that this delivery completed.")]
 
 
-def sync(workspace: Workspace, *, refused: bool, address: str | None = None, as_json: bool) -> Exit:
-    """Delivers the entries for the trackers of the settings, within the flush time, then executes the deferred steps of
-    earlier runs. Returns exit code 4 when entries still wait, for these or for another tracker, or steps are still
-    deferred; 1 when a step failed.
+TIMEOUT = 60.0
+"""Seconds for which ``e2i sync`` delivers, unless its option sets others."""
+
+
+def sync(
+    workspace: Workspace, *, refused: bool, address: str | None = None, timeout: float = TIMEOUT, as_json: bool
+) -> Exit:
+    """Delivers the entries for the trackers of the settings, for at most ``timeout`` seconds, then executes the
+    deferred steps of earlier runs. A timeout that is shorter than the deadline of one call is as long.
 
     With ``refused``, also retries entries that a tracker refused before. With ``address``, only delivers the entries
-    for that address.
+    for that address. Returns exit code 4 when entries still wait, for these or for another tracker, or steps are still
+    deferred; 1 when a step failed.
     """
     workspace.settings.check()
     ownership.check(workspace.store)
     found = SyncDocument(sinks={}, elsewhere=[], completed=[], runs=[])
     if address is not None:
-        found = _sync_to(workspace, address, refused=refused)
+        found = _sync_to(workspace, address, timeout, refused=refused)
     elif (workspace.store / FILE).exists():
-        found = _sync(workspace, refused=refused, quiet=as_json)
+        found = _sync(workspace, timeout, refused=refused, quiet=as_json)
     if as_json:
         click.echo(documents.dumps(found))
     else:
@@ -69,13 +75,13 @@ def sync(workspace: Workspace, *, refused: bool, address: str | None = None, as_
     return next((code for code in (Exit.STEP_FAILED, Exit.UNAVAILABLE) if code in codes), Exit.DONE)
 
 
-def _sync(workspace: Workspace, *, refused: bool, quiet: bool) -> SyncDocument:
+def _sync(workspace: Workspace, timeout: float, *, refused: bool, quiet: bool) -> SyncDocument:
     store, settings = workspace.store, workspace.settings
     with Outbox(store / FILE) as outbox:
         if refused:
             outbox.restore(outbox.refused())
         before = _unfinished(outbox, settings)
-    tallies = _deliver(store, settings)
+    tallies = _deliver(store, settings, timeout)
     completed, records = deferred_command.complete(workspace, quiet=quiet)
     for record in records:
         tallies = _added(tallies, record.telemetry)
@@ -84,7 +90,7 @@ def _sync(workspace: Workspace, *, refused: bool, quiet: bool) -> SyncDocument:
     return SyncDocument(sinks=tallies, elsewhere=_elsewhere(store, settings), completed=completed, runs=runs)
 
 
-def _sync_to(workspace: Workspace, address: str, *, refused: bool) -> SyncDocument:
+def _sync_to(workspace: Workspace, address: str, timeout: float, *, refused: bool) -> SyncDocument:
     """Delivers the entries for one address, of each tool and each part of its server that they are for."""
     is_token = address.lower().startswith("http") and without_accounts(address) != address
     if is_token or any(credentials.found_in(address)):
@@ -108,7 +114,8 @@ def _sync_to(workspace: Workspace, address: str, *, refused: bool) -> SyncDocume
     for tool, settings in meant:
         with Outbox(store / FILE) as outbox:
             before = _unfinished(outbox, settings, (tool,))
-            tallies = _added(tallies, {name: t for name, t in _deliver(store, settings).items() if name == tool})
+            delivered = _deliver(store, settings, timeout)
+            tallies = _added(tallies, {name: tally for name, tally in delivered.items() if name == tool})
             runs += _delivered(outbox, before - _unfinished(outbox, settings, (tool,)))
     return SyncDocument(sinks=tallies, elsewhere=[], completed=[], runs=runs)
 
@@ -121,12 +128,17 @@ def redirected(settings: Settings, waiting: Waiting, address: str) -> tuple[str,
     wanted = without_credentials(address)
     if wanted not in identity.values():
         return None
+    if wanted == address and waiting.target == target_of(settings.tool(waiting.sink)):
+        return waiting.sink, settings  # with the credentials that their own address holds
     fields = {name: address if value == wanted else value for name, value in identity.items()}
     tools = {**settings.tools, waiting.sink: {**settings.tools.get(waiting.sink, {}), **fields}}
     return waiting.sink, settings.model_copy(update={"tools": tools})
 
 
-def _deliver(store: Path, settings: Settings) -> dict[str, Tally]:
+def _deliver(store: Path, settings: Settings, timeout: float) -> dict[str, Tally]:
+    """Delivers for at most ``timeout`` seconds, but at least for as long as one call of a tracker may take."""
+    seconds = max(timeout, *(settings.tool(name).deadline for name in SINKS))
+    settings = settings.model_copy(update={"flush": seconds})
     environ = for_delivery(os.environ, threads=1, store=store, sinks=SINKS)
     return DeliveryProcess(store, settings, environ, patient=False).finish()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from e2i.errors import E2IError, Exit, ToolUnavailable
+from e2i.errors import MISCONFIGURED, E2IError, Exit, ToolUnavailable
 from e2i.execution.record import RunStatus, StepEnd
 from e2i.execution.state import Status
 
@@ -35,6 +35,8 @@ def exit_code(
             failed = [step.error for step in steps.values() if step.status is Status.FAILED]
             if any(error is not None and error.code.startswith("policy-") for error in failed):
                 return Exit.REFUSED
+            if failed and all(error is not None and error.code in MISCONFIGURED for error in failed):
+                return Exit.BAD_INPUT
             is_outage = all(error is not None and error.outage is True for error in failed)
             return Exit.UNAVAILABLE if failed and is_outage else Exit.STEP_FAILED
 

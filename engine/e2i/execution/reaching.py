@@ -46,12 +46,14 @@ def _require(name: str, settings: Settings) -> None:
         for question in _questions(name, settings):
             guard.call(question.ask, deadline=question.seconds)
     except ToolUnavailable as error:
-        raise ToolUnavailable(
+        failure = ToolUnavailable(
             name,
             f"nothing was run: {name} is required (profile {settings.profile}) and cannot be used: {error.message}",
             code="tool-required",
             hint=error.hint or f"start {name}, or set `required: false` under `tools: {name}:` in config/",
-        ) from error
+        )
+        failure.exit_code = error.exit_code
+        raise failure from error
 
 
 def try_at_once(name: str, settings: Settings, store: Path) -> None:

@@ -34,10 +34,10 @@ class RunRetries:
             return may_pass(end)
         return may_succeed(end.status, end.steps, strict=self._strict)
 
-    def next(self) -> float:
-        """Begins the next attempt. Returns the seconds until then."""
+    def next(self, at_least: float = 0.0) -> float:
+        """Begins the next attempt. Returns the seconds until then, at least those until the tools may be called."""
         seconds = retry.pause(
             self.attempt, initial=durations.parse(self._policy.initial), maximum=durations.parse(self._policy.max)
         )
         self.attempt += 1
-        return seconds * (1 - JITTER * self._chance())
+        return max(seconds * (1 - JITTER * self._chance()), at_least)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from e2i.errors import E2IError, Exit
+from e2i.errors import E2IError, Exit, ToolUnavailable
 from e2i.execution import secrets
 from e2i.execution.events import (
     Event,
@@ -100,6 +100,21 @@ class RunWatch:
         self._notice(
             partial(RunRetried, attempt=attempt, attempts=attempts, wait=round(wait, 3), reason=reason or "outage")
         )
+
+    def closed_for(self) -> float:
+        """Returns the seconds until the circuits of the tools that the last attempt missed allow calls again."""
+        workspace, end = self._workspace, self._held
+        assert workspace is not None and end is not None
+        if isinstance(end, RunFinished):
+            uses = (self._uses.get(name, "") for name, step in end.steps.items() if step.error is not None)
+            tools = {name.partition(".")[0] for name in uses}
+        else:
+            tools = {end.tool} if isinstance(end, ToolUnavailable) else set()
+        from e2i.resilience import circuits
+
+        settings, store = workspace.settings, workspace.store
+        found = [circuits.wait(store, name, settings.tool(name)) for name in tools if name in settings.registry]
+        return max(found, default=0.0)
 
     def close(self) -> None:
         """Notifies of the last end, if another attempt was to follow and does not."""

@@ -8,6 +8,7 @@ Five consecutive failures open the circuit. 30 s later three probes may pass, an
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -52,7 +53,8 @@ class CircuitOpen(ToolUnavailable):
             tool,
             f"{tool} is not called: circuit open, next attempt in {retry_in:.1f} s",
             code="circuit-open",
-            hint=f"check {tool} with `e2i doctor`",
+            hint=f"when {tool} is back, wait {math.ceil(retry_in)} s, or call `e2i doctor --ready` with the profile of "
+            "this run: it closes the circuit if the service answers",
         )
         self.retry_in = retry_in
         self.details = {"retry_in": round(retry_in, 3)}
@@ -151,6 +153,10 @@ class Circuit(Struct, frozen=True):
                 circuit = replace(circuit, failed=circuit.failed + 1, failures=circuit.failures + 1)
                 opens = circuit.state is State.HALF_OPEN or circuit.failures >= policy.failures
                 return circuit._become(State.OPEN, now) if opens else circuit
+
+    def close(self, now: float) -> Circuit:
+        """Returns the closed circuit: the service has answered somebody who asked it without a permit."""
+        return self if self.state is State.CLOSED else self._become(State.CLOSED, now)
 
     def _grant(self, until: float | None = None, holder: str = "") -> tuple[Circuit, Grant]:
         number = self.granted + 1
@@ -313,14 +319,24 @@ class Breaker:
     def settle(self, grant: Grant, outcome: Outcome) -> None:
         """Records the result of a permitted call."""
         now = self._clock()
+        self._change(lambda old: old.settle(self.policy, grant, outcome, now))
 
-        def change(old: Circuit) -> tuple[Circuit, tuple[State, State]]:
-            new = old.settle(self.policy, grant, outcome, now)
+    def close(self) -> bool:
+        """Closes the circuit for all processes. Returns whether it was not closed."""
+        now = self._clock()
+        return self._change(lambda old: old.close(now))
+
+    def _change(self, change: Callable[[Circuit], Circuit]) -> bool:
+        """Changes the circuit. Returns whether its state is another one now, of which the listener is notified."""
+
+        def changed(old: Circuit) -> tuple[Circuit, tuple[State, State]]:
+            new = change(old)
             return new, (old.state, new.state)
 
-        before, after = self._state.update(change, later=True)
+        before, after = self._state.update(changed, later=True)
         if before is not after:
             self._notify(before, after)
+        return before is not after
 
     def _notify(self, before: State, after: State) -> None:
         with suppress(Exception):  # an exception of a log handler or a listener must not affect the call

@@ -5,12 +5,12 @@ A tool has one circuit for each server of its settings: a database that is down 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e2i.resilience.breaker import Breaker, Policy
-from e2i.resilience.shared_state import SharedState, file_of
+from e2i.resilience.breaker import Breaker, Policy, State, since_boot
+from e2i.resilience.shared_state import SharedState, file_of, peek
 
 if TYPE_CHECKING:
     from e2i.catalog.action import CircuitBreaker, ToolSettings
@@ -30,6 +30,27 @@ def circuit_files(store: Path, tool: str, settings: ToolSettings) -> Mapping[str
     if servers := settings.circuits():
         return {server: _file_of(store, tool, settings, server) for server in servers}
     return {"": _file_of(store, tool, settings, "")}
+
+
+def wait(store: Path, tool: str, settings: ToolSettings) -> float:
+    """Returns the seconds until the tool may be called at all its servers; 0 when it may be called now."""
+    circuits = filter(None, map(peek, circuit_files(store, tool, settings).values()))
+    policy, now = policy_of(settings.circuit_breaker), since_boot()
+    return max((circuit.wait(policy, now) or 0.0 for circuit in circuits), default=0.0)
+
+
+def close(store: Path, tool: str, settings: ToolSettings, answered: Collection[str]) -> list[str]:
+    """Closes the circuits of the servers whose services have answered, and that of a tool with one circuit. Returns the
+    names of those that were not closed.
+    """
+    return [
+        server
+        for server, file in circuit_files(store, tool, settings).items()
+        if (not server or server in answered)
+        and (circuit := peek(file)) is not None
+        and circuit.state is not State.CLOSED
+        and breaker_of(store, tool, settings, server).close()
+    ]
 
 
 def breaker_of(store: Path, tool: str, settings: ToolSettings, server: str = "", *, patient: bool = True) -> Breaker:

@@ -1,4 +1,4 @@
-"""Recognize authentication errors: a wrong password, a missing or expired key.
+"""Recognize errors of the configuration: a wrong password, a missing or expired key, a database that is not there.
 
 They are no statement about the service's health, and a retry does not help: the configuration must be corrected.
 """
@@ -34,11 +34,20 @@ TEXTS = re.compile(
 """Messages of PostgreSQL during the connection, when there is no code yet; of Redis, Arrow's S3, and MLflow of a proxy.
 """
 LOCAL = ("sqlite3", "builtins")
+NO_DATABASE = "3D000"
+"""PostgreSQL's code for a database that does not exist."""
+NO_DATABASE_TEXT = re.compile(r"\bdatabase \"[^\"]*\" does not exist")
+"""Its message during the connection, when there is no code yet."""
 
 
 def is_denial(error: BaseException) -> bool:
     """Returns True when an exception, or a cause of it, means that the service refuses the credentials."""
     return any(_is_denial(one) for one in chain(error))
+
+
+def missing_database(error: BaseException) -> str | None:
+    """Returns what the server says when an exception, or a cause of it, means that it does not have the database."""
+    return next(filter(None, map(_missing_database, chain(error))), None)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -62,6 +71,14 @@ def _is_denial(error: BaseException) -> bool:
     if str(getattr(error, "sqlstate", None) or "").startswith(SQLSTATES) or _s3_code(error) in CODES:
         return True
     return TEXTS.search(str(error)[:2000]) is not None
+
+
+def _missing_database(error: BaseException) -> str | None:
+    if type(error).__module__ in LOCAL:
+        return None
+    if found := NO_DATABASE_TEXT.search(str(error)[:2000]):
+        return found[0]
+    return "there is no such database" if getattr(error, "sqlstate", None) == NO_DATABASE else None
 
 
 def status_of(error: Any) -> int | None:

@@ -20,10 +20,10 @@ from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
-from e2i.errors import AuthenticationFailed, E2IError, Exit, ToolUnavailable
+from e2i.errors import AuthenticationFailed, E2IError, Exit, MissingDatabase, ToolUnavailable
 from e2i.resilience.attempts import Attempts, Retries
 from e2i.resilience.breaker import Breaker, CircuitOpen, State
-from e2i.resilience.denial import is_denial
+from e2i.resilience.denial import is_denial, missing_database
 from e2i.resilience.error_masking import mask_error
 from e2i.resilience.transient import pause_before_retry
 
@@ -73,6 +73,10 @@ class Guard(Struct, frozen=True):
     extra: str | None = None
     retries: Retries = Retries()
     mask: Callable[[str], str] = without_accounts
+    cuts_short: bool = False
+    """Whether a call may be given less time than ``deadline`` because of its caller's own limit. When it misses that,
+    it says nothing of the tool, and the breaker ignores it.
+    """
 
     def call(
         self,
@@ -91,7 +95,10 @@ class Guard(Struct, frozen=True):
         seconds = self.deadline if deadline is None else deadline
         work = partial(function, *args, **kwargs)
         try:
-            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)), self._attempts(seconds) as attempts:
+            with (
+                self.breaker.acquire(self._counts(seconds), lease=_lease(seconds)),
+                self._attempts(seconds) as attempts,
+            ):
                 return in_time(partial(attempts.run, work) if idempotent else work, seconds)
         except Exception as error:  # classified; anything but an outage is raised unchanged
             explained = self._explain(error, function, seconds)
@@ -111,7 +118,10 @@ class Guard(Struct, frozen=True):
         seconds = self.deadline if deadline is None else deadline
         work: Callable[[], Any] = partial(function, *args, **kwargs)
         try:
-            with self.breaker.acquire(self.is_outage, lease=_lease(seconds)), self._attempts(seconds) as attempts:
+            with (
+                self.breaker.acquire(self._counts(seconds), lease=_lease(seconds)),
+                self._attempts(seconds) as attempts,
+            ):
                 running: Awaitable[T]
                 if inspect.iscoroutinefunction(function):
                     running = attempts.arun(work) if idempotent else work()
@@ -130,31 +140,39 @@ class Guard(Struct, frozen=True):
 
         return Attempts(self.retries, seconds, pause_for, clock=time.monotonic, random=random.random)
 
+    def _counts(self, seconds: float) -> Callable[[BaseException], bool]:
+        """Returns what the breaker counts as a failure of a call of at most ``seconds``."""
+        if not self.cuts_short or seconds >= self.deadline:
+            return self.is_outage
+        return lambda error: not isinstance(error, MissedDeadlineError) and self.is_outage(error)
+
     def is_outage(self, error: BaseException) -> bool:
         """Returns True when the exception means that the tool is down, not that the request was invalid."""
         if isinstance(error, E2IError):
-            return isinstance(error, ToolUnavailable) and error.is_outage and not self._is_denied(error)
+            return isinstance(error, ToolUnavailable) and error.is_outage and not self._is_misconfigured(error)
         if isinstance(error, MissedDeadlineError):
             return True
-        if is_denial(error):
+        if is_denial(error) or missing_database(error) is not None:
             return False
         verdict = self.classify(error) if self.classify else None
         if verdict is not None:
             return verdict
         return isinstance(error, (ConnectionError, TimeoutError, *_loaded(self.outages)))
 
-    def _is_denied(self, error: BaseException) -> bool:
-        """Returns True when the tool refuses the credentials, by our own error class or by the error's cause."""
-        if isinstance(error, (CircuitOpen, AuthenticationFailed)):
+    def _is_misconfigured(self, error: BaseException) -> bool:
+        """Returns True when the cause of an error is that the tool refuses the credentials, or lacks the database."""
+        if isinstance(error, (CircuitOpen, AuthenticationFailed, MissingDatabase)):
             return False
         if isinstance(error, E2IError) and error.__cause__ is None:
             return False
-        return is_denial(error)
+        return is_denial(error) or missing_database(error) is not None
 
     def _explain(self, error: Exception, function: Callable[..., Any], seconds: float) -> Exception:
         """Returns the exception to raise, masked: ``error`` itself, or the ToolUnavailable that it means."""
         mask_error(error, self.mask)
-        if self._is_denied(error):
+        if self._is_misconfigured(error):
+            if said := missing_database(error):
+                return MissingDatabase(self.tool, f"{self.tool} cannot be used: {said}")
             return AuthenticationFailed(self.tool, f"{self.tool} refuses the credentials: {_first_line(error)}")
         if isinstance(error, E2IError):
             return error
@@ -171,7 +189,7 @@ class Guard(Struct, frozen=True):
         if isinstance(error, MissedDeadlineError):
             return ToolUnavailable(
                 self.tool,
-                f"{self.tool} did not answer {name} within {seconds:g} s",
+                f"{self.tool} did not answer {name} within {seconds:.3g} s",
                 code="deadline-missed",
                 hint=f"check that {self.tool} is up, or raise its `deadline` in the configuration",
             )

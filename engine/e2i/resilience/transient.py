@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from e2i.errors import AuthenticationFailed, E2IError, ToolUnavailable
+from e2i.errors import AuthenticationFailed, E2IError, MissingDatabase, ToolUnavailable
 from e2i.resilience.breaker import CircuitOpen
 from e2i.resilience.denial import chain, status_of
 
@@ -32,7 +32,7 @@ TEXTS = re.compile(
 def pause_before_retry(error: BaseException) -> float | None:
     """Returns the seconds for which the server asked not to be called; None when a retry does not help."""
     for one in chain(error):
-        if isinstance(one, (AuthenticationFailed, CircuitOpen)):
+        if isinstance(one, (AuthenticationFailed, MissingDatabase, CircuitOpen)):
             return None
         if isinstance(one, E2IError) and not isinstance(one, ToolUnavailable):  # the caller's error
             return None

@@ -140,7 +140,7 @@ def check(tracker: Tracker, name: str, seconds: float) -> None:
     except MissedDeadlineError as error:
         raise ToolUnavailable(
             name,
-            f"{name} did not answer within {seconds:g} s",
+            f"{name} did not answer within {seconds:.3g} s",
             code="silent",
             hint=f"check that {name} is up; waiting entries are delivered later",
         ) from error
@@ -163,7 +163,7 @@ class Dispatcher:
     ) -> None:
         self._outbox = outbox
         self._open_sink = open_sink
-        self._guard = guard
+        self._guard = replace(guard, cuts_short=True)
         self._tracker = tracker
         self._lane = keyed(guard.tool, tracker.target)
         self.down: str | None = None
@@ -177,6 +177,10 @@ class Dispatcher:
         self._attempts = outbox.attempts(self._lane)
         self._is_holder = False
         self._size = BATCH
+        self._is_slow = False
+        """Whether a server that answered its check did not take the last batch in time."""
+        self._most = BATCH
+        """Size to which batches grow again."""
         self._sent = BATCH
         """Number of entries in the latest call of the sink."""
         self._delivered = 0
@@ -186,7 +190,9 @@ class Dispatcher:
         """Runs that the tracker did not know, and for which it was given everything again."""
 
     def run(self, stop: threading.Event, *, poll: float, flush: float) -> Tally:
-        """Delivers until ``stop`` is set; then at most ``flush`` seconds, until nothing waits or the sink is down."""
+        """Delivers until ``stop`` is set; then at most ``flush`` seconds, until nothing waits or the sink is down. A
+        server that is only slow gets smaller batches until then.
+        """
         problem: str | None = None
         ends: float | None = None
         troubles = 0
@@ -203,7 +209,7 @@ class Dispatcher:
                 break
             left = None if ends is None else ends - self._clock()
             if left is not None and left <= 0:
-                problem = problem or f"the flush deadline of {flush:g} s has passed"
+                problem = problem or f"the flush deadline of {flush:.3g} s has passed"
                 break
             waiting, problem = self.attempt(left)
             troubles = troubles + 1 if problem else 0
@@ -212,7 +218,7 @@ class Dispatcher:
             if ends is None:
                 pause = retry.pause(max(troubles, 1), initial=poll, maximum=LONGEST_PAUSE)
                 stop.wait(max(pause, self._not_before - self._clock()))
-            elif self._not_before <= self._clock():
+            elif self._not_before <= self._clock() and not self._is_slow:
                 break
         self._close(0.0 if ends is None else max(0.0, ends - self._clock()))
         left, elsewhere = self._outbox.waiting(self._guard.tool, self._tracker.target)
@@ -277,6 +283,7 @@ class Dispatcher:
     def attempt(self, deadline: float | None = None) -> tuple[bool, str | None]:
         """Delivers one batch if it can. Returns whether there was one, and why it was not delivered."""
         name = self._guard.tool
+        self._is_slow = False
         try:
             if not self._outbox.waiting(name, self._tracker.target)[0]:
                 return False, None
@@ -287,12 +294,15 @@ class Dispatcher:
                 self._is_holder = True
                 self._attempts.recover()
             delivered = self.deliver_once(deadline)
-            self._size = min(BATCH, 2 * self._size)
+            self._size = min(self._most, 2 * self._size)
             return delivered, None
         except ToolUnavailable as error:
             if error.code == "deadline-missed":
+                self._is_slow = self._tracker.check is not None  # it is checked again before the next batch
                 self._abandon_sink()
                 self._size = max(1, min(self._size, self._sent) // 2)
+                if deadline is not None:
+                    self._most = self._size  # no time is left to find out whether more fits again
             elif error.code == "history-lost":
                 self._abandon_sink()
                 self._redeliver()
@@ -380,6 +390,8 @@ class Dispatcher:
         try:
             check(self._tracker, self._guard.tool, min(deadline, asking.WITHIN))
         except ToolUnavailable as error:
+            if error.code == "silent" and deadline < asking.WITHIN:
+                raise MissedDeadlineError from error  # cut short by the end of the flush
             self.down = None if error.retry_after else self._guard.mask(error.message)
             raise
         self.down = None

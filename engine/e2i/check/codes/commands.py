@@ -440,8 +440,8 @@ CODES = (
         "A tool that failed repeatedly",
         "After several outages in a row, no process of the store calls the tool for a while. No step has to wait for a "
         "tool that is down.",
-        "See `e2i doctor`. The tool is tried again automatically. `on_unavailable` decides what happens to a step "
-        "meanwhile.",
+        "The tool is tried again automatically after the time in the message. `e2i doctor --ready` closes the circuit "
+        "at once if the service answers. `on_unavailable` decides what happens to a step meanwhile.",
         example="An MLflow server is down, and several calls in a row have failed.",
     ),
     Code(
@@ -480,6 +480,15 @@ CODES = (
         "Correct the password or key in config/, or in the variable that it refers to. `e2i doctor` checks every "
         "service.",
         example="A password of the database was changed, and config/prod.yaml still has the old one.",
+    ),
+    Code(
+        "tool-database",
+        "A database that does not exist",
+        "The database server is up and accepts the credentials, and does not have the database that the address names. "
+        "This does not count as an outage: the circuit breaker ignores it, and no step is deferred. Telemetry is kept.",
+        "Create the database, or correct its name in config/, or in the variable that it refers to. `e2i doctor` "
+        "checks every service.",
+        example="study_storage: postgresql://e2i@postgres.example.org/optnua, in config/prod.yaml",
     ),
     Code(
         "tool-missing",

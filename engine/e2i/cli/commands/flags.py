@@ -32,7 +32,12 @@ def json(command: F) -> F:
 
 
 def profile(command: F) -> F:
-    return click.option("--profile", metavar="P", help="Use config/P.yaml on top of config/default.yaml.")(command)
+    return click.option(
+        "--profile",
+        metavar="P",
+        help="Use config/P.yaml on top of config/default.yaml. Default: E2I_PROFILE, or what ENVIRONMENT implies "
+        "(development: dev, staging: staging, production: prod), or none.",
+    )(command)
 
 
 def origin(command: F) -> F:

@@ -61,7 +61,11 @@ def run(
     strict: bool,
     as_json: bool,
 ) -> Exit:
-    """Run a spec. Finished steps are not run again."""
+    """Run a spec. Finished steps are not run again.
+
+    Addresses that no file in config/ sets are read from variables such as MLFLOW_TRACKING_URI and OPTUNA_STORAGE. The
+    first line of a run says where each tool is, and why.
+    """
     os.umask(0o077)  # the files of a run are private to their owner, whatever umask the terminal has
     from e2i import api
     from e2i.cli import options

@@ -50,12 +50,22 @@ def doctor(ready: bool, metrics: bool, profile: str | None, store: Path | None, 
     metavar="ADDRESS",
     help="Deliver only the entries meant for this address, which no profile has, without credentials.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 86_400),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Deliver for at most this long. `flush` in config/ limits the ends of runs only.",
+)
 @flags.profile
 @flags.store
 @flags.json
 @guarded
 @logged
-def sync(refused: bool, address: str | None, profile: str | None, store: Path | None, as_json: bool) -> Exit:
+def sync(
+    refused: bool, address: str | None, timeout: float, profile: str | None, store: Path | None, as_json: bool
+) -> Exit:
     """Deliver what waits in the outbox. Executes deferred steps.
 
     Each entry goes to the tracker that it is meant for. Steps of earlier runs that were deferred are executed when
@@ -66,7 +76,7 @@ def sync(refused: bool, address: str | None, profile: str | None, store: Path | 
 
     workspace = api.Workspace.open(store=store, profile=profile)
     try:
-        return sync_command.sync(workspace, refused=refused, address=address, as_json=as_json)
+        return sync_command.sync(workspace, refused=refused, address=address, timeout=timeout, as_json=as_json)
     finally:
         if workspace.settings.metrics_file:
             from e2i.cli import metrics_command
