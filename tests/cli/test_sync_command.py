@@ -72,10 +72,21 @@ def test_what_was_meant_for_one_tracker_is_delivered_to_no_other_and_named(proje
 
 def test_what_was_meant_for_an_address_that_the_same_profile_had_before_says_what_to_do() -> None:
     waiting = Waiting("opik", '{"url": "http://former/api"}', 3, profile="staging")
-    assert elsewhere(waiting.seen_from("default")).endswith(": e2i sync --profile staging")
+    assert elsewhere(waiting.seen_from("default")).endswith(": e2i sync --profile staging --to http://former/api")
     seen = waiting.seen_from("staging")
     assert (seen.tracker, seen.profile) == ("http://former/api", None)
     assert elsewhere(seen) == "3 entries waiting for http://former/api: e2i sync --to http://former/api"
+
+
+def test_sync_has_a_time_of_its_own_and_the_printed_command_delivers(project: Project, staging: StandIn) -> None:
+    reported(project, staging)
+    project.write("config/default.yaml", "sinks: [opik]\nflush: 0\n")
+    project.cli("run", "s.yaml", "--profile", "staging", "--json")
+    staging.start()
+    printed = project.cli("sync", "--timeout", "0").stdout.strip().rpartition(": e2i ")[2]
+    assert printed == f"sync --profile staging --to {staging.url}"
+    done = project.cli(*printed.split(), "--timeout", "0")
+    assert done.stdout.startswith("opik: 4 delivered, 0 waiting, 0 refused"), done.stdout + done.stderr
 
 
 def test_a_strict_run_whose_telemetry_waits_has_an_exit_code_of_its_own(project: Project, staging: StandIn) -> None:
