@@ -13,6 +13,8 @@ from e2i.execution.state import Status
 
 LOST = ("worker-lost", "out-of-memory", "disk-full", "disk-failing")
 """Codes of steps that failed because of the machine: another attempt may succeed."""
+DISK = ("disk-full", "disk-failing")
+"""Codes of steps that failed because of the disk: no fault of the spec or its data."""
 PASSING = ("store-busy", "disk-full", "disk-failing")
 """Codes of errors of the store that may be gone later."""
 
@@ -37,7 +39,7 @@ def exit_code(
                 return Exit.REFUSED
             if failed and all(error is not None and error.code in MISCONFIGURED for error in failed):
                 return Exit.BAD_INPUT
-            is_outage = all(error is not None and error.outage is True for error in failed)
+            is_outage = all(error is not None and (error.outage is True or error.code in DISK) for error in failed)
             return Exit.UNAVAILABLE if failed and is_outage else Exit.STEP_FAILED
 
 
