@@ -80,6 +80,10 @@ class InvalidSpec(BadInput):
         self.problems = tuple(problems)
 
 
+class UnreadableSettings(InvalidSpec, ValueError):
+    """A file of settings that cannot be read; the message has its first problem, with line and column."""
+
+
 class RefusedSpec(InvalidSpec):
     """A spec has only problems with the policy."""
 

@@ -21,7 +21,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.registry import SINKS, Registry
 from e2i.catalog.setting_errors import explained
 from e2i.documents import JsonObject, Values
-from e2i.errors import BadInput, BadSettings, InvalidSpec
+from e2i.errors import BadInput, BadSettings, UnreadableSettings
 from e2i.spec import document, scalars, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import Duration, Size
@@ -328,11 +328,11 @@ def _profile(folder: Path, profile: str | None, environ: Mapping[str, str]) -> t
         return "default", f"ENVIRONMENT is {implied}, but there is no {folder / name}.yaml: default settings"
     known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in NOT_PROFILES)
     meant = ENVIRONMENTS.get(profile.lower())
-    near = f'did you mean "{meant}"?; ' if meant in known else ""
+    near = f'did you mean "{meant}"? Profiles' if meant in known else "profiles"
     raise BadSettings(
         f"there is no profile {profile!r}: {folder / profile}.yaml does not exist",
         code="unknown-profile",
-        hint=f"{near}profiles here: {', '.join(known) or 'none'}",
+        hint=f"{near} here: {', '.join(known) or 'none'}",
     )
 
 
@@ -389,7 +389,7 @@ def weakness(secret: str) -> str | None:
 
 
 def read_file(path: Path, environ: Mapping[str, str]) -> JsonObject:
-    """Returns the mapping in a configuration file, with variables filled in. Raises InvalidSpec, BadInput."""
+    """Returns the mapping in a configuration file, with variables filled in. Raises UnreadableSettings, BadInput."""
     data: JsonObject = _substitute(_read(path).data, environ, path)
     return data
 
@@ -407,7 +407,7 @@ def _read(path: Path) -> Document:
     found, problems = document.read(text, str(path))
     if found is None or problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise InvalidSpec(problems, message=f"configuration cannot be read: {problems[0]}{more}")
+        raise UnreadableSettings(problems, message=f"configuration cannot be read: {problems[0]}{more}")
     return found
 
 

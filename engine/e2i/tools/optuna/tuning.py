@@ -117,7 +117,7 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
     if request.study_name is not None and (not isinstance(request.study_name, str) or not request.study_name.strip()):
         raise StepError(
             f"`study_name` is {request.study_name!r:.80}, not a name",
-            code="bad-study-name",
+            code="bad-call",
             hint="a text, or None for a new study",
         )
     ends = None if request.timeout is None else time.monotonic() + _seconds(request.timeout)
