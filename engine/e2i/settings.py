@@ -263,7 +263,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     profile, note = _profile(folder, profile or environ.get("E2I_PROFILE") or None, environ)
     environ = {"ENVIRONMENT": profile, **environ}
     data: JsonObject = {}
-    files: dict[str, Any] = {}
+    files: list[tuple[str, Any]] = []
     sources: dict[str, list[str]] = {}
     for name in dict.fromkeys(["default", TOOLS_FILE, profile]):
         path = folder / f"{name}.yaml"
@@ -273,7 +273,8 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
         plugins = listed.read(found, lambda value: _substitute(value, environ, path))  # noqa: B023 - called at once
         read = {**_substitute(found.data, environ, path), **plugins}
         read = {"tools": read} if name == TOOLS_FILE else read
-        data, files[f"{folder.name}/{name}.yaml"] = merge(data, read), read
+        data = merge(data, read)
+        files.append((f"{folder.name}/{name}.yaml", read))
         if isinstance(read.get("tools"), dict):
             for tool in read["tools"]:
                 sources.setdefault(str(tool), []).append(f"{folder.name}/{name}.yaml")
@@ -302,10 +303,10 @@ def _hint(name: str, settings: Settings) -> str | None:
     return suggest.hint(name, settings.registry, most=20)
 
 
-def _file_of(error: ValidationError, files: Mapping[str, Any]) -> str:
+def _file_of(error: ValidationError, files: Iterable[tuple[str, Any]]) -> str:
     """Returns the files that have the setting of the first error; empty when that is in none."""
     location = error.errors(include_url=False)[0]["loc"]
-    found = [name for name, read in files.items() if _has(read, location[:2])]
+    found = [name for name, read in files if _has(read, location[:2])]
     return f" ({', '.join(found)})" if found else ""
 
 
