@@ -67,9 +67,9 @@ def test_other_columns_are_refused_by_name(name: str) -> None:
 def test_a_fit_of_the_best_takes_the_features_of_the_search(name: str) -> None:
     best = optimize(*ALGORITHMS[name])
     for table, labels, said in (
-        (X[["c", "b", "a"]], Y, "another order, compared with the rows of the search"),
+        (X[["c", "b", "a"]], Y, "another order, compared with the table of the search"),
         (X.rename(columns={"a": "calls"}), Y, "lacks a and has calls besides"),
-        (X.to_numpy()[:, :2], Y, "2 features, and the rows of the search 3"),
+        (X.to_numpy()[:, :2], Y, "the table of the search has 3 features and `X` has 2"),
         (X, Y[:3], r"`y` has the shape \(3,\), and its table has 120 rows"),
         (None, Y, r"`X` has the shape \(\)"),
     ):

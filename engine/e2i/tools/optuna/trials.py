@@ -36,7 +36,7 @@ class Features(Struct, frozen=True):
         arrays.same_columns(rows, name, self.names, other)
         if rows.shape[1] != self.count:
             raise StepError(
-                f"`{name}` has {rows.shape[1]} features, and {other} {self.count}",
+                f"{other} has {self.count} features and `{name}` has {rows.shape[1]}",
                 code="bad-features",
                 hint="pass the same columns in the same order",
             )
@@ -71,7 +71,7 @@ class Recipe(Struct, frozen=True):
         Raises StepError for other ``features`` than those of the search.
         """
         rows = arrays.features(table, "X")
-        features.check(rows, "X", "the rows of the search")
+        features.check(rows, "X", "the table of the search")
         found = arrays.labels(labels, "y", len(rows))
         if not isinstance(self.algorithm, str):
             return self.algorithm(**params).fit(table, labels, **arguments)

@@ -161,7 +161,6 @@ def _one(rows: Any, instance: int) -> Any:
 
 def _check_columns(rows: Any, fitted: Sequence[str] | None, count: int | None) -> None:
     if count is not None and rows.shape[1] != count:
-        arrays.same_columns(rows, "X", fitted, "the rows that the model was fitted with")
         raise StepError(
             f"`X` has {rows.shape[1]} features, and the model was fitted with {count}",
             code="bad-features",

@@ -22,7 +22,7 @@ def check(model: Any) -> None:
     name = type(model).__name__
     if isinstance(model, type) or not (callable(model) or hasattr(model, "predict")):
         what = f"the class {model.__name__}" if isinstance(model, type) else f"of the type {name}"
-        raise StepError(f"`model` is {what}, and no fitted model", code="bad-model", hint=_MODELS)
+        raise StepError(f"`model` is {what}, which cannot be explained", code="bad-model", hint=_MODELS)
     if not _is_fitted(model):
         raise StepError(f"`model` ({name}) is not fitted", code="bad-model", hint="call model.fit(X, y) before")
 
