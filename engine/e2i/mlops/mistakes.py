@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from e2i.errors import BadCall as BadCall  # where programs find it
 from e2i.errors import BadInput, Refused, StepError
 
-
 LONGEST = 1_000
 """Most bytes of a name."""
 LONGEST_PART = 200
