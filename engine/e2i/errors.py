@@ -54,12 +54,38 @@ class BadInput(E2IError):
     exit_code = Exit.BAD_INPUT
 
 
+class BadCall(BadInput, ValueError):
+    """A call with a wrong argument. ``hint`` describes how to fix it; it is part of the message too."""
+
+    def __init__(self, message: str, *, code: str = "bad-call", hint: str | None = None) -> None:
+        super().__init__(message, code=code, hint=hint)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    @classmethod
+    def of(cls, error: E2IError) -> BadCall:
+        """Returns the same as a mistake of the caller."""
+        return BadCall(error.message, code=error.code, hint=error.hint)
+
+
+class BadSettings(BadCall):
+    """Settings that are invalid, in a file or as arguments of their class."""
+
+    def __init__(self, message: str, *, code: str = "bad-settings", hint: str | None = None) -> None:
+        super().__init__(message, code=code, hint=hint)
+
+
 class InvalidSpec(BadInput):
     """A spec has problems. ``problems`` contains all of them, sorted by location."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(f"the spec has {len(problems)} problem(s)", code="invalid-spec")
+    def __init__(self, problems: Sequence[Problem], *, message: str | None = None) -> None:
+        super().__init__(message or f"the spec has {len(problems)} problem(s)", code="invalid-spec")
         self.problems = tuple(problems)
+
+
+class UnreadableSettings(InvalidSpec, ValueError):
+    """A file of settings that cannot be read; the message has its first problem, with line and column."""
 
 
 class RefusedSpec(InvalidSpec):

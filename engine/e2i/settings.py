@@ -19,8 +19,9 @@ from e2i.alerting import Hook, Log, RunRetry
 from e2i.catalog import credentials, listed
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.registry import SINKS, Registry
+from e2i.catalog.setting_errors import explained
 from e2i.documents import JsonObject, Values
-from e2i.errors import BadInput, InvalidSpec
+from e2i.errors import BadInput, BadSettings, UnreadableSettings
 from e2i.spec import document, scalars, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import Duration, Size
@@ -244,10 +245,11 @@ class Settings(BaseModel):
         try:
             return declared.settings.model_validate(dict(self.tools.get(name, {})))
         except ValidationError as error:
-            raise BadInput(
-                f"settings of {name} (profile {self.profile}): {first_error(error)}",
-                code="bad-settings",
-                hint=f"see `tools: {name}:` in config/",
+            message, hint = explained(error, declared.settings)
+            source = f"{self.sources[name]}, " if name in self.sources else ""
+            raise BadSettings(
+                f"settings of {name} ({source}profile {self.profile}): {message}",
+                hint=hint or f"see `tools: {name}:` in config/",
             ) from error
 
 
@@ -261,6 +263,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     profile, note = _profile(folder, profile or environ.get("E2I_PROFILE") or None, environ)
     environ = {"ENVIRONMENT": profile, **environ}
     data: JsonObject = {}
+    files: list[tuple[str, Any]] = []
     sources: dict[str, list[str]] = {}
     for name in dict.fromkeys(["default", TOOLS_FILE, profile]):
         path = folder / f"{name}.yaml"
@@ -271,6 +274,7 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
         read = {**_substitute(found.data, environ, path), **plugins}
         read = {"tools": read} if name == TOOLS_FILE else read
         data = merge(data, read)
+        files.append((f"{folder.name}/{name}.yaml", read))
         if isinstance(read.get("tools"), dict):
             for tool in read["tools"]:
                 sources.setdefault(str(tool), []).append(f"{folder.name}/{name}.yaml")
@@ -278,15 +282,40 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     try:
         settings = Settings.model_validate({**data, "profile": profile})
     except ValidationError as error:
-        raise BadInput(f"configuration in {folder}: {first_error(error)}", code="bad-settings") from error
+        message, hint = explained(error, Settings)
+        where = _file_of(error, files)
+        raise BadSettings(f"configuration in {folder}{where}: {message}", hint=hint) from error
     settings._note, settings._sources = note, {tool: ", ".join(found) for tool, found in sources.items()}
     settings.check_secrets(environ)
     for key, named in (("tools", settings.tools), ("sinks", settings.sinks)):
         for name in named:
             if name not in settings.registry:
-                message = f"configuration in {folder}: {key}: there is no tool {name!r}"
-                raise BadInput(message, code="bad-settings", hint=suggest.hint(name, settings.registry, most=20))
+                where = f" ({settings.sources[name]})" if key == "tools" and name in settings.sources else ""
+                message = f"configuration in {folder}{where}: {key}: there is no tool {name!r}"
+                raise BadSettings(message, hint=_hint(name, settings))
     return settings
+
+
+def _hint(name: str, settings: Settings) -> str | None:
+    """Returns how to correct the name of a tool."""
+    if name == "tools" and f"{TOOLS_FILE}.yaml" in settings.sources.get(name, ""):
+        return f"{TOOLS_FILE}.yaml has the tools' blocks at its top level: leave the line `tools:` out"
+    return suggest.hint(name, settings.registry, most=20)
+
+
+def _file_of(error: ValidationError, files: Iterable[tuple[str, Any]]) -> str:
+    """Returns the files that have the setting of the first error; empty when that is in none."""
+    location = error.errors(include_url=False)[0]["loc"]
+    found = [name for name, read in files if _has(read, location[:2])]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _has(value: Any, path: Iterable[Any]) -> bool:
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            return not isinstance(value, Mapping)
+        value = value[key]
+    return True
 
 
 def _profile(folder: Path, profile: str | None, environ: Mapping[str, str]) -> tuple[str, str | None]:
@@ -295,15 +324,26 @@ def _profile(folder: Path, profile: str | None, environ: Mapping[str, str]) -> t
     name = profile or ENVIRONMENTS.get(implied.lower(), "default")
     has_file = PROFILE.fullmatch(name) and name not in NOT_PROFILES and regular.is_there(folder / f"{name}.yaml")
     if name == "default" or has_file:
-        return name, None
+        return name, None if profile else _note_on(implied)
     if profile is None:
         return "default", f"ENVIRONMENT is {implied}, but there is no {folder / name}.yaml: default settings"
     known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem not in NOT_PROFILES)
-    raise BadInput(
+    meant = ENVIRONMENTS.get(profile.lower())
+    near = f'did you mean "{meant}"? Profiles' if meant in known else "profiles"
+    raise BadSettings(
         f"there is no profile {profile!r}: {folder / profile}.yaml does not exist",
         code="unknown-profile",
-        hint=f"profiles here: {', '.join(known) or 'none'}",
+        hint=f"{near} here: {', '.join(known) or 'none'}",
     )
+
+
+def _note_on(implied: str) -> str | None:
+    """Returns a note when ``ENVIRONMENT`` has a value that implies no profile."""
+    if not implied or implied.lower() in (*ENVIRONMENTS, "default"):
+        return None
+    near = suggest.nearest(implied, ENVIRONMENTS)
+    meant = f'did you mean "{near[0]}"?' if near else f"{', '.join(ENVIRONMENTS)} do"
+    return f"ENVIRONMENT is {implied[:80]!r}, which implies no profile: default settings ({meant})"
 
 
 def _from_variables(tools: Any, environ: Mapping[str, str], sources: dict[str, list[str]]) -> Any:
@@ -350,7 +390,7 @@ def weakness(secret: str) -> str | None:
 
 
 def read_file(path: Path, environ: Mapping[str, str]) -> JsonObject:
-    """Returns the mapping in a configuration file, with variables filled in. Raises InvalidSpec, BadInput."""
+    """Returns the mapping in a configuration file, with variables filled in. Raises UnreadableSettings, BadInput."""
     data: JsonObject = _substitute(_read(path).data, environ, path)
     return data
 
@@ -367,7 +407,8 @@ def _read(path: Path) -> Document:
         ) from error
     found, problems = document.read(text, str(path))
     if found is None or problems:
-        raise InvalidSpec(problems)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise UnreadableSettings(problems, message=f"configuration cannot be read: {problems[0]}{more}")
     return found
 
 
@@ -384,7 +425,7 @@ def _substitute(value: Any, environ: Mapping[str, str], path: Path) -> Any:
         found = environ.get(name, default)
         found = found or default or found  # as in a shell, ":-" counts a variable that is set but empty as not set
         if found is None:
-            raise BadInput(
+            raise BadSettings(
                 f"{path}: the environment variable {name} is not set",
                 code="unset-variable",
                 hint=f"set it, or write ${{{name}:-default}}",

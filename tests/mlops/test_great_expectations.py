@@ -143,7 +143,7 @@ def test_a_mistake_is_a_value_error_with_a_hint(
         ),
         ({"type": "unexpected_rows_expectation", "unexpected_rows_query": "DROP TABLE x"}, "it runs SQL"),
         ({"type": "expect_column_values_to_be_in_set", "column": "a", "value_set": [object()]}, "a suite cannot hold"),
-        ("expect_column_values_to_not_be_null", "not a mapping"),
+        ("expect_column_values_to_not_be_null", "not a list of mappings"),
     ],
 )
 def test_a_suite_that_cannot_be_used_is_not_written(workspace: Path, item: Any, message: str) -> None:

@@ -399,7 +399,7 @@ def test_a_mistake_raises_at_once_with_a_hint(change: dict[str, Any], said: str,
         (np.zeros((9, 3)), [None] * 9, "missing in 9 of 9 rows"),
         (np.zeros((9, 3)), np.zeros(9), "has one class"),
         (np.zeros((9, 2)), Y[:9], "2 features and `X_val` has 3"),
-        (pd.DataFrame({"a": ["x"] * 9, "b": 1, "c": 2}), Y[:9], "takes no texts"),
+        (pd.DataFrame({"calls": ["x"] * 9, "samples": 1, "tenure": 2}), Y[:9], "takes no texts"),
         (rows()[0], rows()[1], "too many for classes"),
     ],
 )

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from e2i.catalog import addresses, credentials
 from e2i.documents import Values
+from e2i.errors import BadSettings
 
 
 class Params(BaseModel):
@@ -76,6 +77,21 @@ class ToolSettings(SettingsModel):
         CircuitBreaker,
         Field(default_factory=CircuitBreaker, description="When calls to the tool's server are rejected."),
     ]
+
+    if not TYPE_CHECKING:  # so that type checkers see the settings by name
+
+        def __init__(self, **values: object) -> None:
+            """Raises BadSettings, a ValueError, naming the setting that is wrong."""
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                from e2i.catalog.setting_errors import explained
+
+                message, hint = explained(error, type(self))
+                tool = type(self).__module__.rpartition(".")[2]
+                raise BadSettings(f"settings of {tool}: {message}", hint=hint) from None
+
+        __init__.__pydantic_base_init__ = True  # files are validated without it, and reported with their place
 
     def address(self) -> tuple[str, int] | None:
         """Host and port of the service in production mode. None when the tool is embedded."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
+from e2i.spec.suggest import few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,29 @@ def names(table: pd.DataFrame | Matrix, fitted: Sequence[str] | None = None) -> 
     if hasattr(table, "columns"):
         return [str(column) for column in table.columns]
     return list(fitted) if fitted is not None else [f"f{number}" for number in range(table.shape[1])]
+
+
+def same_columns(table: pd.DataFrame | Matrix, name: str, wanted: Sequence[str] | None, other: str) -> None:
+    """Raise StepError when ``table`` has other columns than ``wanted``, or has them in another order.
+
+    ``other`` says whose columns are wanted. Arrays have no names, and are compared by their number of columns alone.
+    """
+    if wanted is None or not hasattr(table, "columns"):
+        return
+    given, expected = names(table), list(wanted)
+    if given == expected:
+        return
+    absent = [column for column in expected if column not in given]
+    excess = [column for column in given if column not in expected]
+    found = []
+    if absent:
+        found.append(f"lacks {few(absent, 5)}")
+    if excess:
+        found.append(f"has {few(excess, 5)} besides")
+    order = "has the features in another order" if len(given) == len(expected) else "repeats a feature"
+    what = " and ".join(found) or order
+    some = f"{', '.join(map(repr, expected[:5]))}{', …' if len(expected) > 5 else ''}"
+    raise StepError(f"`{name}` {what}, compared with {other}", code="bad-features", hint=f"pass {name}[[{some}]]")
 
 
 def labels(values: Any, name: str, rows: int) -> Matrix:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2i.mlops import loading
+from e2i.mlops import arguments, loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes, text
 from e2i.mlops.mlflow import MLflowConnector
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}[a-z0-9]")
 VERSION = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
+MODEL = "an address such as runs:/RUN/PATH, models:/NAME/VERSION or models:/NAME@ALIAS"
+TAG = "a Bento as package_model returns it, NAME:VERSION"
+ENDPOINT = "the name of an endpoint, which deploy makes"
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)[/@]")
 
 
@@ -79,6 +82,9 @@ class BentoMLService(Connector[BentoMLConfig]):
         for uri, what in ((model_uri, "model_uri"), (preprocessing_uri, "preprocessing_uri")):
             if uri is not None:
                 text(uri, what)
+        arguments.text("model_uri", model_uri, MODEL)
+        if preprocessing_uri is not None:
+            arguments.text("preprocessing_uri", preprocessing_uri, MODEL)
         recipe = Recipe(_name(name, model_uri), _version(version), {MODEL_URI: model_uri})
         tracker = MLflowConnector()
         scratch = await asyncio.to_thread(_scratch, self.program.store)
@@ -112,8 +118,12 @@ class BentoMLService(Connector[BentoMLConfig]):
         text(str(bento_tag), "bento_tag")
         text(endpoint_name, "endpoint_name")
         with mistakes():
+            arguments.text("bento_tag", bento_tag, TAG)
+            arguments.text("endpoint_name", endpoint_name, ENDPOINT)
+            if resources is not None:
+                arguments.mapping("resources", resources, 'such as {"cpu": "2", "memory": "4Gi"}')
             limits = read(resources)
-            return await self.client.deploy(str(bento_tag), endpoint_name, replicas, limits, self.program.environment)
+            return await self.client.deploy(bento_tag, endpoint_name, replicas, limits, self.program.environment)
 
     @traced
     async def update_traffic(self, endpoint_name: str, traffic_percentage: float, to: str | None = None) -> Endpoint:
@@ -127,7 +137,10 @@ class BentoMLService(Connector[BentoMLConfig]):
         if to is not None:
             text(str(to), "to")
         with mistakes():
-            return await self.client.move(endpoint_name, traffic_percentage, None if to is None else str(to))
+            arguments.text("endpoint_name", endpoint_name, ENDPOINT)
+            if to is not None:
+                arguments.text("to", to, TAG)
+            return await self.client.move(endpoint_name, traffic_percentage, to)
 
     @traced
     async def predict(self, endpoint_url: str, features: Any) -> np.ndarray[Any, Any]:
@@ -138,6 +151,7 @@ class BentoMLService(Connector[BentoMLConfig]):
         """
         text(str(endpoint_url), "endpoint_url", longest=4_000)
         with mistakes():
+            arguments.text("endpoint_url", endpoint_url, "the `url` of an endpoint")
             answer = await self.client.ask(endpoint_url, await asyncio.to_thread(_rows, features))
         return await asyncio.to_thread(_array, answer.predictions)
 
@@ -149,6 +163,7 @@ class BentoMLService(Connector[BentoMLConfig]):
         """
         text(endpoint_name, "endpoint_name")
         with mistakes():
+            arguments.text("endpoint_name", endpoint_name, ENDPOINT)
             await self.client.undeploy(endpoint_name)
 
 

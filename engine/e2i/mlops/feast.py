@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from e2i.errors import ToolUnavailable
-from e2i.mlops import loading
+from e2i.mlops import arguments, loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import content, encodable, mistakes, text
 from e2i.mlops.tracing import traced
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FeastClient", "FeastConfig"]
 
 T = TypeVar("T")
+VIEW = "the name of a feature view, which register_feature makes"
+FEATURES = 'write ["view:feature"], or ["view"] for all of a view'
 KEYS_PER_READ = 50
 """Most keys in one read of the online store, so that its deadline does not depend on the number of keys."""
 
@@ -56,6 +58,7 @@ class FeastClient(Connector[FeastConfig]):
             text(name, what)
         if description is not None:
             content(str(description), "description")
+        arguments.optional_text("description", description, "a sentence about the feature")
         self._changing(lambda repo: repo.register(feature_name, feature_group, entity, dtype, description))
 
     @traced
@@ -67,6 +70,7 @@ class FeastClient(Connector[FeastConfig]):
         rows. Of rows with one key and time the last one counts. Online is each key's newest row.
         """
         text(view, "view")
+        arguments.text("view", view, VIEW)
         return self._changing(lambda repo: repo.push(view, frame))
 
     @traced
@@ -79,18 +83,21 @@ class FeastClient(Connector[FeastConfig]):
         ``features`` are ``view:feature``; ``view`` is all of a view. ``full_feature_names`` names columns
         ``view__feature``.
         """
+        names = arguments.texts("features", features, FEATURES)
+        arguments.truth("full_feature_names", full_feature_names)
         _checked(features)
-        return self._reading(lambda repo: repo.historical(entity_df, features, full_feature_names))
+        return self._reading(lambda repo: repo.historical(entity_df, names, full_feature_names))
 
     @traced
     def get_online_features(
         self, entity_rows: Sequence[Mapping[str, Any]], features: Sequence[str]
     ) -> dict[str, list[Any]]:
         """Return name → values, keys and features, in the order of the rows; None where there is no value."""
+        asked = arguments.texts("features", features, FEATURES)
+        given = entity_rows.to_dict("records") if hasattr(entity_rows, "to_dict") else entity_rows
+        entities = arguments.mappings("entity_rows", given, 'write [{"hcp_id": "a"}], one mapping for each entity')
         _checked(features)
-        columns, names, keys = self._ask(
-            lambda repo: repo.online_request(entity_rows, features), self.config.write_deadline
-        )
+        columns, names, keys = self._ask(lambda repo: repo.online_request(entities, asked), self.config.write_deadline)
         rows: list[dict[str, Any]] = []
         for first in range(0, len(keys), KEYS_PER_READ):
             part = keys[first : first + KEYS_PER_READ]
@@ -109,6 +116,7 @@ class FeastClient(Connector[FeastConfig]):
         text(feature_view, "feature_view")
         if isinstance(reference, str):
             text(reference, "reference")
+        arguments.text("feature_view", feature_view, VIEW)
         return self._reading(lambda repo: repo.statistics(feature_view, reference))
 
     @traced

@@ -34,7 +34,7 @@ class DataFiles(Struct, frozen=True):
         """Return the rows of a file. Raises Refused for one outside the workspace, StepError, BadInput."""
         if paths.look(self.roots, path) in ("missing", "directory"):
             folder = paths.resolve(self.roots, str(Path(path).parent))
-            names = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+            names = _data_files(folder) if folder.is_dir() else []
             raise BadInput(
                 f"there is no file {path!r} in the workspace, and no datasource that has such a table",
                 code="no-such-file",
@@ -50,10 +50,8 @@ class DataFiles(Struct, frozen=True):
         if not root.is_dir():
             raise BadInput(f"there is no folder {folder!r}", code="no-such-file", hint="correct `datasources`")
         found: dict[str, str] = {}
-        for name in sorted(item.name for item in root.iterdir() if not item.name.startswith((".", "_"))):
-            ending = next((suffix for suffix in formats.SUFFIXES if name.lower().endswith(suffix)), None)
-            if ending is None:
-                continue
+        for name in _data_files(root):
+            ending = next(suffix for suffix in formats.SUFFIXES if name.lower().endswith(suffix))
             table = name[: -len(ending)]
             if table in found:
                 both = f"{found[table]} and {name}"
@@ -64,6 +62,14 @@ class DataFiles(Struct, frozen=True):
     def read_table(self, folder: str, name: str) -> pa.Table:
         """Return the rows of a file of a datasource's folder. Raises Refused for a link that leads elsewhere."""
         return _read(Roots(self.roots.workspace / folder), name, self.scratch)
+
+
+def _data_files(folder: Path) -> list[str]:
+    """Return the names of the files of a folder that data is read from."""
+    from e2i.tools.data import formats
+
+    names = sorted(item.name for item in folder.iterdir() if not item.name.startswith((".", "_")))
+    return [name for name in names if name.lower().endswith(tuple(formats.SUFFIXES))]
 
 
 def _read(roots: Roots, path: str, scratch: Path) -> pa.Table:

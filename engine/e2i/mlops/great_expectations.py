@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2i.mlops import loading
+from e2i.mlops import arguments, loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.files import DataFiles
-from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, BadCall, encodable, file_path, mistakes, text
+from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, encodable, file_path, mistakes, text
 from e2i.mlops.tracing import traced
 from e2i.tools.great_expectations import GreatExpectationsSettings as GEConfig
 from e2i.tools.great_expectations.programs import DEFAULT_SUITE, SPLIT, GEValidationResult, Validations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["GEConfig", "GEValidationResult", "GEValidator"]
+
+SUITE = 'the name of a suite, such as "journeys"'
 
 
 class GEValidator(Connector[GEConfig]):
@@ -51,6 +53,10 @@ class GEValidator(Connector[GEConfig]):
         text(suite_name, "suite_name", longest=LONGEST_PART)
         if isinstance(data_source, str | Path):
             file_path(str(data_source), "data_source", part=NAME_MAX, longest=PATH_MAX)
+        arguments.text("suite_name", suite_name, SUITE)
+        arguments.optional_text("split_filter", split_filter, 'such as split_filter="train"')
+        if batch_parameters is not None:
+            arguments.mapping("batch_parameters", batch_parameters, 'such as {"brand": "Kisqali"}')
         equal = {**({} if split_filter is None else {SPLIT: split_filter}), **(batch_parameters or {})}
         with mistakes(), encodable("a name, a value or the data"):
             return await self.guard.acall(self._validate, data_source, suite_name, equal)
@@ -65,11 +71,10 @@ class GEValidator(Connector[GEConfig]):
         """
         text(suite_name, "suite_name", longest=LONGEST_PART)
         with mistakes(), encodable("an expectation"):
-            if isinstance(expectations, Mapping | str):
-                raise BadCall("expectations are a list", hint='write [{"type": …, "kwargs": {…}}]')
+            given = arguments.mappings("expectations", expectations, 'write [{"type": …, "kwargs": {…}}]')
             from e2i.tools.great_expectations import writing
 
-            content = writing.text_of(suite_name, list(expectations))
+            content = writing.text_of(suite_name, given)
             self.guard.call(self._check, content, suite_name)
             return self.guard.call(self._validations.create_suite, suite_name, content)
 
@@ -85,6 +90,7 @@ class GEValidator(Connector[GEConfig]):
 
     def get_default_suite(self, problem_type: str) -> str:
         """Return the name of the default suite of a problem type; ``e2i_default_suite`` for an unknown one."""
+        arguments.text("problem_type", problem_type, "such as classification or regression")
         return self.config.default_suites.get(problem_type, DEFAULT_SUITE)
 
 

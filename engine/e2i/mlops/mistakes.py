@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from e2i.errors import BadInput, E2IError, Refused, StepError
-
-
-class BadCall(BadInput, ValueError):
-    """A call with a wrong argument. ``hint`` describes how to fix it; it is part of the message too."""
-
-    def __init__(self, message: str, *, code: str = "bad-call", hint: str | None = None) -> None:
-        super().__init__(message, code=code, hint=hint)
-
-    def __str__(self) -> str:
-        return f"{self.message} ({self.hint})" if self.hint else self.message
-
+from e2i.errors import BadCall as BadCall  # where programs find it
+from e2i.errors import BadInput, Refused, StepError
 
 LONGEST = 1_000
 """Most bytes of a name."""
@@ -98,8 +88,4 @@ def mistakes() -> Iterator[None]:
     except BadCall:
         raise
     except (StepError, BadInput, Refused) as error:
-        raise _bad_call(error) from error
-
-
-def _bad_call(error: E2IError) -> BadCall:
-    return BadCall(error.message, code=error.code, hint=error.hint)
+        raise BadCall.of(error) from error

@@ -11,10 +11,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
+from uuid import UUID
 
 from msgspec.structs import replace
 
 from e2i.errors import E2IError
+from e2i.mlops import arguments
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, content, mistakes, text
 from e2i.mlops.tracing import Opening, current, traced
@@ -64,12 +66,11 @@ class OpikConnector(Connector[OpikConfig]):
         Inside another block, the span is below that one's. ``trace_id`` and ``parent_span_id`` join a trace and a span
         that were made elsewhere; ids of any form are accepted. Raises ValueError for an empty name.
         """
-        for name, value in (("agent_name", agent_name), ("operation", operation)):
-            text(value, name)
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise BadCall(f"metadata must be a mapping, not a {type(metadata).__name__}", hint="pass a dict")
-        facts = {**(metadata or {}), "agent_name": agent_name, "operation": operation}
-        given = (_text(trace_id, "trace_id"), _text(parent_span_id, "parent_span_id"))
+        text(agent_name, "agent_name")
+        text(operation, "operation")
+        extra = {} if metadata is None else arguments.mapping("metadata", metadata, 'such as {"brand": "Kisqali"}')
+        facts = {**extra, "agent_name": agent_name, "operation": operation}
+        given = (_text("trace_id", trace_id), _text("parent_span_id", parent_span_id))
 
         def begin() -> Span:
             trace, parent = given if any(given) or current.get() is not None else bridge.outer() or given
@@ -91,10 +92,11 @@ class OpikConnector(Connector[OpikConfig]):
         The cost is added where the price of the model is known.
         """
         text(model, "model")
+        arguments.optional_text("prompt_template", prompt_template, 'such as "Explain {feature}"')
         if provider is not None:
             text(provider, "provider")
-        if parent_span is not None and not isinstance(parent_span, Span):
-            raise ValueError("parent_span must be a span: what `async with trace_agent(…) as span` gives")
+        if parent_span is not None:
+            _check_span("parent_span", parent_span)
         metadata = {} if prompt_template is None else {"prompt_template": prompt_template}
 
         def begin() -> LLMSpan:
@@ -109,13 +111,15 @@ class OpikConnector(Connector[OpikConfig]):
         """Record a number, on a span, or on the trace that is open here. Raises ValueError without either."""
         text(name, "the name of a metric")
         if span is not None:
-            if not isinstance(span, Span):
-                raise ValueError("span must be a span: what `async with trace_agent(…) as span` gives")
+            _check_span("span", span)
             span.log_metric(name, value)
             return
         above = self._above()
         if above is None:
-            raise ValueError(f"no trace is open for the metric {name!r}: pass a span, or call it inside trace_agent")
+            raise BadCall(
+                f"no trace is open for the metric {arguments.shown(name)}",
+                hint="pass a span, or call it inside trace_agent",
+            )
         self._recorder.metric(above, name, value, on_trace=True)
 
     def log_feedback(
@@ -123,9 +127,9 @@ class OpikConnector(Connector[OpikConfig]):
     ) -> None:
         """Record a judgement of a trace, as a score named ``feedback_type``. It replaces one of the same name."""
         text(feedback_type, "the name of a score (feedback_type)")
-        if reason is not None:
+        if arguments.optional_text("reason", reason, "a sentence about the score") is not None:
             content(str(reason), "reason")
-        self._recorder.feedback(_text(trace_id, "trace_id") or "", feedback_type, score, reason)
+        self._recorder.feedback(_text("trace_id", trace_id) or "", feedback_type, score, reason)
 
     @traced
     async def evaluate_agent(
@@ -146,7 +150,11 @@ class OpikConnector(Connector[OpikConfig]):
 
         text(agent_name, "agent_name")
         with mistakes():
-            asked = evaluation.Evaluation(agent_name, test_cases, metrics, task)
+            arguments.text("agent_name", agent_name, "the experiment is named after it")
+            cases = _listed("test_cases", test_cases, 'write [{"input": …, "expected_output": …, "output": …}]')
+            named = _listed("metrics", metrics, 'write ["equals"], with names, objects of Opik or functions')
+            _check_task(task)
+            asked = evaluation.Evaluation(agent_name, cases, named, task)
             runner = evaluation.Runner(self.config, self.home, self.guard, self._recorder.environment)
             evaluated = await runner.run(asked)
         if (span := current.get()) is not None:
@@ -212,9 +220,34 @@ class OpikConnector(Connector[OpikConfig]):
         self.program.outgoing.deliver("opik", self.config, self.guard)
 
 
-def _text(identity: object, what: str) -> str | None:
-    """Return an id as text; None for none."""
-    return None if identity is None or not str(identity).strip() else text(str(identity).strip(), what)
+def _check_span(name: str, value: object) -> None:
+    """Raise BadCall for what is no span."""
+    if not isinstance(value, Span):
+        raise BadCall(
+            f"`{name}` is {arguments.shown(value)}, not a span",
+            hint="pass what `async with trace_agent(…) as span` gives",
+        )
+
+
+def _check_task(task: object) -> None:
+    """Raise BadCall for what cannot be called."""
+    if task is not None and not callable(task):
+        hint = 'pass a function of a case that returns {"output": …}'
+        raise BadCall(f"`task` is {arguments.shown(task)}, and cannot be called", hint=hint)
+
+
+def _listed(name: str, value: object, hint: str) -> Sequence[Any]:
+    """Return a list, which may be empty, or one text as a list of one."""
+    if isinstance(value, str) or (isinstance(value, list | tuple) and not value):
+        return [value] if value else []
+    return arguments.items(name, value, hint)
+
+
+def _text(name: str, identity: object) -> str | None:
+    """Return an id as text; None for none. Raises BadCall for what is no id."""
+    if identity is not None and (isinstance(identity, bool) or not isinstance(identity, str | int | UUID)):
+        raise BadCall(f"`{name}` is {arguments.shown(identity)}, not an id", hint="a text, a number or a UUID")
+    return None if identity is None or not str(identity).strip() else text(str(identity).strip(), name)
 
 
 def _in_loop() -> bool:

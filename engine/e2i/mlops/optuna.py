@@ -72,7 +72,9 @@ class OptunaTuner(Connector[OptunaConfig]):
         fails, ToolUnavailable when the database of studies is down: trials that ended by then are kept.
         """
         if treatment is not None:
-            raise BadCall("`treatment` is not available yet: causal algorithms come with a later version")
+            raise BadCall(
+                "`treatment` is not available yet", hint="causal algorithms come with a later version: leave it out"
+            )
         if study_name is not None:
             text(study_name, "study_name", longest=LONGEST_STUDY)
         for name in search_space if isinstance(search_space, Mapping) else ():

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Model
+from e2i.mlops import arguments
 from e2i.mlops.connector import Connector
-from e2i.mlops.mistakes import mistakes
+from e2i.mlops.mistakes import BadCall, mistakes
 from e2i.mlops.tracing import traced
 from e2i.tools.shap import SHAPSettings as SHAPConfig
 from e2i.tools.shap.connector import GuardedShap
@@ -59,7 +60,8 @@ class SHAPExplainer(Connector[SHAPConfig]):
         from e2i.tools.shap.values import importance
 
         with mistakes():
-            return importance(shap_values[0] if isinstance(shap_values, tuple) else shap_values, feature_names)
+            names = arguments.items("feature_names", feature_names, "pass X.columns, or a list of names")
+            return importance(shap_values[0] if isinstance(shap_values, tuple) else shap_values, names)
 
     @traced
     def compute_interactions(self, model: Any, X: Any) -> Matrix:  # noqa: N803
@@ -78,6 +80,8 @@ class SHAPExplainer(Connector[SHAPConfig]):
 
         More than two classes: the values of the class with the highest margin.
         """
+        if instance_idx is None:
+            raise BadCall("`instance_idx` is None, not the number of a row", hint="0 is the first row of `X`")
         found = self._explained(model, X, instance=instance_idx)
         place = int(found.margin[0].argmax())
         return dict(zip(found.features, found.values[0, :, place].tolist(), strict=True))

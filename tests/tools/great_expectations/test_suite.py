@@ -94,7 +94,7 @@ def test_a_file_with_a_row_condition_is_refused_by_name(tmp_path: Path) -> None:
     [
         ("name: s\nexpectations: [{type: expect_column_values_to_not_be_nul, column: a}]", "did you mean"),
         ("name: s\nexpectations: []", "at least 1 item"),
-        ("name: s\nexpectation: []", "Extra inputs"),
+        ("name: s\nexpectation: []", 'unknown key; did you mean "expectations"'),
         ("name: other\nexpectations: [{type: expect_column_to_exist, column: a}]", "has the name 'other'"),
         ("name: s\nname: t\n", "duplicate"),
         ("- 1", "mapping"),

@@ -76,15 +76,13 @@ class Endpoints:
     def checked(self, tag: str, name: str, replicas: int) -> str:
         """Return the whole tag of the Bento. Raises StepError when an argument of a deployment is not valid."""
         if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= MOST_REPLICAS:
-            raise _bad(f"replicas: {replicas!r} is not a number from 1 to {MOST_REPLICAS}", None)
+            raise _bad(f"replicas: {replicas!r:.80} is not a number from 1 to {MOST_REPLICAS}", "such as replicas=1")
         self._folder(name)
         return self.bento(tag)
 
     def move(self, name: str, percent: float, to: str | None) -> tuple[Wanted | None, Wanted]:
         """Want that share of the requests to go to the newest, or the named, Bento. The others share the rest."""
-        if isinstance(percent, bool) or not 0 <= percent <= 100:
-            raise _bad(f"traffic_percentage: {percent!r} is not a number from 0 to 100", None)
-
+        check_share(percent)
         if self.wanted(name) is None:
             raise self._unknown(name)
 
@@ -210,7 +208,9 @@ class Endpoints:
 def check_share(percent: float) -> None:
     """Raise StepError for what is no percentage."""
     if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
-        raise _bad(f"traffic_percentage: {percent!r} is not a number from 0 to 100", None)
+        raise _bad(
+            f"traffic_percentage: {percent!r:.80} is not a number from 0 to 100", "10 is a tenth of the requests"
+        )
 
 
 def _reported(folder: Path) -> int:

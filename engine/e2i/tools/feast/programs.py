@@ -132,13 +132,12 @@ class Repository:
         return joined
 
     def online_request(
-        self, rows: Sequence[Mapping[str, Any]] | pd.DataFrame, references: Sequence[str]
+        self, rows: Sequence[Mapping[str, Any]], references: Sequence[str]
     ) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, str], str], list[dict[str, Any]]]:
         """Return the columns that each view needs, the label of each feature, and the checked keys of each row."""
         found, asked = groups.resolve(self.current(), references)
         others = {name: None for group in found.values() for name in group.others}
-        given = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows
-        plain = [{str(name): _scalar(value) for name, value in row.items()} for row in given]
+        plain = [{str(name): _scalar(value) for name, value in row.items()} for row in rows]
         keys = retrieval.checked_keys({**groups.key_types(found), **others}, plain)
         return {name: (*group.keys, *group.others) for name, group in found.items()}, labels(asked, False), keys
 
@@ -439,12 +438,18 @@ def _frame_of(given: object) -> pd.DataFrame:
         return given
     if hasattr(given, "__arrow_c_stream__"):
         return exact_frame(pa.table(given))
-    if isinstance(given, Mapping):
-        return pd.DataFrame(given)
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        return pd.DataFrame.from_records(list(given))
+    why = ""
+    try:
+        if isinstance(given, Mapping):
+            return pd.DataFrame(given)
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            return pd.DataFrame.from_records(list(given))
+    except (ValueError, TypeError) as error:
+        why = f": {error}"
     raise BadInput(
-        f"{type(given).__name__} has no rows", code="bad-frame", hint="give a pandas frame, or an Arrow table"
+        f"{type(given).__name__} has no rows{why}",
+        code="bad-frame",
+        hint='give a pandas frame, an Arrow table, or columns such as {"hcp_id": ["a", "b"]}',
     )
 
 

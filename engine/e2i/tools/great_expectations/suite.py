@@ -7,7 +7,7 @@ could execute code is refused: row conditions that are more than comparisons, SQ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from e2i.errors import BadInput, Refused
 from e2i.spec.suggest import certain, contains_words, hint
 from e2i.spec.validation import mistakes
+from e2i.spec.wording import wording
 from e2i.tools.great_expectations import conditions
 from e2i.tools.great_expectations.conditions import PARSERS, Condition, ConditionLimitError, NoConditionError
 
@@ -223,12 +224,30 @@ def read(text: bytes, name: str) -> Suite:
         suite = Suite.model_validate(content.data)
     except ValidationError as error:
         found = mistakes(error, content.data)
-        details = [f"{'.'.join(map(str, detail['loc'])) or 'the suite'}: {detail['msg']}" for detail in found]
+        details = [f"{'.'.join(map(str, detail['loc'])) or 'the suite'}: {_said(detail)}" for detail in found]
         kind = Refused if any(detail["type"] == "refused" for detail in found) else BadInput
         raise kind(f"{path_of(name)}: {'; '.join(details[:10])}", code="bad-suite") from error
     if suite.name != name:
         raise BadInput(f"{path_of(name)} has the name {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
     return suite
+
+
+def _said(detail: Mapping[str, Any]) -> str:
+    """Return pydantic's message in plain words; one of our own as it is."""
+    match detail["type"]:
+        case "refused" | "unknown_name" | "other_form" | "value_error":
+            return str(detail["msg"]).removeprefix("Value error, ")
+        case "extra_forbidden":
+            near = hint(str(detail["loc"][-1]), Suite.model_fields)
+            return f"unknown key; {near}" if near else "unknown key"
+        case "string_pattern_mismatch":
+            return "use only letters, digits, - and _, at most 64, and do not begin with -"
+        case "too_short":
+            return "a suite has at least 1 item here"
+        case "missing":
+            return "is missing"
+        case _:
+            return wording(detail, ())
 
 
 def shipped(name: str) -> Suite | None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from e2i.errors import BadInput
 from e2i.spec import patterns
-from e2i.spec.suggest import hint
+from e2i.spec.suggest import few, hint
 from e2i.tools.great_expectations import Outcome, Statistics, conditions, data_docs, literals
 from e2i.tools.great_expectations.suite import Expectation, Suite
 from e2i.tools.great_expectations.values import plain
@@ -62,7 +62,7 @@ def built(suite: Suite, conversion: literals.ConversionOf) -> Any:
     """Return the library's suite. Raises BadInput naming an expectation with invalid arguments."""
     import great_expectations as gx
 
-    items = [_build(item, index, conversion) for index, item in enumerate(suite.expectations)]
+    items = [_build(suite.name, item, index, conversion) for index, item in enumerate(suite.expectations)]
     return gx.ExpectationSuite(name=suite.name, expectations=items)
 
 
@@ -115,12 +115,13 @@ def opened(make: Callable[[], Any]) -> Any:
     return made
 
 
-def _build(item: Expectation, index: int, conversion: literals.ConversionOf) -> Any:
+def _build(suite: str, item: Expectation, index: int, conversion: literals.ConversionOf) -> Any:
     """Return the library's own expectation. Raises BadInput for arguments that its type does not take."""
     from great_expectations.compatibility import pydantic
     from great_expectations.expectations.registry import get_expectation_impl
 
     kind = get_expectation_impl(item.type)
+    where = f"suite {suite!r}, expectation {index + 1}, {item.type}"
     condition = item.condition
     chosen = {} if condition is None else {"row_condition": conditions.library_form(condition)}
     unknown = sorted({*item.arguments, *chosen} - set(kind.__fields__))
@@ -132,11 +133,15 @@ def _build(item: Expectation, index: int, conversion: literals.ConversionOf) -> 
             arguments = literals.fitted(item, index, conversion)
             return kind(**arguments, **chosen, severity=item.severity, notes=item.notes, meta={"index": index})
     except (pydantic.ValidationError, TypeError, ValueError) as error:
-        raise BadInput(f"expectation {index + 1}, {item.type}: {_reason(error)}", code="bad-expectation") from error
+        raise BadInput(f"{where}: {_reason(error)}", code="bad-expectation") from error
+    known = sorted({*kind.args_keys, *kind.domain_keys, *kind.success_keys} - {"batch_id", "table"})
+    begun = [name for name in known if name.startswith(f"{unknown[0].lower()}_")]
     raise BadInput(
-        f"expectation {index + 1}, {item.type}: takes no {', '.join(unknown)}",
+        f"{where}: takes no {', '.join(unknown)}",
         code="bad-expectation",
-        hint=hint(unknown[0], sorted(set(kind.args_keys) | set(kind.domain_keys) | set(kind.success_keys))),
+        hint=f'did you mean "{begun[0]}"?'
+        if len(begun) == 1
+        else hint(unknown[0], known) or f"arguments: {few(known)}",
     )
 
 

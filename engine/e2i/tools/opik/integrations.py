@@ -6,7 +6,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeVar
 
-from e2i.errors import ToolUnavailable
+from e2i.errors import BadCall, ToolUnavailable
 from e2i.tools.opik import OpikSettings
 
 Client = TypeVar("Client")
@@ -19,8 +19,8 @@ def track(client: Client, library: str, settings: OpikSettings) -> Client:
     """
     _import(library, library, f"pip install {library}")
     if type(client).__module__.partition(".")[0] != library:
-        raise ValueError(
-            f"{type(client).__name__} is no client of {library}: pass the object that its calls are made on"
+        raise BadCall(
+            f"{type(client).__name__} is no client of {library}", hint="pass the object that its calls are made on"
         )
     module = _import(f"opik.integrations.{library}", "opik", 'pip install "e2i[opik]"')
     function: Any = getattr(module, f"track_{library}")

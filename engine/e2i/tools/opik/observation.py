@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from numbers import Integral
 from typing import Any, Literal, Protocol
 
+from e2i.errors import BadCall
+from e2i.spec.suggest import nearest
 from e2i.tools.opik.costs import Tokens
 from e2i.tools.opik.jsonable import bounded, jsonable, storable
 
 Document = dict[str, Any]
 SpanType = Literal["general", "tool", "llm", "guardrail"]
-STATUSES: Mapping[str, Literal["ok", "error"]] = {
-    "ok": "ok", "success": "ok", "succeeded": "ok", "completed": "ok", "finished": "ok", "unset": "ok",
-    "error": "error", "failed": "error", "failure": "error", "cancelled": "error", "timeout": "error",
-}  # fmt: skip
-"""What ``set_status`` accepts, and what it means to Opik, which knows errors only."""
+STATUSES = ("ok", "error")
+"""What ``set_status`` accepts."""
 LONGEST_TRACEBACK = 16_000
 MOST_EVENTS = 1_000
 """Number of events that a span keeps; later ones are counted."""
@@ -52,6 +53,26 @@ class Span:
     What is set after its end is lost. Usable from any thread.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_error",
+        "_events",
+        "_omitted",
+        "announced",
+        "ended",
+        "input",
+        "metadata",
+        "name",
+        "output",
+        "parent_span_id",
+        "project_name",
+        "recorder",
+        "span_id",
+        "started",
+        "trace",
+        "type",
+    )  # fmt: skip
+
     def __init__(
         self,
         recorder: Recording,
@@ -82,6 +103,17 @@ class Span:
         self._error: Document | None = None
         trace.root = trace.root or self
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Raises ValueError for one that a span does not have, which would be lost."""
+        if not hasattr(type(self), name):  # slots and properties are attributes of the class
+            near = nearest(name, ("input", "output", "metadata"))
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            raise BadCall(
+                f"a span has no attribute {name!r}",
+                hint=f"{meant}`input` and `output` can be set; use set_attribute(key, value) for other facts",
+            )
+        super().__setattr__(name, value)
+
     @property
     def trace_id(self) -> str:
         """The id of its trace in Opik."""
@@ -101,13 +133,12 @@ class Span:
     def set_status(self, status: str, message: str | None = None) -> None:
         """Sets the status: ``ok``, or ``error`` with a message. An exception that ends the span sets ``error``.
 
-        Raises ValueError for a status that is neither (nor one of the usual words for them).
+        Raises ValueError for a status that is neither.
         """
-        meaning = STATUSES.get(str(status).strip().lower())
-        if meaning is None:
-            raise ValueError(f"unknown status {status!r} of a span; choose from: ok, error")
-        self.metadata["status"] = meaning
-        self._error = _error("error", message or "") if meaning == "error" else None
+        if not isinstance(status, str) or status not in STATUSES:
+            raise BadCall(f"unknown status {status!r:.80} of a span", hint=f"choose from: {', '.join(STATUSES)}")
+        self.metadata["status"] = status
+        self._error = _error("error", message or "") if status == "error" else None
 
     def log_metric(self, name: str, value: float) -> None:
         """Records a number for this span, as a score of the category ``metric``."""
@@ -147,16 +178,28 @@ class Span:
 class LLMSpan(Span):
     """A call to a language model."""
 
-    model: str = ""
-    provider: str | None = None
-    tokens: Tokens | None = None
+    __slots__ = ("model", "provider", "tokens")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model = ""
+        self.provider: str | None = None
+        self.tokens: Tokens | None = None
 
     def log_tokens(self, input_tokens: int, output_tokens: int) -> None:
         """Records the tokens of the call; a second call replaces the first. Raises ValueError for negative numbers."""
         for name, count in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
-            if isinstance(count, bool) or int(count) != count or count < 0:
-                raise ValueError(f"{name} must be a whole number of at least 0, not {count!r}")
+            if not _is_count(count):
+                raise BadCall(f"{name} must be a whole number of at least 0, not {count!r:.80}", hint="such as 1200")
         self.tokens = Tokens(int(input_tokens), int(output_tokens))
+
+
+def _is_count(value: object) -> bool:
+    """Return True for whole numbers of any library, as a float too, from 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Integral):
+        return False
+    number = float(value)
+    return math.isfinite(number) and number.is_integer() and number >= 0
 
 
 def written(moment: datetime) -> str:

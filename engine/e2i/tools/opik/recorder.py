@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from e2i.errors import BadCall
 from e2i.telemetry.entries import Entry, target_of
 from e2i.tools.opik import LARGEST_SCORE, OpikSettings
 from e2i.tools.opik.costs import cost, price
@@ -97,7 +98,7 @@ class Recorder:
     def feedback(self, trace_id: str, name: str, value: float, reason: str | None = None) -> None:
         """Records a score of a trace of any program. It replaces a score of the same name. Raises ValueError."""
         if not str(trace_id or "").strip():
-            raise ValueError("trace_id must not be empty: pass the `trace_id` of a span")
+            raise BadCall("`trace_id` must not be empty", hint="pass the `trace_id` of a span")
         identity = adopted(str(trace_id), "trace")
         score = {**checked_score(name, value), "id": identity}
         if reason is not None:
@@ -164,15 +165,17 @@ class Recorder:
 def checked_score(name: str, value: float) -> Document:
     """Returns name and value of a score. Raises ValueError for a value that Opik refuses."""
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"the name of a score must be a text that is not empty, not {name!r}")
+        raise BadCall(f"the name of a score is {name!r:.80}, not a text that is not empty", hint='such as "quality"')
     if storable(name) != name:
-        raise ValueError(f"the name of a score, {name!r:.80}, contains a lone surrogate; decode it without them")
+        raise BadCall(f"the name of a score, {name!r:.80}, contains a lone surrogate", hint="decode it without them")
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"the score {name!r} must be a number, not {value!r}") from None
+        raise BadCall(f"the score {name!r} must be a number, not {value!r:.80}", hint="such as 0.8") from None
     if not math.isfinite(number) or abs(number) > LARGEST_SCORE:
-        raise ValueError(f"the score {name!r} must be a number of at most {LARGEST_SCORE:.0f}, not {value!r}")
+        raise BadCall(
+            f"the score {name!r} must be a number, not {value!r:.80}", hint=f"finite, and at most {LARGEST_SCORE:.0f}"
+        )
     return {"name": name, "value": number}
 
 

@@ -21,6 +21,27 @@ Make = Callable[..., Any]
 """Takes parameters by name, returns an estimator that is not fitted."""
 
 
+class Features(Struct, frozen=True):
+    """The features that a search began with: their names, which arrays do not have, and their number."""
+
+    names: tuple[str, ...] | None
+    count: int
+
+    @classmethod
+    def of(cls, rows: Any) -> Features:
+        return cls(tuple(arrays.names(rows)) if hasattr(rows, "columns") else None, rows.shape[1])
+
+    def check(self, rows: Any, name: str, other: str) -> None:
+        """Raise StepError for a table with other features, or with these in another order."""
+        arrays.same_columns(rows, name, self.names, other)
+        if rows.shape[1] != self.count:
+            raise StepError(
+                f"{other} has {self.count} features and `{name}` has {rows.shape[1]}",
+                code="bad-features",
+                hint="pass the same columns in the same order",
+            )
+
+
 class Recipe(Struct, frozen=True):
     """How to make an estimator: an algorithm of the registry, or a program's own function."""
 
@@ -37,12 +58,23 @@ class Recipe(Struct, frozen=True):
             return making.make(self.algorithm, self.task, params, self.seed, threads)
         return self.algorithm(**params)
 
-    def fit(self, params: Values, table: Any, labels: Any, arguments: Values) -> Any:
-        """Return an estimator fitted with these parameters. ``arguments`` are those of its own ``fit``."""
+    def fit(
+        self,
+        params: Values,
+        table: Any,
+        labels: Any,
+        arguments: Values,
+        features: Features,
+    ) -> Any:
+        """Return an estimator fitted with these parameters. ``arguments`` are those of its own ``fit``.
+
+        Raises StepError for other ``features`` than those of the search.
+        """
+        rows = arrays.features(table, "X")
+        features.check(rows, "X", "the table of the search")
+        found = arrays.labels(labels, "y", len(rows))
         if not isinstance(self.algorithm, str):
             return self.algorithm(**params).fit(table, labels, **arguments)
-        rows = arrays.features(table, "X")
-        found = arrays.labels(labels, "y", len(rows))
         is_forest = self.algorithm == "RandomForest"  # others use all cores by themselves
         estimator = prepared(self.make(params, len(os.sched_getaffinity(0)) if is_forest else None), rows)
         if self.task == "classification":
@@ -62,6 +94,7 @@ class Data(Struct, frozen=True, eq=False):
     train_places: Any
     places: Any
     classes: Any
+    features: Features
 
     @property
     def shape(self) -> str:
@@ -118,16 +151,14 @@ class LiveObjective(Struct, frozen=True, eq=False):
 def read(train: Any, labels: Any, validation: Any, held_out: Any, task: Task, own: bool) -> Data:
     """Return the data of a search. Tables stay as they are for a program's ``own`` estimators. Raises StepError."""
     rows, held_rows = arrays.features(train, "X_train"), arrays.features(validation, "X_val")
-    if rows.shape[1] != held_rows.shape[1]:
-        raise StepError(
-            f"`X_train` has {rows.shape[1]} features and `X_val` has {held_rows.shape[1]}", code="bad-features"
-        )
+    features = Features.of(rows)
+    features.check(held_rows, "X_val", "`X_train`")
     found = arrays.labels(labels, "y_train", len(rows))
     held_found = arrays.labels(held_out, "y_val", len(held_rows))
     table, held_table = (train, validation) if own else (rows, held_rows)
     if task == "regression":
         target, held_target = arrays.numbers(found, "y_train"), arrays.numbers(held_found, "y_val")
-        return Data(table, held_table, labels, target, held_target, None)
+        return Data(table, held_table, labels, target, held_target, None, features)
     classes = arrays.classes_of(found, "y_train")
     places = arrays.positions(held_found, classes, "y_val")
     if len(set(places.tolist())) < 2:
@@ -136,7 +167,7 @@ def read(train: Any, labels: Any, validation: Any, held_out: Any, task: Task, ow
             code="bad-validation",
             hint="check the split",
         )
-    return Data(table, held_table, labels, arrays.positions(found, classes, "y_train"), places, classes)
+    return Data(table, held_table, labels, arrays.positions(found, classes, "y_train"), places, classes, features)
 
 
 def prepared(estimator: Any, table: Any) -> Any:
@@ -207,7 +238,15 @@ def metric_named(metric: str) -> str:
 def direction_of(metric: str, direction: str | None) -> Any:
     """Return the direction of a metric. Raises StepError when ``direction`` is another one; None takes the metric's."""
     right = METRICS[metric].direction
-    if direction is None or direction == right:
+    if direction is None:
+        return right
+    if not isinstance(direction, str):
+        raise StepError(
+            f"`direction` is of the type {type(direction).__name__}, not a text",
+            code="wrong-direction",
+            hint="maximize or minimize",
+        )
+    if direction == right:
         return right
     if direction not in ("maximize", "minimize"):
         raise StepError(f"{direction!r} is not a direction", code="wrong-direction", hint="maximize or minimize")

@@ -23,14 +23,14 @@ from uuid import uuid4
 from msgspec import Struct
 
 from e2i import startup
-from e2i.errors import StepError
+from e2i.errors import BadCall, StepError
 from e2i.estimators import live
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS
 from e2i.spec import suggest
-from e2i.tools.optuna import making, search, spaces, trials
+from e2i.tools.optuna import failures, making, search, spaces, trials
 from e2i.tools.optuna.connector import GuardedOptuna
-from e2i.tools.optuna.trials import LiveObjective, Make, Recipe
+from e2i.tools.optuna.trials import Data, Features, LiveObjective, Make, Recipe
 
 T = TypeVar("T")
 Report = Callable[[Any, str], Awaitable[None]]
@@ -67,23 +67,35 @@ class Best(dict[str, Any]):
     """
 
     def __init__(
-        self, params: Mapping[str, Any], *, value: float, study_name: str, trials: Sequence[Any], recipe: Recipe
-    ):
+        self,
+        params: Mapping[str, Any],
+        *,
+        value: float,
+        study_name: str,
+        trials: Sequence[Any],
+        recipe: Recipe,
+        features: Features,
+    ) -> None:
         super().__init__(params)
         self.value = value
         self.study_name = study_name
         self.trials = list(trials)
         self.seed = recipe.seed
         self._recipe = recipe
+        self._features = features
 
     def fit(self, X: Any, y: Any, **fit_arguments: Any) -> Any:  # noqa: N803 - the libraries' own name
         """Return an estimator of the library, fitted with the parameters and the seed of the search.
 
         ``X`` has the shape (rows, features), ``y`` (rows,); ``fit_arguments`` are those of the library's ``fit``, such
         as ``sample_weight``. XGBoost with other labels than 0, 1, … is inside scikit-learn's VotingClassifier, so that
-        it predicts these labels. Raises ValueError for a table or labels that the library does not take.
+        it predicts these labels. Raises ValueError for other features than those of the search, and for a table or
+        labels that the library does not take.
         """
-        return self._recipe.fit(self, X, y, fit_arguments)
+        try:
+            return self._recipe.fit(self, X, y, fit_arguments, self._features)
+        except StepError as error:
+            raise BadCall.of(error) from error
 
 
 async def optimize(tuner: GuardedOptuna, request: Request, report: Report | None = None) -> Best:
@@ -102,6 +114,12 @@ async def optimize(tuner: GuardedOptuna, request: Request, report: Report | None
 
 async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | None, stopped: Callable[[], bool]) -> Best:
     _load()
+    if request.study_name is not None and (not isinstance(request.study_name, str) or not request.study_name.strip()):
+        raise StepError(
+            f"`study_name` is {request.study_name!r:.80}, not a name",
+            code="bad-call",
+            hint="a text, or None for a new study",
+        )
     ends = None if request.timeout is None else time.monotonic() + _seconds(request.timeout)
 
     def expired() -> bool:
@@ -122,13 +140,13 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
     about = {"e2i.metric": metric, "e2i.algorithm": "callable" if own else recipe.name, "e2i.seed": recipe.seed}
     async with tuner.alone_with(name, expired) as alone:
         if not alone:
-            return _best(name, await tuner.finished_trials(name), direction, recipe)
+            return _best(name, await tuner.finished_trials(name), direction, recipe, data)
         recorded, begun = await tuner.claim_study(name, direction, about)
         _check_same(name, begun, about)
         seed = int(begun["e2i.seed"]) if request.seed is None else recipe.seed
         recipe = Recipe(recipe.algorithm, recipe.task, seed)
         if len(recorded) >= plan.trials:
-            return _best(name, recorded, direction, recipe)
+            return _best(name, recorded, direction, recipe, data)
 
         async def record(fresh: Sequence[Any]) -> None:
             await tuner.add_trials(name, fresh, mirrored=False)
@@ -138,7 +156,7 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
 
         objective = LiveObjective(recipe, data, metric, _threads(data.train.shape), prune)
         found = await search.resume(_with_seed(plan, seed), objective, recorded, record, expired)
-    return _best(name, found, direction, recipe)
+    return _best(name, found, direction, recipe, data)
 
 
 @cache
@@ -152,18 +170,34 @@ def _load() -> None:
 
 def _recipe(request: Request, metric: str) -> Recipe:
     task = METRICS[metric].task
-    seed = secrets.randbelow(SEEDS) if request.seed is None else int(request.seed)
-    if not 0 <= seed < SEEDS:
-        raise StepError(f"the seed {seed} is not between 0 and {SEEDS - 1:,}", code="bad-seed")
+    seed = secrets.randbelow(SEEDS) if request.seed is None else _seed(request.seed)
     if callable(request.algorithm):
         return Recipe(request.algorithm, task, seed)
+    if not isinstance(request.algorithm, str):
+        raise StepError(
+            f"`algorithm` is {request.algorithm!r:.80}, neither a name nor a callable",
+            code="unknown-algorithm",
+            hint=f"algorithms: {', '.join(ALGORITHMS)}, or a callable that makes an estimator of parameters",
+        )
     name = live.named(request.algorithm)
     making.check(name, task, request.search_space if isinstance(request.search_space, Mapping) else {})
     return Recipe(name, task, seed)
 
 
+def _seed(given: Any) -> int:
+    """Return the seed as a number of Python. Raises StepError."""
+    seed = -1 if isinstance(given, bool) or not hasattr(given, "__index__") else given.__index__()
+    if not 0 <= seed < SEEDS:
+        raise StepError(
+            f"the seed {given!r:.80} is not between 0 and {SEEDS - 1:,}",
+            code="bad-seed",
+            hint="such as seed=3, or None",
+        )
+    return int(seed)
+
+
 def _plan(request: Request, recipe: Recipe, direction: Any) -> search.Plan:
-    pruner: Any = _one_of("pruner", request.pruner or "none", get_args(search.Pruner))
+    pruner: Any = _one_of("pruner", "none" if request.pruner is None else request.pruner, get_args(search.Pruner))
     known = ALGORITHMS.get(recipe.algorithm) if isinstance(recipe.algorithm, str) else None
     if pruner != "none" and known is not None and not known.rounds:
         able = ", ".join(name for name, found in ALGORITHMS.items() if found.rounds)
@@ -173,7 +207,11 @@ def _plan(request: Request, recipe: Recipe, direction: Any) -> search.Plan:
             hint=f"leave `pruner` out, or use one of {able}",
         )
     if isinstance(request.n_trials, bool) or not isinstance(request.n_trials, int) or request.n_trials < 1:
-        raise StepError(f"`n_trials` is {request.n_trials!r}, not a number of trials from 1", code="bad-trials")
+        raise StepError(
+            f"`n_trials` is {request.n_trials!r:.80}, not a number of trials from 1",
+            code="bad-trials",
+            hint="such as n_trials=50",
+        )
     return search.Plan(
         space=spaces.read(request.search_space),
         trials=request.n_trials,
@@ -196,6 +234,12 @@ def _with_seed(plan: search.Plan, seed: int) -> search.Plan:
 
 
 def _one_of(argument: str, value: Any, known: Sequence[str]) -> Any:
+    if not isinstance(value, str):
+        raise StepError(
+            f"`{argument}` is of the type {type(value).__name__}, not a text",
+            code=f"unknown-{argument}",
+            hint=f"choose from: {', '.join(known)}",
+        )
     folded = "".join(sign for sign in str(value).casefold() if sign.isalnum())
     for name in known:
         if folded == name.replace("_", ""):
@@ -209,7 +253,11 @@ def _one_of(argument: str, value: Any, known: Sequence[str]) -> Any:
 
 def _seconds(timeout: Any) -> float:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise StepError(f"`timeout` is {timeout!r}, not a number of seconds above 0, or None", code="bad-timeout")
+        raise StepError(
+            f"`timeout` is {timeout!r}, not a number of seconds above 0",
+            code="bad-timeout",
+            hint="such as timeout=600, or None for no limit",
+        )
     return float(timeout)
 
 
@@ -223,9 +271,10 @@ def _check_same(name: str, begun: Mapping[str, Any], about: Mapping[str, Any]) -
             )
 
 
-def _best(name: str, found: Sequence[Any], direction: str, recipe: Recipe) -> Best:
-    best = search.best(found, direction, hint="check `search_space`, or raise `timeout`")
-    return Best(best.params, value=float(best.value), study_name=name, trials=found, recipe=recipe)
+def _best(name: str, found: Sequence[Any], direction: str, recipe: Recipe, data: Data) -> Best:
+    best = search.best(found, direction, hint=failures.advice(found, isinstance(recipe.algorithm, str)))
+    value, features = float(best.value), data.features
+    return Best(best.params, value=value, study_name=name, trials=found, recipe=recipe, features=features)
 
 
 async def _aside(work: Callable[[], T]) -> T:

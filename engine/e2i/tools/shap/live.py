@@ -14,7 +14,7 @@ from msgspec import Struct
 from e2i.errors import StepError
 from e2i.estimators import arrays
 from e2i.estimators.scoring import Scorer, ScoringError
-from e2i.tools.shap import agnostic, grouping, hints, native
+from e2i.tools.shap import agnostic, grouping, hints, native, usable
 from e2i.tools.shap.native import Raw
 from e2i.tools.shap.values import Explanation, additive
 from e2i.tools.shap.values import explain as explain_scorer
@@ -35,12 +35,18 @@ def explain(
     Raises StepError when table and model do not match, when ``hint`` is another algorithm, and when the values do not
     add up to the model's margin.
     """
+    usable.check(model)
     rows = arrays.features(table, "X")
     chosen = rows if instance is None else _one(rows, instance)
     if hint is not None:
         hints.check(hint, model)
     if isinstance(model, Scorer):
         return _of_scorer(model, chosen, rows)
+    with usable.refusals(model):
+        return _of_live(model, chosen, rows, options)
+
+
+def _of_live(model: Any, chosen: Any, rows: Any, options: Options) -> Explanation:
     fitted = native.feature_names(grouping.first(model))
     _check_columns(rows, fitted, native.feature_count(grouping.first(model)))
     found = _explained(hints.unwrapped(model), chosen, rows, options)
@@ -53,14 +59,20 @@ def interactions(model: Any, table: Any, options: Options) -> Any:
 
     They sum to the SHAP values over either axis of features. Raises StepError for a model without trees.
     """
-    import numpy as np
-
+    usable.check(model)
     rows = arrays.features(table, "X")
     if isinstance(model, Scorer):
         raise StepError(
             "interactions are computed for live models, and this is a saved one", code="no-interactions",
             hint="load it by its own library, such as mlflow.xgboost.load_model",
         )  # fmt: skip
+    with usable.refusals(model):
+        return _interactions(model, rows, options)
+
+
+def _interactions(model: Any, rows: Any, options: Options) -> Any:
+    import numpy as np
+
     whole = hints.unwrapped(model)
     _check_columns(rows, native.feature_names(grouping.first(model)), native.feature_count(grouping.first(model)))
     last, inner, sources = grouping.split(whole, rows)
@@ -133,25 +145,25 @@ def _shaped(model: Any, names: Sequence[str], found: Raw) -> Explanation:
 
 def _one(rows: Any, instance: int) -> Any:
     if isinstance(instance, bool) or not hasattr(instance, "__index__"):
-        raise StepError(f"`instance_idx` is {instance!r}, not the number of a row", code="bad-row")
+        raise StepError(
+            f"`instance_idx` is {instance!r:.80}, not the number of a row",
+            code="bad-row",
+            hint="0 is the first row of `X`",
+        )
     place = instance.__index__()
     if not -len(rows) <= place < len(rows):
-        raise StepError(f"`instance_idx` is {place}, and `X` has {len(rows):,} rows", code="bad-row")
+        raise StepError(
+            f"`instance_idx` is {place}, and `X` has {len(rows):,} rows", code="bad-row", hint="0 is the first row"
+        )
     place %= len(rows)
     return rows.iloc[[place]] if hasattr(rows, "iloc") else rows[[place]]
 
 
 def _check_columns(rows: Any, fitted: Sequence[str] | None, count: int | None) -> None:
     if count is not None and rows.shape[1] != count:
-        raise StepError(f"`X` has {rows.shape[1]} features, and the model was fitted with {count}", code="bad-features")
-    if fitted is None or not hasattr(rows, "columns"):
-        return
-    given = [str(name) for name in rows.columns]
-    if given != list(fitted):
-        absent = [name for name in fitted if name not in given]
-        what = f"lacks {', '.join(absent[:5])}" if absent else "has the features in another order"
         raise StepError(
-            f"`X` {what}, compared with the rows that the model was fitted with",
+            f"`X` has {rows.shape[1]} features, and the model was fitted with {count}",
             code="bad-features",
-            hint=f"pass X[[{', '.join(map(repr, list(fitted)[:5]))}{', …' if len(fitted) > 5 else ''}]]",
+            hint="pass the columns that the model was fitted with, in their order",
         )
+    arrays.same_columns(rows, "X", fitted, "the rows that the model was fitted with")

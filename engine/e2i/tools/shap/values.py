@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from e2i.estimators.scoring import Matrix, Scorer
 
+_FIRST_RESULT = "pass the first result of compute_shap_values"
 TOLERANCE = 1e-4
 """Largest allowed gap between sum and margin, relative to the largest margin or 1; float32 sums leave about 1e-6."""
 
@@ -45,21 +46,27 @@ def importance(values: Any, names: Sequence[str]) -> dict[str, float]:
     """
     import numpy as np
 
-    found = np.asarray(values, dtype=np.float64)
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StepError(
+            f"the SHAP values are no array of numbers: {error}", code="bad-values", hint=_FIRST_RESULT
+        ) from error
     if found.ndim not in (2, 3) or not found.size:
         raise StepError(
             f"the SHAP values have the shape {found.shape}, not (rows, features) or (rows, features, classes)",
             code="bad-values",
-            hint="pass the first result of compute_shap_values",
+            hint=_FIRST_RESULT,
         )
     listed = [str(name) for name in names]
     if len(listed) != found.shape[1] or len(set(listed)) != len(listed):
         raise StepError(
             f"the SHAP values have {found.shape[1]} features, and there are {len(set(listed))} different names",
             code="bad-values",
+            hint="pass one name for each column of `X`: X.columns",
         )
     if not np.isfinite(found).all():
-        raise StepError("the SHAP values hold values that are no numbers", code="bad-values")
+        raise StepError("the SHAP values hold values that are no numbers", code="bad-values", hint=_FIRST_RESULT)
     sizes = np.abs(found).mean(axis=0 if found.ndim == 2 else (0, 2))
     shares = sizes / sizes.sum() if sizes.any() else np.full(len(listed), 1.0 / len(listed))
     ranked = sorted(zip(listed, shares.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
