@@ -95,7 +95,7 @@ def test_a_full_disk_of_a_step_fails_the_step_by_name(project: Project, small: P
     project.write("s.yaml", FILLS)
     project.write("make.py", MAKE)
     full = project.cli("run", "s.yaml", "--json")
-    assert full.returncode == 1, full.stderr
+    assert full.returncode == 4, full.stderr
     last = lines(full.stdout)[-1]
     error = last["steps"]["table"]["error"]
     assert error["code"] == "disk-full" and error["message"].startswith(f"disk full: {project.store}")

@@ -63,6 +63,11 @@ def test_one_connector_for_each_settings(workspace: Path) -> None:
     assert MLflowConnector().state == "closed"
 
 
+def test_settings_are_no_mapping(workspace: Path) -> None:
+    with pytest.raises(ValueError, match=r"such as MLflowConfig\(deadline=3\)"):
+        MLflowConnector({"deadline": 3})  # type: ignore[arg-type]  # the mistake
+
+
 def test_an_experiment_is_found_again(connector: MLflowConnector) -> None:
     async def work() -> tuple[str | None, str | None]:
         return (

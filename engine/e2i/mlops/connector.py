@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from e2i.catalog.action import ToolSettings
+from e2i.mlops.mistakes import BadCall
 from e2i.mlops.program import Program, program, revealed
 from e2i.resilience.breaker import State
 from e2i.resilience.guard import Guard
@@ -31,6 +32,7 @@ class Connector(Generic[S]):
 
     def __new__(cls, config: S | None = None) -> Self:
         """Return the object for these settings; None: those of the workspace."""
+        _check(cls.__name__, config)
         with _lock:
             here = program()
             chosen = cast("S", here.own(cls.tool)) if config is None else config
@@ -66,3 +68,12 @@ class Connector(Generic[S]):
     def state(self) -> str:
         """The state of the circuit breaker: ``closed``, ``open`` or ``half-open``."""
         return self.guard.breaker.state.value
+
+
+def _check(name: str, config: object) -> None:
+    """Raise BadCall for anything but settings."""
+    if config is None or isinstance(config, ToolSettings):
+        return
+    for role in ("Connector", "Validator", "Client", "Tuner", "Explainer", "Service"):
+        name = name.removesuffix(role)
+    raise BadCall(f"config is a {type(config).__name__}, not settings", hint=f"such as {name}Config(deadline=3)")
