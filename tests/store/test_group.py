@@ -126,11 +126,11 @@ def test_two_users_use_each_others_results_and_remove_them(team: Team) -> None:
 BENTO = """
 version: 1
 name: packaged
-params: {name: {type: string, default: pk}}
+params: {n: {type: integer, default: 40}}
 steps:
-  make: {uses: python.call, with: {file: steps.py, function: make, arguments: {n: 40}}}
+  make: {uses: python.call, with: {file: steps.py, function: make, arguments: {n: "${{ params.n }}"}}}
   train: {uses: model.train, with: {table: "${{ steps.make.table }}", target: y, algorithm: LogisticRegression}}
-  package: {uses: bentoml.package, with: {model: "${{ steps.train.model }}", name: "${{ params.name }}"}}
+  package: {uses: bentoml.package, with: {model: "${{ steps.train.model }}", name: pk}}
 """
 
 
@@ -141,11 +141,12 @@ def test_two_users_use_each_others_bentos(team: Team) -> None:
     assert wrong(team.project.store) == []
     assert team.ran(SECOND, "run", "spec.yaml").count("reused") >= 3
     team.ran(SECOND, "run", "spec.yaml", "--fresh")
-    team.ran(SECOND, "run", "spec.yaml", "-p", "name=other")
+    team.ran(SECOND, "run", "spec.yaml", "-p", "n=60")
     assert wrong(team.project.store) == []
-    team.project.write("config/default.yaml", "sinks: []\nworkers: 1\nmode: group\nretention: {bentos: 0}\n")
+    team.project.write("config/default.yaml", "sinks: []\nworkers: 1\nmode: group\nretention: {bentos: 1}\n")
     team.ran(SECOND, "gc", "--keep-days", "0", "--tools")
-    assert [*(team.project.store / "bentoml" / "bentos").glob("*/*/bento.yaml")] == []
+    left = [*(team.project.store / "bentoml" / "bentos").glob("pk/*/bento.yaml")]
+    assert [path.stat().st_uid for path in left] == [SECOND]  # the newest
 
 
 @needs_root
