@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 from e2i import regular, route
 from e2i import settings as settings_module
 from e2i.documents import JsonObject, Values, plain
-from e2i.errors import BadInput, Exit, Refused
+from e2i.errors import BadInput, E2IError, Exit, Refused
 from e2i.policy import Origin
 from e2i.spec.problems import Problem, ProblemsDocument
 from e2i.workspace.files import ChangedFiles
@@ -218,8 +219,9 @@ def run(
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id, wait)
-    with _watched(watch, workspace, listen) as emit:
-        return route.run(route.read(spec, workspace), workspace, options, listen=emit, on_engine=on_engine)
+    read = cache(lambda: route.read(spec, workspace))
+    with _watched(watch, workspace, listen, read) as emit:
+        return route.run(read(), workspace, options, listen=emit, on_engine=on_engine)
 
 
 def resume(
@@ -239,7 +241,7 @@ def resume(
     workspace = workspace or Workspace.open()
     source, workspace, options = _resumption(recorded(run, workspace), workspace)
     options = replace(options, wait=wait)
-    with _watched(watch, workspace, listen) as emit:
+    with _watched(watch, workspace, listen, lambda: source) as emit:
         return route.run(source, workspace, options, listen=emit, on_engine=on_engine)
 
 
@@ -278,7 +280,7 @@ def complete(
             code="inputs-changed",
             hint=f"run it again: e2i run {past.file}; or resume it as it is now: e2i run --resume {run}",
         )
-    with _watched(None, workspace, listen) as emit:
+    with _watched(None, workspace, listen, lambda: source) as emit:
         return route.run(source, workspace, options, listen=emit, on_engine=on_engine)
 
 
@@ -328,15 +330,25 @@ def recorded(run: str, workspace: Workspace) -> RecordedRun:
 
 
 @contextmanager
-def _watched(watch: RunWatch | None, workspace: Workspace, listen: Listener | None) -> Iterator[Listener | None]:
+def _watched(
+    watch: RunWatch | None, workspace: Workspace, listen: Listener | None, read: Callable[[], Source]
+) -> Iterator[Listener | None]:
     """Yields the listener of a run that the operator is notified of, if the settings ask for that."""
+
+    def pipeline() -> str | None:
+        try:
+            loaded = route.load(read(), workspace).loaded
+        except E2IError:
+            return None
+        return loaded.spec.name if loaded else None
+
     settings = workspace.settings
     if watch is None and not (settings.on_finish or settings.metrics_file or settings.log.file):
         yield listen
         return
     from e2i.operations.watch import RunWatch
 
-    with (watch or RunWatch()).attempt(workspace, listen or (lambda event: None)) as emit:
+    with (watch or RunWatch()).attempt(workspace, listen or (lambda event: None), pipeline) as emit:
         yield emit
 
 

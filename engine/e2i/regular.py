@@ -5,6 +5,7 @@ A named pipe, a device, a socket or a folder is refused before it is opened, so 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -15,6 +16,8 @@ CONFIGURATION = 1 << 20
 """Limit on the bytes of a configuration file."""
 SPEC = 64 << 20
 PLAN = 256 << 20
+SHARED = stat.S_ISGID | stat.S_IWGRP
+"""The mode of a folder that shares all that is in it with its group."""
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -75,12 +78,66 @@ def folder_mode(folder: str | Path) -> int:
     return 0o770 if _is_shared(folder) else 0o700
 
 
+def open_private(path: str | Path, flags: int) -> int:
+    """Returns a descriptor of a file, created if ``flags`` say so, with ``file_mode``, whatever the file mask is.
+
+    Raises OSError.
+    """
+    mode = file_mode(os.path.dirname(path) or ".")  # noqa: PTH120 - for each file that a step stores
+    handle = os.open(path, flags | os.O_CLOEXEC, mode)
+    if mode == 0o660:
+        found = os.fstat(handle)
+        if found.st_uid == os.geteuid() and found.st_mode & 0o060 != 0o060:
+            os.fchmod(handle, stat.S_IMODE(found.st_mode) | 0o060)
+    return handle
+
+
+def scratch_folder(parent: Path, prefix: str) -> Path:
+    """Creates a folder of a name of its own in ``parent``, which is created too. It has ``folder_mode``."""
+    import tempfile  # most commands write no file
+
+    parent.mkdir(mode=folder_mode(parent.parent), exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    open_to_group(made)
+    return made
+
+
+def open_to_group(*paths: Path) -> None:
+    """Lets the group do what this user may with its own files at and below ``paths``, where the folders of the paths
+    are shared. Files of other users and links stay as they are.
+    """
+    for path in paths:
+        with contextlib.suppress(OSError):
+            above = path.parent.stat()
+            if above.st_mode & SHARED == SHARED:
+                _open_to_group(path, above.st_gid)
+
+
+def _open_to_group(top: Path, group: int) -> None:
+    own, left = os.geteuid(), [str(top)]
+    while left:
+        path = left.pop()
+        with contextlib.suppress(OSError):  # removed meanwhile
+            found = os.lstat(path)
+            is_folder = stat.S_ISDIR(found.st_mode)
+            if found.st_uid == own and (is_folder or stat.S_ISREG(found.st_mode)):
+                if found.st_gid != group:
+                    os.chown(path, -1, group, follow_symlinks=False)
+                before = stat.S_IMODE(found.st_mode)
+                wanted = before | (before & stat.S_IRWXU) >> 3 | (stat.S_ISGID if is_folder else 0)
+                if wanted != before or found.st_gid != group:
+                    os.chmod(path, wanted)  # noqa: PTH101
+            if is_folder:
+                with os.scandir(path) as entries:
+                    left += [entry.path for entry in entries]
+
+
 def _is_shared(folder: str | Path) -> bool:
     try:
         mode = os.stat(folder).st_mode  # noqa: PTH116 - for each file that a step stores
     except OSError:
         return False
-    return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+    return mode & SHARED == SHARED
 
 
 def is_there(path: Path) -> bool:

@@ -57,6 +57,22 @@ def test_a_signal_ends_the_run_at_once_and_is_its_exit_code(
     assert until(lambda: not project.processes())
 
 
+def test_a_step_that_had_failed_before_the_signal_counts_for_more(project: Project) -> None:
+    spec = f"version: 1\nname: both\nsteps:\n  slow: {{{project.hold()}}}\n  bad: {{uses: debug.fail}}\n"
+    project.write("s.yaml", spec)
+    with project.start("run", "s.yaml", "--json") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "step.finished" and event["step"] == "bad":
+                break
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=WITHIN)
+    last = json.loads(out.splitlines()[-1])
+    assert (process.returncode, last["status"]) == (1, "failed")
+    assert (last["steps"]["bad"]["status"], last["steps"]["slow"]["status"]) == ("failed", "cancelled")
+
+
 def test_a_signal_that_was_switched_off_before_changes_nothing(project: Project) -> None:
     with running(project, 1, under=["nohup"]) as process:
         process.send_signal(signal.SIGHUP)

@@ -152,3 +152,23 @@ def test_a_run_of_another_profile_is_named_and_not_touched(registers: Project) -
     assert not (registers.store / "mlflow" / "mlflow.db").exists()
     (down,) = synced(registers, 4, "--profile", "staging")
     assert (down["status"], "127.0.0.1:9" in down["problem"]) == (None, True), down
+
+
+def test_deferred_steps_of_a_failed_run_are_named_with_the_command_that_resumes_it(registers: Project) -> None:
+    failing = SPEC.replace("outputs:", "  gate: {uses: python.call, with: {file: gate.py, function: gate}}\noutputs:")
+    registers.write("gate.py", "def gate():\n    assert open('open').read()\n")
+    registers.write("failing.yaml", failing)
+    content = garbage(registers.store)
+    assert registers.cli("run", "failing.yaml").returncode == 1
+    for _ in range(2):
+        done = registers.cli("sync", "--json")
+        (found,) = json.loads(done.stdout)["completed"]
+        assert (done.returncode, found["status"]) == (4, None), done.stderr
+        assert f"e2i run --resume {found['run']}" in found["problem"]
+        back(registers.store, content)  # the tool is back: it is still the user's decision
+        content = garbage(registers.store)
+    back(registers.store, content)
+    registers.write("open", "yes")
+    assert registers.cli("run", "--resume", found["run"]).returncode == 0
+    assert registers.cli("sync").returncode == 0
+    assert versions(registers.store) == [("demo", 1)]

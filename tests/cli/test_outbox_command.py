@@ -164,3 +164,21 @@ def test_an_altered_entry_is_neither_shown_nor_retried(store: Project, tmp_path:
     (entry,) = json.loads(store.cli("outbox", "show", f"{LOCAL}/0", "--json").stdout)["entries"]
     assert (entry["state"], entry["body"]) == ("dead-lettered", None)
     assert store.cli("outbox", "retry", f"{LOCAL}/0").stdout == "retried 0 entries\n"
+
+
+def test_the_start_of_a_run_is_not_dropped_without_its_other_entries(store: Project) -> None:
+    done = store.cli("outbox", "drop", f"{LOCAL}/start", "--yes")
+    assert done.returncode == 2
+    assert "3 entries could not be delivered" in done.stderr and f"e2i outbox drop {LOCAL}" in done.stderr
+    assert listed(store)[0]["waiting"] == 3
+    done = store.cli("outbox", "drop", LOCAL, "--yes")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "dropped 4 entries")
+
+
+def test_the_limit_is_that_of_the_profile(store: Project) -> None:
+    store.write("config/small.yaml", "outbox_limit: 5MB\n")
+    limits = [
+        json.loads(store.cli("outbox", "list", "--json", *more).stdout)["limit"]
+        for more in ((), ("--profile", "small"))
+    ]
+    assert limits[1] == 5_000_000 != limits[0]

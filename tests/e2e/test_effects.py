@@ -11,8 +11,10 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
+from e2i import api
 from e2i.execution.events import StepFinished
 from e2i.execution.record import RunRecord
+from e2i.workers.looking import Looker
 from effects_case import (
     EXTERNAL,
     SPEC,
@@ -147,3 +149,29 @@ def test_results_that_another_store_shared_stand_only_where_their_effect_is(
     changed = stores[1].run(SPEC, {"salt": 1})
     assert_there(stores[1], changed)
     assert_there(stores[0], stores[0].run(SPEC, {"salt": 1}))
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["files", "worker"])
+def test_a_resumed_run_does_not_move_back_what_a_later_run_has_promoted(
+    project: Project, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    """The effect is looked up in the files of an embedded tool, or asked for by a worker, as of a server."""
+    if asked:
+        monkeypatch.setattr(Looker, "can_see", lambda self, uses: False)
+    prepare(project)
+    first = project.run(SPEC, select=["promote"])
+    project.run(SPEC, {"salt": 1}, select=["promote"])
+    client = MlflowClient(f"sqlite:///{project.store}/mlflow/mlflow.db")
+
+    def current() -> int:
+        return int(client.get_model_version_by_alias("demo", "production").version)
+
+    assert current() == 2
+    for _ in range(2):
+        resumed = api.resume(first.run, workspace=project.workspace)
+        assert (resumed.status, resumed.steps["promote"].status.value, current()) == ("succeeded", "reused", 2)
+    again = project.run(SPEC, select=["promote"])
+    assert (again.run != first.run, again.steps["promote"].status.value, current()) == (True, "succeeded", 1)
+    client.delete_registered_model_alias("demo", "production")  # lost, not superseded
+    resumed = api.resume(first.run, workspace=project.workspace)
+    assert (resumed.steps["promote"].status.value, current()) == ("succeeded", 1)

@@ -26,7 +26,7 @@ def test_the_rules_read_metrics_that_are_written(project: Project) -> None:
     for name, labels in openmetrics_text.read((project.root / "e2i.prom").read_text()):
         written.setdefault(name, set()).update(label for label, _ in labels)
     rules = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
-    assert len(rules) == 2
+    assert len(rules) == 3
     for rule in rules:
         named = re.findall(r"(e2i_\w+)(?:\{([^}]*)\})?", rule["expr"])
         assert named

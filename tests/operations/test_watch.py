@@ -89,6 +89,51 @@ def test_a_step_that_was_deferred_is_listed_with_its_code(project: Project, port
     assert (run["status"], error["status"], error["code"]) == ("succeeded", "deferred", "tool-unavailable")
 
 
+def test_deferred_steps_are_a_metric_until_they_are_done(project: Project, port: int) -> None:
+    configure(project, MLFLOW_DOWN.replace("PORT", str(port)) + "metrics_file: e2i.prom\n")
+    project.write("down.yaml", down(port, "defer"))
+    project.write("ok.yaml", OK)
+
+    def deferred() -> set[str]:
+        written = (project.root / "e2i.prom").read_text().splitlines()
+        return {line for line in written if line.startswith("e2i_deferred_steps{")}
+
+    assert project.cli("run", "ok.yaml").returncode == 0
+    assert deferred() == {'e2i_deferred_steps{pipeline="fine",profile="default"} 0'}
+    assert project.cli("run", "down.yaml").returncode == 0
+    assert deferred() == {
+        'e2i_deferred_steps{pipeline="down",profile="default"} 1',
+        'e2i_deferred_steps{pipeline="fine",profile="default"} 0',
+    }
+
+
+def test_a_run_that_a_required_tool_keeps_from_starting_is_counted_for_its_pipeline(
+    project: Project, port: int
+) -> None:
+    required = MLFLOW_DOWN.replace("PORT", str(port)).replace("tracking_uri", "required: true, tracking_uri")
+    configure(project, required + "metrics_file: e2i.prom\n" + note_to())
+    project.write("down.yaml", down(port))
+    assert project.cli("run", "down.yaml").returncode == 4
+    found = noted(project)
+    assert (found["pipeline"], found["status"], found["run"], found["report"]) == ("down", "not-started", None, None)
+    assert (
+        'pipeline="down",profile="default",status="not-started",code="tool-required"'
+        in (project.root / "e2i.prom").read_text()
+    )
+
+
+def test_the_notification_names_a_report_that_is_written(project: Project) -> None:
+    configure(project, note_to())
+    project.write("bad.yaml", BAD)
+    project.cli("run", "bad.yaml")
+    first = noted(project)
+    assert first["report"] is None
+    path = project.cli("report", first["run"]).stdout.strip()
+    project.cli("run", "--resume", first["run"])
+    assert noted(project)["report"] == str(project.store / "runs" / first["run"] / "report.html")
+    assert "report.html" in path
+
+
 # Hooks
 
 
@@ -99,8 +144,9 @@ def test_a_step_that_was_deferred_is_listed_with_its_code(project: Project, port
         (BAD, ("poor", "failed", 1, [("asked-to-fail", "gate", "debug", False)])),
         (
             "version: 1\nname: odd\nsteps: {a: {uses: debug.ecko}}\n",
-            (None, "not-started", 2, [("invalid-spec", None, None, False)]),
+            ("odd", "not-started", 2, [("invalid-spec", None, None, False)]),
         ),
+        ("version: 1\nname: [\n", (None, "not-started", 2, [("invalid-spec", None, None, False)])),
     ],
 )
 def test_the_notification_says_how_the_run_ended(project: Project, spec: str, expected: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from e2i.errors import Refused
 from e2i.store import ownership
-from project import ENGINE, LONGEST, Project
+from project import ENGINE, LONGEST, Project, until
 
 FIRST, SECOND, STRANGER = 20_101, 20_102, 20_103
 GROUP, OTHERS = 20_201, 20_202
@@ -54,15 +54,24 @@ class Team:
 
     def cli(self, user: int, *arguments: str, group: int = GROUP) -> subprocess.CompletedProcess[str]:
         """Executes ``e2i ARGUMENTS`` as another user. Python itself may be in a folder that only root can read."""
+        process = self.start(user, *arguments, group=group)
+        try:
+            out, err = process.communicate(timeout=LONGEST)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def start(self, user: int, *arguments: str, group: int = GROUP) -> subprocess.Popen[str]:
+        """Starts ``e2i ARGUMENTS`` as another user."""
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", f"--groups={group}"]
         become += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
         home = self.project.root.parent / f"home-{user}"
         home.mkdir(exist_ok=True)
         os.chown(home, user, user)
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ENGINE), "HOME": str(home), "TMPDIR": str(home)}
-        return subprocess.run(
+        return subprocess.Popen(
             [*become, sys.executable, "-m", "e2i.cli.main", *arguments], cwd=self.project.root, env=environ,
-            capture_output=True, text=True, timeout=LONGEST, check=False, umask=0o022,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, umask=0o022,
         )  # fmt: skip
 
     def ran(self, user: int, *arguments: str) -> str:
@@ -112,6 +121,73 @@ def test_two_users_use_each_others_results_and_remove_them(team: Team) -> None:
     assert [*(store / "runs").iterdir()] == []
     assert team.ran(FIRST, "run", "spec.yaml").count("reused") == 0
     assert wrong(store) == []
+
+
+BENTO = """
+version: 1
+name: packaged
+params: {n: {type: integer, default: 40}}
+steps:
+  make: {uses: python.call, with: {file: steps.py, function: make, arguments: {n: "${{ params.n }}"}}}
+  train: {uses: model.train, with: {table: "${{ steps.make.table }}", target: y, algorithm: LogisticRegression}}
+  package: {uses: bentoml.package, with: {model: "${{ steps.train.model }}", name: pk}}
+"""
+
+
+@needs_root
+def test_two_users_use_each_others_bentos(team: Team) -> None:
+    team.project.write("spec.yaml", BENTO)
+    team.ran(FIRST, "run", "spec.yaml")
+    assert wrong(team.project.store) == []
+    assert team.ran(SECOND, "run", "spec.yaml").count("reused") >= 3
+    team.ran(SECOND, "run", "spec.yaml", "--fresh")
+    team.ran(SECOND, "run", "spec.yaml", "-p", "n=60")
+    assert wrong(team.project.store) == []
+    team.project.write("config/default.yaml", "sinks: []\nworkers: 1\nmode: group\nretention: {bentos: 1}\n")
+    team.ran(SECOND, "gc", "--keep-days", "0", "--tools")
+    left = [*(team.project.store / "bentoml" / "bentos").glob("pk/*/bento.yaml")]
+    assert [path.stat().st_uid for path in left] == [SECOND]  # the newest
+
+
+@needs_root
+def test_a_member_removes_what_the_killed_run_of_another_left(team: Team) -> None:
+    step = team.project.hold()
+    team.project.write("spec.yaml", f"version: 1\nname: held\nsteps:\n  wait: {{{step}}}\n")
+    process = team.start(FIRST, "run", "spec.yaml")
+    until(lambda: [*team.project.store.glob("tmp/*/step-*")])
+    process.kill()
+    process.communicate(timeout=LONGEST)
+    team.project.let_go()
+    assert wrong(team.project.store / "tmp") == []
+    team.ran(SECOND, "gc", "--keep-days", "0")
+    assert [*(team.project.store / "tmp").iterdir()] == []
+
+
+@needs_root
+def test_what_a_member_may_not_remove_is_named_with_its_owner(team: Team) -> None:
+    team.ran(FIRST, "run", "spec.yaml", "--select", "make")
+    closed = team.project.store / "tmp" / "left" / "closed"
+    closed.mkdir(parents=True)
+    closed.chmod(0o700)
+    closed.joinpath("file").write_text("x")
+    for path in (closed.parent, closed):
+        os.chown(path, FIRST, GROUP)
+    closed.parent.chmod(0o2770)
+    done = team.cli(SECOND, "gc", "--keep-days", "0")
+    assert done.returncode == 4
+    assert f"{closed}: Permission denied; it belongs to user {FIRST}" in done.stderr.replace("\n", " ")
+    assert "/proc/self" not in done.stderr
+    team.ran(FIRST, "run", "spec.yaml", "--select", "make")  # opens what this user left closed
+    team.ran(SECOND, "gc", "--keep-days", "0")
+
+
+@needs_root
+def test_the_lock_of_a_backup_is_the_groups(team: Team) -> None:
+    team.ran(FIRST, "run", "spec.yaml", "--select", "make")
+    team.ran(FIRST, "backup", str(team.project.root.parent / f"home-{FIRST}" / "backup"))
+    assert wrong(team.project.store) == []
+    team.ran(SECOND, "gc", "--keep-days", "0")
+    team.ran(SECOND, "backup", str(team.project.root.parent / f"home-{SECOND}" / "backup"))
 
 
 @needs_root

@@ -65,6 +65,13 @@ def idempotency_key(fingerprint: str, *parts: str) -> str:
     return hashlib.sha256("\0".join([fingerprint, *parts]).encode()).hexdigest()[:32]
 
 
+class Superseded(str):
+    """What is missing of an effect because a newer one has taken its place.
+
+    A new run brings the effect about again. A run that had done so before it was resumed leaves it.
+    """
+
+
 class Look(Protocol):
     """The interface for checks of effects. For an embedded tool, the check may run in the engine's process: it then
     reads only files, and does not ``connect``.

@@ -16,6 +16,7 @@ from e2i.api import Workspace
 from e2i.cli.problems_view import safe
 from e2i.cli.progress import Lines
 from e2i.cli.signals import Signals
+from e2i.cli.wording import counted
 from e2i.documents import Element
 from e2i.errors import E2IError, Exit, InvalidSpec
 from e2i.execution import reaching
@@ -24,6 +25,8 @@ from e2i.execution.state import Status
 from e2i.store.database import FILE
 from e2i.store.deferred import Deferred
 from e2i.store.history import Reader
+
+ENDED = {"failed": "failed in another step; correct the cause, then", "interrupted": "was interrupted"}
 
 
 class CompletedRun(Element, frozen=True, kw_only=True):
@@ -77,6 +80,11 @@ def _complete(
     """Returns the record of the resumed run, or why it was not resumed."""
     if deferred.profile != workspace.settings.profile:
         return None, f"it belongs to another profile: e2i sync --profile {deferred.profile}"
+    if deferred.status != "succeeded":
+        return None, (
+            f"{counted(deferred.steps, 'step')} deferred in a run that {ENDED[deferred.status]}:"
+            f" e2i run --resume {deferred.run}"
+        )
     try:
         for tool in _tools(deferred, workspace):
             if tool not in down:

@@ -36,13 +36,14 @@ class FailedCommand(JsonDocument, frozen=True, kw_only=True):
 
 MEANINGS = {
     Exit.DONE: "success; for `validate`: valid; for `plan`: planned",
-    Exit.STEP_FAILED: "the run finished and a step failed, not only because of an outage",
+    Exit.STEP_FAILED: "a step failed, not only because of an outage, also when a signal ended the run after that",
     Exit.BAD_INPUT: "invalid input: spec, parameter, option, configuration",
     Exit.REFUSED: "refused: not allowed, the plan no longer matches the approved one, or the policy cannot be read or "
     "is invalid",
     Exit.UNAVAILABLE: "something required is missing or unreachable; for `run`: steps failed, and only because their "
     "tools were unavailable; standard output cannot be written (the run still "
-    "completes, and a failed step still is 1); for `sync`: entries still wait; for `run --strict`: a step was "
+    "completes, and a failed step still is 1); for `sync`: entries still wait, or steps are "
+    "still deferred; for `run --strict`: a step was "
     "deferred, or telemetry waits or was refused (without it: 0, and `degraded: true` in `run.finished`)",
     Exit.DEFECT: "a defect of e2i: one line, and the file with the full traceback",
     Exit.HUNG_UP: "interrupted by SIGHUP: the terminal was closed; the run can be resumed",

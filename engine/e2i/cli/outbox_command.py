@@ -6,6 +6,7 @@ In: keys of entries, ids of runs. Out: a printed summary; entries that wait agai
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,12 +26,15 @@ from e2i.store import ownership
 from e2i.store.database import FILE
 from e2i.store.history import Reader
 from e2i.telemetry import inspection
+from e2i.telemetry.attempts import STARTS
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.inspection import ChangedDocument, Chosen, EntriesDocument, OutboxDocument, Queue, Reason
 from e2i.telemetry.outbox import ALTERED, Outbox
 
 MOST = 40
 """Maximum number of entries that are printed for people."""
+FEW = 5
+"""Maximum number of runs in a message."""
 WIDTH = 300
 """Maximum number of characters of a body that are printed for people."""
 
@@ -108,11 +112,30 @@ def drop(
     ownership.check(workspace.store)
     with Outbox(workspace.store / FILE) as outbox:
         wanted = (outbox.refused if dead_lettered else outbox.undelivered)(keys=keys, sink=tool)
+        _refuse_stranding(wanted, outbox.undelivered())
         if wanted and not yes:
             _confirm(wanted)
         done = outbox.drop(wanted)
     _report("dropped", done, as_json)
     return Exit.DONE
+
+
+def _refuse_stranding(wanted: Sequence[Entry], undelivered: Sequence[Entry]) -> None:
+    """Raises BadInput when the start of a run would be dropped without its other entries: no tracker takes these."""
+    dropped = {entry.sequence for entry in wanted}
+    starts = {(entry.run, entry.sink, entry.target) for entry in wanted if entry.kind in STARTS}
+    left = Counter(
+        entry.run
+        for entry in undelivered
+        if entry.sequence not in dropped and (entry.run, entry.sink, entry.target) in starts
+    )
+    if left:
+        raise BadInput(
+            f"without the start of their run, {counted(left.total(), 'entry')} could not be delivered: "
+            + ", ".join(f"{count} of {run}" for run, count in sorted(left.items())[:FEW]),
+            code="bad-option",
+            hint=f"drop the whole run: e2i outbox drop {' '.join(sorted(left)[:FEW])}",
+        )
 
 
 def _confirm(wanted: Sequence[Entry]) -> None:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from e2i.catalog import marks
 from e2i.catalog.action import Effect
+from e2i.catalog.context import Superseded
 from e2i.check import provenance
 from e2i.check.policy import amounts
 from e2i.documents import JsonObject
@@ -187,7 +188,9 @@ class Decider:
             assert decision.outputs is not None
             if self._is_asked(node):
                 known = decision.outputs
-            elif missing := self._missing(decision, decision.outputs):
+            elif (missing := self._missing(decision, decision.outputs)) and not (
+                isinstance(missing, Superseded) and node.id in self._request.done
+            ):
                 decision = replace(decision, verdict=Verdict.RUN, reason=Reason(Why.EFFECT_LOST, missing), outputs=None)
             else:
                 self.gave(node.id, decision.outputs)

@@ -335,6 +335,7 @@ class Engine:
             files=fingerprint.files(execution.decision.components),
             timeout=min(timeout, max(0.001, execution.give_up_at - self._clock())),
             known=execution.known,
+            done=step in self._request.done,
             secrets=tuple(sorted(known)),
             scanned=secrets.held_back(known),
             gone_after=bool(revealed),

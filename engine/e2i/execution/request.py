@@ -34,6 +34,8 @@ class RunRequest(Struct, frozen=True):
     planned_ms: int = 0
     """Start of planning in milliseconds since the epoch. The plan does not know results that other runs finish later.
     """
+    done: frozenset[str] = frozenset()
+    """The steps that had succeeded in this run before it was resumed."""
     included: Mapping[str, str] = field(default_factory=dict)
     """The texts of the included specs, by name."""
     options: RecordedOptions = RecordedOptions()

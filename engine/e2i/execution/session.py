@@ -136,6 +136,7 @@ class Session:
             authority=self._workspace.authority,
             roots=self._workspace.roots,
             planned_ms=self._opened_ms,
+            done=self._run_store.done(run),
             included=included,
             options=recorded,
             resumed_because=unfinished.why if unfinished else "",

@@ -11,12 +11,12 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from e2i import regular
 from e2i.mlops import arguments, loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes, text
@@ -169,9 +169,7 @@ class BentoMLService(Connector[BentoMLConfig]):
 
 def _scratch(store: Path) -> Path:
     """Return an empty folder among the store's temporary files, which `e2i gc` removes after a program was killed."""
-    parent = store / "tmp"
-    parent.mkdir(mode=0o700, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="package-", dir=parent))
+    return regular.scratch_folder(store / "tmp", "package-")
 
 
 def _name(name: str | None, uri: str) -> str:

@@ -29,6 +29,7 @@ from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, BadCall, content, file_path, mistakes, text
 from e2i.mlops.program import publish
 from e2i.mlops.tracing import traced
+from e2i.regular import folder_mode, open_to_group
 from e2i.resilience.processes import process_identity
 from e2i.spec import suggest
 from e2i.store import use
@@ -478,8 +479,9 @@ class Run:
         program = self._connector.program
         scratch = program.store / "tmp"
         with use.in_use(program.store):  # until the entry is there, a collection would remove the content
-            scratch.mkdir(mode=0o700, exist_ok=True)
+            scratch.mkdir(mode=folder_mode(program.store), exist_ok=True)
             with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                open_to_group(Path(folder))
                 digest = program.artifacts.put(write(Path(folder)))
             self._connector.put(self._local, body(digest), number)
 

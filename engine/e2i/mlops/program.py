@@ -43,7 +43,7 @@ class Program:
         """The files of the workspace that a program's calls may name."""
         self.roots = workspace.roots
         ownership.check(self.store)
-        self.store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ownership.create(self.store)
         for name, value in environment.NO_TELEMETRY.items():
             os.environ.setdefault(name, value)
 

@@ -41,6 +41,7 @@ def document(
         down = end if isinstance(end, ToolUnavailable) else None
         tool, outage = (down.tool, down.is_outage) if down else (None, False)
         errors = (NotifiedError(code=end.code, step=None, tool=tool, status=status, outage=outage),)
+    report = workspace.store / "runs" / run / "report.html" if run else None
     return Notification(
         run=run,
         pipeline=pipeline,
@@ -56,7 +57,7 @@ def document(
         attempts=attempts,
         profile=workspace.settings.profile,
         host=os.uname().nodename,
-        report=str(workspace.store / "runs" / run / "report.html") if run else None,
+        report=str(report) if report and report.is_file() else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Write the metrics file of a store: totals of runs, outbox, circuit breakers, size.
+"""Write the metrics file of a store: totals of runs, deferred steps, outbox, circuit breakers, size.
 
 In: a workspace. Out: the file that the setting ``metrics_file`` names, replaced as a whole. It holds names of pipelines
 and tools, and no data of runs. It may be read by everybody: a collector usually is another user.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def write(workspace: Workspace, path: Path, end: Notification | None = None, *, 
         )
     else:
         counted = Totals()  # nothing ran yet: reading metrics creates no store
-    content = openmetrics.text([*_runs(counted), *_outbox(store), *_breakers(workspace), *_size(store, counted)])
+    work = (*_deferred(store, counted), *_outbox(store))
+    content = openmetrics.text([*_runs(counted), *work, *_breakers(workspace), *_size(store, counted)])
     regular.write(path, content.encode(), mode=0o644)  # a collector is another user, whatever the mask of the run is
 
 
@@ -88,6 +90,27 @@ def _runs(found: Totals) -> Iterator[Family]:
         "gauge",
         "Exit code of the last run: 0 succeeded, 1 a step failed, 4 an outage.",
         tuple(Sample(end.exit_code, of[end]) for end in found.ends),
+    )
+
+
+def _deferred(store: Path, found: Totals) -> Iterator[Family]:
+    """Yields the deferred steps of each pipeline, also where there are none: an alert needs the zero."""
+    steps: Counter[tuple[str, str]] = Counter({(end.pipeline, end.profile): 0 for end in found.ends})
+    if (store / FILE).exists():
+        try:
+            with Reader(store, lambda digest: True) as reader:
+                for run in reader.deferred():
+                    steps[run.pipeline, run.profile] += run.steps
+        except StoreError:
+            return
+    yield Family(
+        "e2i_deferred_steps",
+        "gauge",
+        "Steps of ended runs that were deferred and not executed since.",
+        tuple(
+            Sample(count, {"pipeline": pipeline, "profile": profile})
+            for (pipeline, profile), count in sorted(steps.items())
+        ),
     )
 
 

@@ -48,7 +48,9 @@ class Notification(JsonDocument, frozen=True, kw_only=True):
     attempts: Annotated[int, Meta(ge=1, description="Attempts of the run: 1, or more with `--retry-run`.")]
     profile: Annotated[str, Meta(description="The profile of the run's settings.")]
     host: Annotated[str, Meta(description="The machine.")]
-    report: Annotated[str | None, Meta(description="Path of the HTML report; `e2i report RUN` writes it.")]
+    report: Annotated[
+        str | None, Meta(description="Path of the HTML report; null: `e2i report RUN` has not written it.")
+    ]
 
     @property
     def key(self) -> str:

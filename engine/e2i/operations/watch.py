@@ -61,6 +61,7 @@ class RunWatch:
         self._attempts = 0
         self._workspace: Workspace | None = None
         self._listen: Listener = lambda event: None
+        self._pipeline: Callable[[], str | None] = lambda: None
         self._log: OperatorLog | None = None
         self._broken: set[str] = set()
         """Settings whose file could not be written; each is reported once."""
@@ -81,9 +82,14 @@ class RunWatch:
         return self._held is not None
 
     @contextmanager
-    def attempt(self, workspace: Workspace, listen: Listener) -> Iterator[Listener]:
-        """Yields the listener of one attempt. An error that ends it is notified like a failed run, and raised."""
-        self._workspace, self._listen = workspace, listen
+    def attempt(
+        self, workspace: Workspace, listen: Listener, pipeline: Callable[[], str | None] = lambda: None
+    ) -> Iterator[Listener]:
+        """Yields the listener of one attempt. An error that ends it is notified like a failed run, and raised.
+
+        ``pipeline`` returns the name in the spec, for a run that does not start; None when it cannot be read.
+        """
+        self._workspace, self._listen, self._pipeline = workspace, listen, pipeline
         self._attempts += 1
         self._held = None
         self._degraded.clear()
@@ -181,7 +187,7 @@ class RunWatch:
             end,
             exit_code=int(self._exit_code_of(end) if isinstance(end, RunFinished) else end.exit_code),
             run=self.run,
-            pipeline=self._started.name if self._started else None,
+            pipeline=self._started.name if self._started else self._pipeline(),
             degraded=tuple(self._degraded.values()),
             uses=self._uses,
             seconds=time.monotonic() - self._began,

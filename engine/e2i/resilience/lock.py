@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2i.regular import file_mode
+from e2i.regular import open_private
 
 
 @contextmanager
 def exclusive(file: Path) -> Iterator[None]:
     """Waits for the lock. It is released when its process exits."""
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(file.parent))
+    handle = open_private(file, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -26,6 +26,8 @@ def remove(root: Path, *names: str, missing_ok: bool = True) -> None:
     except FileNotFoundError:
         if not missing_ok:
             raise
+    except PermissionError as error:
+        raise _refused(root.joinpath(*names), error) from error
 
 
 def remove_below(root: Path, path: Path) -> None:
@@ -60,6 +62,28 @@ def names(root: Path, *below: str) -> list[str]:
         if error.errno == errno.ELOOP:
             return []
         raise
+
+
+def _refused(path: Path, error: PermissionError) -> PermissionError:
+    """Returns the error with the path that may not be removed, not a descriptor's, and with its owner."""
+    for folder, _, _ in os.walk(path):
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            path = Path(folder)
+            break
+    try:
+        owner = f"; it belongs to {_owner(path.lstat().st_uid)}"
+    except OSError:
+        owner = ""
+    return PermissionError(error.errno, f"{error.strerror}{owner}", str(path))
+
+
+def _owner(number: int) -> str:
+    import pwd  # only for a message
+
+    try:
+        return f"user {pwd.getpwuid(number).pw_name} ({number})"
+    except KeyError:
+        return f"user {number}"
 
 
 def _remove(folder: int, name: str) -> None:

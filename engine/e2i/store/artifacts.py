@@ -21,7 +21,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from e2i.errors import E2IError, Exit, StepError
-from e2i.regular import file_mode, folder_mode
+from e2i.regular import folder_mode, open_private
 from e2i.resilience import removal
 from e2i.store import disk
 from e2i.store.digests import digest_of, signature_of
@@ -134,7 +134,7 @@ class ArtifactStore:
     @contextlib.contextmanager
     def locked(self, how: int) -> Iterator[None]:
         """Holds a lock: with ``fcntl.LOCK_SH`` nothing is removed, with ``LOCK_EX`` nobody relies on what is stored."""
-        handle = os.open(self.root / "objects.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(self.root))
+        handle = open_private(self.root / "objects.lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(handle, how)
             yield

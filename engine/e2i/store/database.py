@@ -85,6 +85,13 @@ def store_error(error: SqliteError | OSError, path: Path) -> StoreError:
             code="disk-full",
             hint="free some space, or choose another folder with --store DIR; the run can be resumed",
         )
+    if isinstance(error, PermissionError) and str(error.filename or "").startswith(f"{path.parent}/"):
+        return StoreError(
+            f"the store {path.parent} cannot be written: {error.filename}: {error.strerror}",
+            code="store-not-writable",
+            hint=f"its owner can open it to the group: chmod -R g+rwX {error.filename}; or choose another folder with"
+            " --store DIR or E2I_STORE",
+        )
     if isinstance(error, OSError) or kind.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreError(
             f"the store {path.parent} cannot be written: {error}",

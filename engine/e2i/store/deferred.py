@@ -13,23 +13,27 @@ import sqlite3
 from msgspec import Struct
 
 FIND = """
-SELECT runs.run, runs.pipeline, runs.profile FROM runs WHERE runs.status = 'succeeded' AND EXISTS (
-    SELECT 1 FROM steps WHERE steps.run = runs.run AND steps.status = 'deferred' AND NOT EXISTS (
-        SELECT 1 FROM runs AS later JOIN steps AS same ON same.run = later.run AND same.step = steps.step
-        WHERE later.pipeline = runs.pipeline AND later.profile = runs.profile AND later.params = runs.params
-            AND (later.started_ms, later.run) > (runs.started_ms, runs.run)
-            AND same.status IN ('succeeded', 'reused', 'deferred', 'running')
-    )
-) ORDER BY runs.started_ms, runs.run
+SELECT runs.run, runs.pipeline, runs.profile, runs.status, count(*)
+FROM runs JOIN steps ON steps.run = runs.run AND steps.status = 'deferred'
+WHERE runs.status != 'running' AND NOT EXISTS (
+    SELECT 1 FROM runs AS later JOIN steps AS same ON same.run = later.run AND same.step = steps.step
+    WHERE later.pipeline = runs.pipeline AND later.profile = runs.profile AND later.params = runs.params
+        AND (later.started_ms, later.run) > (runs.started_ms, runs.run)
+        AND same.status IN ('succeeded', 'reused', 'deferred', 'running')
+) GROUP BY runs.run ORDER BY runs.started_ms, runs.run
 """
 
 
 class Deferred(Struct, frozen=True):
-    """A run that succeeded without its deferred steps."""
+    """A run that ended without its deferred steps."""
 
     run: str
     pipeline: str
     profile: str
+    status: str
+    """``succeeded``; or ``failed`` or ``interrupted``, for another reason than these steps."""
+    steps: int
+    """Number of the deferred steps."""
 
 
 def find(database: sqlite3.Connection) -> list[Deferred]:

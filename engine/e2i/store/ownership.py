@@ -14,6 +14,7 @@ import os
 import stat
 from pathlib import Path
 
+from e2i import regular
 from e2i.errors import BadInput, Refused
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -102,7 +103,9 @@ def mask(root: Path) -> int:
 
 
 def open_to_group(root: Path) -> None:
-    """Makes the databases of tools writable for the group of a shared store: SQLite creates them for their user."""
+    """Opens to the group of a shared store what this user left closed: databases of tools, which SQLite creates for
+    their user, and what a process that was killed has written.
+    """
     if not is_shared(root):
         return
     own = os.geteuid()
@@ -111,6 +114,12 @@ def open_to_group(root: Path) -> None:
             found = file.lstat()
             if stat.S_ISREG(found.st_mode) and found.st_uid == own and not found.st_mode & stat.S_IWGRP:
                 file.chmod(0o660)
+    regular.open_to_group(root / "tmp")
+    for folder in root.glob("*/*/"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == own and not found.st_mode & stat.S_IWGRP and folder.parent.name != "objects":
+                regular.open_to_group(folder)
 
 
 def _group(root: Path, found: os.stat_result) -> int | None:

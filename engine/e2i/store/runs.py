@@ -58,6 +58,10 @@ RELEASE = "DELETE FROM claims WHERE fingerprint = ? AND run = ?"
 WARNED = """SELECT 1 FROM results WHERE fingerprint = ? AND instr(telemetry, '"warning",{')"""
 
 GOOD = ("succeeded", "reused")
+DONE = f"""
+SELECT step FROM steps WHERE run = ? AND status IN {GOOD}
+UNION SELECT step FROM attempts WHERE run = ? AND error IS NULL
+"""
 
 
 class Claim(Struct, frozen=True):
@@ -137,6 +141,11 @@ class RunStore(Results):
                 self._put_run(claimed)
                 self._open.add(found.run)
         return found
+
+    @guarded
+    def done(self, run: str) -> frozenset[str]:
+        """Returns the steps that have ever succeeded in a run; none for a new run."""
+        return frozenset(row[0] for row in self._database.execute(DONE, (run, run)))
 
     def start_run(self, run: RunRow) -> bool:
         """Records the start of a run. Returns whether it is resumed.

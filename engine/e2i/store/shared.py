@@ -22,6 +22,7 @@ from msgspec import Meta, convert
 
 from e2i.documents import Count, Element, JsonObject, plain
 from e2i.errors import ToolUnavailable
+from e2i.regular import folder_mode, open_to_group
 from e2i.resilience.breaker import Breaker, Policy
 from e2i.resilience.guard import Guard
 from e2i.settings import Shared
@@ -88,8 +89,9 @@ class SharedStore:
         if into.has(digest):
             return True
         parent = into.root / "tmp"
-        parent.mkdir(mode=0o700, exist_ok=True)
+        parent.mkdir(mode=folder_mode(into.root), exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="shared-", dir=parent) as folder:
+            open_to_group(Path(folder))
             target = Path(folder, "content")
             hexadecimal = digest.removeprefix("sha256:")
             listing = self._ask(self._read, f"folders/{hexadecimal}.json")

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from e2i.regular import file_mode
+from e2i.regular import open_private
 from e2i.store.database import FILE, store_error
 
 
@@ -36,7 +36,7 @@ def alone(root: Path) -> Iterator[bool]:
 @contextlib.contextmanager
 def _lock(root: Path, how: int) -> Iterator[bool]:
     """Yields whether the lock was acquired; waits only for a shared lock."""
-    handle = os.open(root / "runs.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(root))
+    handle = open_private(root / "runs.lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(handle, how)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from e2i.regular import file_mode, folder_mode
+from e2i.regular import folder_mode, open_private
 
 
 class Verified:
@@ -38,8 +38,8 @@ class Verified:
         line = f"{name} {signature}\n".encode()
         with contextlib.suppress(OSError):
             os.makedirs(self._folder, mode=folder_mode(self._root), exist_ok=True)  # noqa: PTH103 - faster with a text, for every step
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-            handle = os.open(f"{self._folder}/{name[:2]}", flags, file_mode(self._folder))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+            handle = open_private(f"{self._folder}/{name[:2]}", flags)
             try:
                 os.write(handle, line)
             finally:

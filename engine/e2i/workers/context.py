@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
+from e2i import regular
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Column, Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
@@ -157,7 +158,7 @@ class WorkerContext:
 
     def held_file(self, text: str) -> Path:
         roots = self._worker.roots
-        name = Path(tempfile.mkdtemp(dir=self.scratch)) / paths.resolve(roots, text).name
+        name = regular.scratch_folder(self.scratch, "held-") / paths.resolve(roots, text).name
         self._expect(text)
         copy = self._held.enter_context(tempfile.TemporaryFile(dir=self.scratch))  # noqa: SIM115 - nameless, until release
         hashed = hashlib.sha256()
@@ -190,7 +191,7 @@ class WorkerContext:
         root = self._worker.roots.workspace
         contents = {text: self.read_code(text)}
         contents |= {name: self.read_code(name) for name in self._modules(text) if name != text}
-        copies = Path(tempfile.mkdtemp(dir=self.scratch, prefix="code-"))
+        copies = regular.scratch_folder(self.scratch, "code-")
         self._held.enter_context(code.importing(root, contents, copies))
         return code.run(root, text, contents[text])
 

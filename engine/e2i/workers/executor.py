@@ -51,6 +51,8 @@ class StepCall(Struct, frozen=True):
     """Number of cores that the attempt's processes may use."""
     known: JsonObject | None = None
     """The outputs of a finished result, reused if the action's effect still exists; otherwise the action runs."""
+    done: bool = False
+    """True when the step had succeeded in this run before it was resumed: what has superseded its effect stays."""
 
 
 class Failure(ErrorDocument, frozen=True):

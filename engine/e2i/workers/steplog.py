@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from e2i.regular import file_mode
+from e2i.regular import open_private
 from e2i.spec import sizes
 from e2i.store import disk, names
 from e2i.workers import masking
@@ -163,7 +163,7 @@ class _Filter:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, file_mode(path.parent))
+    return open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 def _redirect(target: int) -> None:

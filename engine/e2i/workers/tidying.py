@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from e2i import regular
 from e2i.resilience import removal
 from e2i.store import disk
 from e2i.workers import shared_memory
@@ -37,7 +38,7 @@ class Scratch:
         """Return an empty folder, which ``tempfile`` and the programs that the step starts use too."""
         if self._path is None:
             self._store = store
-            self._path = Path(tempfile.mkdtemp(prefix="step-", dir=disk.folder(store, "tmp", run)))
+            self._path = regular.scratch_folder(disk.folder(store, "tmp", run), "step-")
             os.environ["TMPDIR"] = tempfile.tempdir = str(self._path)
         return self._path
 

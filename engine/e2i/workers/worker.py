@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec import convert
 
-from e2i import startup
+from e2i import regular, startup
+from e2i.catalog.context import Superseded
 from e2i.catalog.registry import Registry
 from e2i.errors import E2IError
 from e2i.store import ownership
@@ -153,7 +154,7 @@ class CallRunner:
                 lost = ""
                 if call.known is not None:
                     lost = acting.missing(call.uses, call.params, call.known, context, registry) or ""
-                    if not lost:
+                    if not lost or (call.done and isinstance(lost, Superseded)):
                         return Outcome(call.known, reused=True)
                     print(f"the effect of an earlier result is missing: {lost}", file=sys.stderr)
                 outputs = acting.act(call.uses, call.params, context, registry)
@@ -165,6 +166,7 @@ class CallRunner:
             if context is not None:
                 context.release()
                 self._scratch.clear()
+            regular.open_to_group(self._worker.store.root / call.uses.partition(".")[0])  # tools use modes of their own
 
 
 def _settings(text: str) -> Settings:

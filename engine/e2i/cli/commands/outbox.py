@@ -24,42 +24,45 @@ def outbox() -> None:
 
 
 @outbox.command("list", cls=flags.Inert)
+@flags.profile
 @flags.store
 @flags.json
 @guarded
-def show_all(store: Path | None, as_json: bool) -> Exit:
+def show_all(profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Count the entries by tool and tracker: waiting, delivered, dead-lettered and why."""
     from e2i import api
     from e2i.cli import outbox_command
 
-    return outbox_command.show_all(api.Workspace.open(store=store), as_json=as_json)
+    return outbox_command.show_all(api.Workspace.open(store=store, profile=profile), as_json=as_json)
 
 
 @outbox.command(cls=flags.Inert)
 @click.argument("name")
+@flags.profile
 @flags.store
 @flags.json
 @guarded
-def show(name: str, store: Path | None, as_json: bool) -> Exit:
+def show(name: str, profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Show one entry, or all entries of a run and the ids that trackers gave it."""
     from e2i import api
     from e2i.cli import outbox_command
 
-    return outbox_command.show(api.Workspace.open(store=store), name, as_json=as_json)
+    return outbox_command.show(api.Workspace.open(store=store, profile=profile), name, as_json=as_json)
 
 
 @outbox.command(cls=flags.Inert)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @tool
+@flags.profile
 @flags.store
 @flags.json
 @guarded
-def retry(names: tuple[str, ...], tool: str | None, store: Path | None, as_json: bool) -> Exit:
+def retry(names: tuple[str, ...], tool: str | None, profile: str | None, store: Path | None, as_json: bool) -> Exit:
     """Queue dead-lettered entries again. Without NAME, all of them."""
     from e2i import api
     from e2i.cli import outbox_command
 
-    return outbox_command.retry(api.Workspace.open(store=store), tool, names, as_json=as_json)
+    return outbox_command.retry(api.Workspace.open(store=store, profile=profile), tool, names, as_json=as_json)
 
 
 @outbox.command(cls=flags.Inert)
@@ -67,16 +70,28 @@ def retry(names: tuple[str, ...], tool: str | None, store: Path | None, as_json:
 @tool
 @click.option("--dead-lettered", is_flag=True, help="Only what trackers refused; needed without NAME.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@flags.profile
 @flags.store
 @flags.json
 @guarded
 def drop(
-    names: tuple[str, ...], tool: str | None, dead_lettered: bool, yes: bool, store: Path | None, as_json: bool
+    names: tuple[str, ...],
+    tool: str | None,
+    dead_lettered: bool,
+    yes: bool,
+    profile: str | None,
+    store: Path | None,
+    as_json: bool,
 ) -> Exit:
     """Give entries up for good: they are delivered to no tracker."""
     from e2i import api
     from e2i.cli import outbox_command
 
     return outbox_command.drop(
-        api.Workspace.open(store=store), tool, names, dead_lettered=dead_lettered, yes=yes, as_json=as_json
+        api.Workspace.open(store=store, profile=profile),
+        tool,
+        names,
+        dead_lettered=dead_lettered,
+        yes=yes,
+        as_json=as_json,
     )

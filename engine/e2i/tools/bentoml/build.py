@@ -21,6 +21,7 @@ from msgspec.structs import asdict
 
 from e2i.catalog.artifacts import Bento
 from e2i.errors import StepError, ToolUnavailable
+from e2i.regular import open_to_group
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
 from e2i.tools.bentoml.contents import Contents
@@ -86,7 +87,10 @@ def ensure_bento(
                     hint="leave `version` out, or set another one",
                 )
         else:
-            (how or build)(home, tag, digest, contents, recipe)
+            try:
+                (how or build)(home, tag, digest, contents, recipe)
+            finally:  # BentoML makes folders for their user alone
+                open_to_group(home / "bentos", home / "models")
             mark.parent.mkdir(exist_ok=True)
             with mark.with_suffix(".new").open("w", encoding="utf-8") as file:
                 json.dump({"schema_version": 1, "digest": digest}, file)

@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.errors import StepError, ToolUnavailable
-from e2i.regular import file_mode, folder_mode
+from e2i.regular import file_mode, folder_mode, open_private
 from e2i.resilience.lock import exclusive
 from e2i.tools.bentoml import records
 from e2i.tools.bentoml.records import Share, Status, Wanted
@@ -194,7 +194,7 @@ class Endpoints:
 
     def _ensure_router(self, folder: Path) -> None:
         """Start a router, unless a process of the endpoint exists. Only one can hold the lock that it inherits."""
-        lock = os.open(folder / records.ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(folder))
+        lock = open_private(folder / records.ALIVE, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -271,7 +271,7 @@ def _remove(folder: Path) -> None:
 
 def _end(alive: Path) -> None:
     """Wait until no process of the endpoint exists; after ``ENDS_WITHIN``, or without a router, kill what is left."""
-    lock = os.open(alive, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, file_mode(alive.parent))
+    lock = open_private(alive, os.O_RDWR | os.O_CREAT)
     try:
         seen: set[int] = set()
         asked = time.monotonic()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
 
-from e2i.catalog.context import Look
+from e2i.catalog.context import Look, Superseded
 from e2i.tools.mlflow import (
     DIGEST_TAG,
     FIRST_STAGE,
@@ -49,7 +49,7 @@ def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missi
     """Return what is missing of a move to a stage; None when the version is in it, or in a later one.
 
     A version that has since moved to production must not return to staging because the run that moved it there is
-    repeated.
+    repeated. Superseded: somebody has moved this version, or another one to its stage, since.
     """
     version = params.version
 
@@ -61,11 +61,12 @@ def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missi
             return (
                 None
                 if held == outputs.champion
-                else f"it was compared with version {outputs.champion}, the current one is {held}"
+                else Superseded(f"it was compared with version {outputs.champion}, the current one is {held}")
             )
         stage = found.tags.get(STAGE_TAG)
         if params.stage == "archived":
-            return None if stage == "archived" else f"version {version.version} of {version.name!r} is not archived"
+            moved = Superseded(f"version {version.version} of {version.name!r} is not archived")
+            return None if stage == "archived" else moved
         if stage == params.stage == FIRST_STAGE:  # which holds any number of versions
             return None
         later = LIVE_STAGES[LIVE_STAGES.index(params.stage) :]
@@ -73,7 +74,8 @@ def promote(params: PromoteParams, outputs: PromoteOutputs, look: Look) -> Missi
             return None
         held = found.aliases.get(params.stage)
         other = f"version {held}" if held else "no version"
-        return f"{other} of {version.name!r} is in {params.stage}, not version {version.version}"
+        lost = f"{other} of {version.name!r} is in {params.stage}, not version {version.version}"
+        return lost if held is None and stage == params.stage else Superseded(lost)
 
     if look.settings("mlflow").is_embedded:
         return judge(_read(look.home("mlflow"), version.name, version.version))

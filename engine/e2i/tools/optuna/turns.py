@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from e2i.regular import file_mode
+from e2i.regular import open_private
 from e2i.resilience.postgres import engine_options
 
 CONNECTING = 5.0
@@ -37,7 +37,7 @@ class FileTurn:
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, file_mode(folder))
+        self._handle = open_private(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR)
 
     def take(self) -> bool:
         try:
