@@ -448,7 +448,9 @@ def test_pruners_see_the_metric_of_each_tenth_round(algorithm: str, pruner: str,
     assert list(complete.intermediate_values) == [9, 19, 29, 39]
     assert complete.intermediate_values[39] == pytest.approx(complete.value, abs=1e-6)
     table, labels, val_table, held_out = halves(target("texts"))
-    model = Best(complete.params, value=0, study_name="", trials=[], recipe=best._recipe).fit(table, labels)
+    model = Best(complete.params, value=0, study_name="", trials=[], recipe=best._recipe, features=best._features).fit(
+        table, labels
+    )
     assert metrics.roc_auc_score(held_out == "yes", model.predict_proba(val_table)[:, 1]) == pytest.approx(
         complete.value
     )

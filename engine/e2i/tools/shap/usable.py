@@ -20,6 +20,8 @@ def check(model: Any) -> None:
     if isinstance(model, Scorer):
         return
     name = type(model).__name__
+    if type(model).__module__.partition(".")[0] == "econml":
+        return  # which is refused by what it is
     if isinstance(model, type) or not (callable(model) or hasattr(model, "predict")):
         what = f"the class {model.__name__}" if isinstance(model, type) else f"of the type {name}"
         raise StepError(f"`model` is {what}, which cannot be explained", code="bad-model", hint=_MODELS)
