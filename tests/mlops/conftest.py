@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
-    """What a test opened is closed after it: a process has a limited number of files."""
+    """What a test opened is closed after it, and the process's own clients are as they were."""
     yield
     program.close()
+    for name in list(program._published):
+        os.environ.pop(name, None)
+    program._published.clear()
+    if (mlflow := sys.modules.get("mlflow")) is not None and hasattr(mlflow, "set_tracking_uri"):
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
