@@ -26,7 +26,7 @@ from e2i.tools.mlflow.runs import key_of
     ],
 )
 def test_an_address_that_is_not_meant_is_refused(address: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(BadInput, match="settings of mlflow: tracking_uri"):
         MLflowSettings(tracking_uri=address)
 
 

@@ -64,6 +64,13 @@ CODES = (
         example="An interval from 9 to 1",
     ),
     Code(
+        "bad-text",
+        "A text that cannot be stored",
+        "A name or a value contains a lone surrogate, half of a character, which no file and no server can store.",
+        'Decode the bytes that it came from with errors="replace".',
+        example="A name that was decoded with errors=surrogateescape",
+    ),
+    Code(
         "bad-time",
         "A time that cannot be read",
         "A time is a datetime, a date, or a text in ISO 8601.",
