@@ -196,5 +196,5 @@ def test_keys_stay_below_the_root(key: str) -> None:
     ],
 )  # fmt: skip
 def test_settings_that_cannot_work_are_refused(place: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="settings of remote: locations.x"):
+    with pytest.raises(BadInput, match=r"settings of remote: locations\.x"):
         RemoteSettings(locations={"x": place})  # type: ignore[dict-item]  # read by pydantic
