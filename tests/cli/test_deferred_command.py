@@ -109,6 +109,7 @@ def test_a_deferred_registration_is_done_by_sync_and_the_steps_below_it_follow(r
     assert versions(registers.store) == [("demo", 1)]
 
 
+@pytest.mark.slow
 def test_it_is_done_for_the_latest_of_runs_that_do_the_same(registers: Project) -> None:
     before = garbage(registers.store)
     runs = [run(registers)[0], run(registers, "--fresh")[0], run(registers, "-p", "rows=80")[0]]
@@ -119,6 +120,7 @@ def test_it_is_done_for_the_latest_of_runs_that_do_the_same(registers: Project) 
     assert versions(registers.store) == [("demo", 1), ("demo", 2)]
 
 
+@pytest.mark.slow
 def test_a_later_run_that_has_done_it_takes_its_place(registers: Project) -> None:
     before = garbage(registers.store)
     run(registers)
@@ -130,6 +132,7 @@ def test_a_later_run_that_has_done_it_takes_its_place(registers: Project) -> Non
     assert versions(registers.store) == [("demo", 1)]
 
 
+@pytest.mark.slow
 def test_a_run_whose_inputs_have_changed_is_not_completed_with_others(registers: Project) -> None:
     before = garbage(registers.store)
     name, _ = run(registers)
@@ -142,6 +145,7 @@ def test_a_run_whose_inputs_have_changed_is_not_completed_with_others(registers:
     assert json.loads(registers.cli("show", name, "--json").stdout)["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_run_of_another_profile_is_named_and_not_touched(registers: Project) -> None:
     registers.write("config/staging.yaml", "tools: {mlflow: {tracking_uri: 'http://127.0.0.1:9'}}\n")
     name, ended = run(registers, "--profile", "staging")
@@ -154,6 +158,7 @@ def test_a_run_of_another_profile_is_named_and_not_touched(registers: Project) -
     assert (down["status"], "127.0.0.1:9" in down["problem"]) == (None, True), down
 
 
+@pytest.mark.slow
 def test_deferred_steps_of_a_failed_run_are_named_with_the_command_that_resumes_it(registers: Project) -> None:
     failing = SPEC.replace("outputs:", "  gate: {uses: python.call, with: {file: gate.py, function: gate}}\noutputs:")
     registers.write("gate.py", "def gate():\n    assert open('open').read()\n")

@@ -71,6 +71,7 @@ def assert_usable(project: Project, salt: int) -> None:
     assert set(found.values()) == {"reused"}, (salt, found, {name: step.note for name, step in record.steps.items()})
 
 
+@pytest.mark.slow
 def test_what_only_removed_runs_used_goes_and_the_rest_works(copied: Project) -> None:
     runs = ids(copied)
     pin(copied.store, runs[0], 0)

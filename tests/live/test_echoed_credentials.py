@@ -34,7 +34,7 @@ def leaks(folder: Path, secret: str) -> list[str]:
     return [str(path) for path in files if any(form in path.read_bytes() for form in wanted)]
 
 
-@pytest.mark.parametrize("status", [400, 401, 500])
+@pytest.mark.parametrize("status", [400, *(pytest.param(status, marks=pytest.mark.slow) for status in (401, 500))])
 @pytest.mark.parametrize("case", CASES)
 def test_credentials_in_the_answers_of_a_tracker_are_stored_and_shown_nowhere(
     case: str, status: int, echo: Echo, project: Project

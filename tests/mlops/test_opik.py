@@ -719,6 +719,7 @@ def test_calls_of_a_tracked_client_are_below_the_open_span(connector: OpikConnec
     assert call.usage["total_tokens"] == 12
 
 
+@pytest.mark.slow
 def test_what_the_sdk_sends_while_opik_is_down_is_delivered_later(server: StandIn) -> None:  # noqa: F811
     import opik
 

@@ -48,6 +48,7 @@ def test_below_the_limit_everything_is_kept(tmp_path: Path) -> None:
     assert sum("loss" in entry.body["metrics"] for entry in entries) == 100
 
 
+@pytest.mark.slow
 def test_the_end_of_a_program_is_no_strike_against_what_it_was_sending(tmp_path: Path) -> None:
     program = """
 import pathlib, sys, threading

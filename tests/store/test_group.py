@@ -135,6 +135,7 @@ steps:
 
 
 @needs_root
+@pytest.mark.slow
 def test_two_users_use_each_others_bentos(team: Team) -> None:
     team.project.write("spec.yaml", BENTO)
     team.ran(FIRST, "run", "spec.yaml")

@@ -155,6 +155,7 @@ def test_a_share_of_the_requests_is_moved_exactly_and_by_key_for_good(bentoml: G
         assert asked(url)[2] == "hcp:v1"
 
 
+@pytest.mark.slow
 def test_a_replica_that_is_killed_is_started_again_and_no_request_is_lost(bentoml: GuardedBentoML, home: Path) -> None:
     with ended(home, "crashing"):
         url = deployed(bentoml, "hcp:v1", "crashing", replicas=2).url
@@ -174,6 +175,7 @@ def test_a_replica_that_is_killed_is_started_again_and_no_request_is_lost(bentom
         assert load.errors == [] and set(load.answers) == {(200, "hcp:v1")}
 
 
+@pytest.mark.slow
 def test_nothing_survives_a_killed_router_and_the_next_deployment_has_its_address(
     bentoml: GuardedBentoML, home: Path
 ) -> None:
@@ -187,6 +189,7 @@ def test_nothing_survives_a_killed_router_and_the_next_deployment_has_its_addres
         assert asked(first.url)[0] == 200
 
 
+@pytest.mark.slow
 def test_the_router_of_an_endpoint_takes_what_its_service_has_and_nothing_else(
     bentoml: GuardedBentoML, home: Path
 ) -> None:
