@@ -14,7 +14,7 @@ import pytest
 
 from context import LocalContext
 from e2i.catalog.artifacts import Table
-from e2i.tools.bentoml.actions import _plain
+from e2i.tools.bentoml import predicting
 from e2i.tools.data import LoadParams, SelectParams
 from e2i.tools.data.actions import load, select
 from e2i.tools.feast import ApplyParams, HistoricalFeaturesParams
@@ -131,7 +131,7 @@ def test_values_are_explained_and_served(ctx: LocalContext) -> None:
     ).model
     out = asyncio.run(shap.explain(ExplainParams(model=fitted, table=stored, rows=20), ctx))
     assert set(out.importance) == {"n", "flag", "price", "kind", "x"}
-    rows = _plain(ctx.frame(stored, ["n", "flag", "price", "kind", "x"]))
+    rows = predicting.plain(ctx.frame(stored, ["n", "flag", "price", "kind", "x"]))
     assert {type(value) for row in rows for value in row.values()} == {int, bool, float, str, type(None)}
 
 

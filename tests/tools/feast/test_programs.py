@@ -348,6 +348,17 @@ def test_nothing_that_processes_register_or_push_at_once_is_lost(own: Repository
     assert [row["n"] for row in found] == [*range(10), *range(10)]
 
 
+def test_pandas_own_forms_of_times_in_sqlite_change_nothing(own: Repository) -> None:
+    import sqlite3
+
+    register(own)
+    pd.DataFrame({"at": [at("2025-01-01")]}).to_sql("t", sqlite3.connect(":memory:"))  # registers them for the process
+    row = pd.DataFrame({"hcp_id": ["k"], "event_timestamp": at("2025-01-01"), "calls": 1, "tenure": 0})
+    own.push("group", row)
+    pd.DataFrame({"at": [at("2025-01-01")]}).to_sql("t", sqlite3.connect(":memory:"))
+    assert [item["calls"] for item in served(own, "k")] == [1]
+
+
 def test_threads_share_one_repository(own: Repository) -> None:
     register(own)
 

@@ -187,6 +187,7 @@ class Repository:
             for group in views:
                 ttl = group.view.ttl
                 start = until - ttl if ttl else EPOCH
+                sdk.restore_times()
                 store.materialize(start, until, feature_views=[group.name])
         return until
 

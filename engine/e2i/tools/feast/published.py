@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from e2i.tools.feast import sdk
 from e2i.tools.feast.definitions import View
 from e2i.tools.feast.offline import micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
@@ -29,6 +30,7 @@ def unpublished(opened: Opened, views: Sequence[str], start: datetime | None, un
         view = opened.definition.view(name)
         rows, times = _published(opened, view, first_moment(view, start, until), until)
         keys = [{key: row[key] for key in view.join_keys} for row in rows]
+        sdk.restore_times()
         found = opened.store.get_online_features(
             features=[f"{name}:{feature}" for feature in view.features], entity_rows=keys
         ).to_dict(include_event_timestamps=True)

@@ -93,6 +93,7 @@ def materialize(
         since = first_moment(view, start, until)
         published[view.name] = _count(opened, view, since, until)
         if published[view.name].keys:
+            sdk.restore_times()
             opened.store.materialize(since, until, feature_views=[view.name])
     _check_published(opened, [name for name, count in published.items() if count.keys], start, until)
     return until, published
@@ -145,6 +146,7 @@ def read_online(
         if not known:
             continue
         wanted = {feature: label for (owner, feature), label in names.items() if owner == view}
+        sdk.restore_times()
         found = store.get_online_features(
             features=[f"{view}:{feature}" for feature in wanted],
             entity_rows=[{key: answer[key] for key in keys} for answer in known],

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, datetime
 from typing import Any
 
 import typeguard
@@ -57,7 +59,7 @@ def _without_metrics_files() -> Iterator[None]:
 
 with _without_typeguard(), _without_metrics_files():
     import feast.infra.compute_engines.local.compute
-    import feast.infra.online_stores.sqlite
+    import feast.infra.online_stores.sqlite as sqlite_store
     import feast.infra.passthrough_provider  # noqa: F401  (imported for its effect, as said above)
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType, feature_store, types
     from feast.errors import FeastModuleImportError, FeatureViewNotFoundException
@@ -69,6 +71,23 @@ with _without_typeguard(), _without_metrics_files():
     from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
     from feast.repo_config import FeastConfigBaseModel
     from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]  # protobuf ships no types
+
+
+def restore_times() -> None:
+    """Register Feast's forms of times with sqlite3 again: pandas replaces them for the whole process when it writes a
+    table to SQLite, and Feast's online store then fails, or writes what other processes cannot read.
+    """
+    sqlite3.register_adapter(date, sqlite_store.adapt_date_iso)
+    sqlite3.register_adapter(datetime, sqlite_store.adapt_datetime_epoch)
+    sqlite3.register_converter("date", sqlite_store.convert_date)
+    sqlite3.register_converter("datetime", sqlite_store.convert_datetime)
+    sqlite3.register_converter("timestamp", _timestamp)
+
+
+def _timestamp(value: bytes) -> datetime:
+    """Convert seconds since the epoch, as Feast writes them, or ISO 8601, as pandas does."""
+    return sqlite_store.convert_timestamp(value) if value.isdigit() else datetime.fromisoformat(value.decode())
+
 
 feature_store.__dict__["print"] = lambda *_args, **_options: None
 logging.getLogger("feast").setLevel(logging.ERROR)
@@ -94,5 +113,6 @@ __all__ = [
     "RetrievalJob",
     "RetrievalMetadata",
     "ValueType",
+    "restore_times",
     "types",
 ]
