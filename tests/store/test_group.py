@@ -159,6 +159,7 @@ def test_a_member_removes_what_the_killed_run_of_another_left(team: Team) -> Non
     process.kill()
     process.communicate(timeout=LONGEST)
     team.project.let_go()
+    assert until(lambda: not team.project.processes())  # what ends the killed run's steps removes their scratch too
     assert wrong(team.project.store / "tmp") == []
     team.ran(SECOND, "gc", "--keep-days", "0")
     assert [*(team.project.store / "tmp").iterdir()] == []
