@@ -82,7 +82,7 @@ MANY = [
     (CLIENT, "MlflowClient.create_registered_model", "after", 1),
     (CLIENT, "MlflowClient.set_registered_model_alias", "before", 1),
     (CLIENT, "MlflowClient.set_registered_model_alias", "after", 1),
-    ("e2i.tools.bentoml.build", "_build", "after", 1),
+    ("e2i.tools.bentoml.build", "build", "after", 1),
     ("e2i.tools.opik.sink", "Memory.add", "before", 1),
     ("e2i.tools.opik.sink", "OpikSink.deliver", "after", 2),
     ("e2i.telemetry.outbox", "Outbox.acknowledge", "before", 2),
