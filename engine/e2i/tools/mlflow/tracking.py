@@ -173,6 +173,7 @@ def _prepare_process(settings: MLflowSettings) -> None:
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(settings.deadline)))
     os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"  # a login page is not MLflow, and a POST becomes a GET
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a program's output is its own
     os.environ["MLFLOW_UV_AUTO_DETECT"] = (
         "false"  # otherwise a uv.lock in the current directory is copied into every model
     )
