@@ -447,7 +447,7 @@ def test_no_await_blocks_the_loop(workspace: Path, silent: str) -> None:
             last = now
 
     async def work() -> None:
-        import mlflow.sklearn  # noqa: F401 - its import holds the interpreter's lock, whoever imports it
+        import mlflow.sklearn  # noqa: F401 - its import holds the interpreter's lock in any thread
 
         heart = asyncio.create_task(beat())
         async with down.start_run(experiment_name="loop") as run:

@@ -27,7 +27,7 @@ QUICK = Retries(initial=0.001, maximum=0.002)
 
 
 class Flapping:
-    """An HTTP server that answers requests in turn as it is told: a status, ``reset``, or a status with a wish."""
+    """An HTTP server with a list of answers, one a request: a status, ``reset``, or a status with a ``Retry-After``."""
 
     def __init__(self, *answers: int | str | tuple[int, str]) -> None:
         self.answers = itertools.chain(answers, itertools.repeat(200))

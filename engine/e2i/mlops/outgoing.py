@@ -41,6 +41,7 @@ from e2i.telemetry.quota import Quota, admitted
 from e2i.workers.withheld import Withheld
 
 T = TypeVar("T")
+Work = queue.SimpleQueue[tuple[Callable[[Outbox], object], Future[object]]]
 POLL = 0.5
 """Seconds between two looks at the outbox while nothing is put."""
 LONGEST_PAUSE = 5.0
@@ -67,7 +68,7 @@ class Outgoing:
         os.register_at_fork(after_in_child=self._begin)
 
     def _begin(self) -> None:
-        self._work: queue.SimpleQueue[tuple[Callable[[Outbox], object], Future[object]]] = queue.SimpleQueue()
+        self._work: Work = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._lock = threading.Lock()
@@ -125,15 +126,14 @@ class Outgoing:
         answer: Future[T] = Future()
         with self._lock:
             if self._writer is None:
-                self._writer = threading.Thread(target=self._write, name="e2i-outbox", daemon=True)
+                self._writer = threading.Thread(target=self._write, args=(self._work,), name="e2i-outbox", daemon=True)
                 self._writer.start()
-        self._work.put((question, answer))  # type: ignore[arg-type]  # the future fits its question
+            self._work.put((question, answer))  # type: ignore[arg-type]  # the future fits its question
         return answer
 
-    def _write(self) -> None:
+    def _write(self, work: Work) -> None:
         """Answer questions one by one: the outbox belongs to this thread."""
         outbox: Outbox | None = None
-        work = self._work
         while True:
             question, answer = work.get()
             if question is _stop:

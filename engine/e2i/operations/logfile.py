@@ -44,7 +44,7 @@ class LogFile:
             if alone and found.st_size and found.st_size + len(data) > self._most:
                 self._rotate()
                 self._open()
-                os.fchmod(self._log, stat.S_IMODE(found.st_mode))  # whoever may read the log may read the next one
+                os.fchmod(self._log, stat.S_IMODE(found.st_mode))  # the next log has the readers of this one
             os.write(self._log, data)  # one call: appended as a whole
 
     def close(self) -> None:

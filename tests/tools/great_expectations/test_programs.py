@@ -1,4 +1,4 @@
-"""Validations of programs: what they may name, what they are told, and the engines that compute them."""
+"""Validations of programs: the data that they may name, their errors, and the engines that compute them."""
 
 from __future__ import annotations
 
