@@ -23,7 +23,7 @@ from live.servers import MLflow
 from project import held_port
 from tools.opik.stand_in import StandIn
 
-pytestmark = [pytest.mark.sweep, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SECONDS = float(os.environ.get("CHAOS_FLAPPING", "300"))
 KILLS = 10
 EVENTS = 10_000
