@@ -49,11 +49,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def mask() -> Iterator[None]:
-    """Files are made with the same permissions in each test: `e2i run` sets the mask of its process."""
-    before = os.umask(0o022)
+def process() -> Iterator[None]:
+    """Each test finds the process as the first one did: `e2i run` sets the mask for new files, MLflow its own variables."""
+    mask, variables = os.umask(0o022), dict(os.environ)
     yield
-    os.umask(before)
+    os.umask(mask)
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MLflowRun
-from mlflow.tracking import get_tracking_uri
 
 from e2e import native_model
 from e2e.sandbox import Run
@@ -31,10 +30,9 @@ def tracked(run: Run) -> MLflowRun:
 
 @pytest.fixture
 def uri(route: Run) -> Iterator[str]:
-    before = get_tracking_uri()
     mlflow.set_tracking_uri(database(route))
     yield database(route)
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 def test_the_run_is_finished_with_its_parameters_metrics_and_times(route: Run) -> None:

@@ -56,8 +56,7 @@ def test_a_registered_and_promoted_model_predicts_as_it_did_locally(
     (logged,) = client.search_logged_models([run.info.experiment_id])
     assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
     assert logged.tags["e2i.model"] == model.digest and logged.status == "READY"
-    before = mlflow.get_tracking_uri()
-    request.addfinalizer(lambda: mlflow.set_tracking_uri(before))
+    request.addfinalizer(lambda: mlflow.set_tracking_uri(None))
     mlflow.set_tracking_uri(uri(ctx))
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     loaded = mlflow.pyfunc.load_model("models:/hcp@production")
