@@ -118,3 +118,11 @@ def test_xgboost_comes_without_what_only_its_cross_validation_needs(tmp_path: Pa
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["False False", "2", "0.5 [2. 1.] True"]
+
+
+def test_a_worker_starts_without_the_models_of_specs_and_the_planner() -> None:
+    program = "import sys, e2i.workers.worker; print(*(name for name in sys.modules if name.startswith('e2i.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert "e2i.workers.context" in found
+    assert found & {"e2i.spec.models", "e2i.spec.document", "e2i.settings", "e2i.planning.fingerprint"} == set()

@@ -27,7 +27,7 @@ LONG = 60.0
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_reset_connection_is_no_failure(case: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    with flowing(Bench(request, tmp_path, LONG), case) as (tap, call):
+    with flowing(Bench(request.getfixturevalue, tmp_path, LONG), case) as (tap, call):
         for further in (0, 1, 2):
             tap.cut(further)
             call()

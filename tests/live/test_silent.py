@@ -9,7 +9,8 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +23,7 @@ from context import LocalContext
 from e2i.errors import ToolUnavailable
 from e2i.settings import Settings, Shared
 from e2i.store.shared import SharedStore
-from live.faucet import Faucet, faucet
+from live.faucet import Faucet, Flow, faucet
 from live.servers import MLflow, ObjectStore, Postgres, Server
 from live.test_deadlines import guard, load
 from project import Stopwatch, until
@@ -37,24 +38,19 @@ MARGIN = 2.0
 Call = Callable[[], object]
 
 
-class Bench:
-    """What a case is made with: servers by name, each started when it is asked for, a folder, a deadline for calls."""
+class Bench(ExitStack):
+    """What a case is made with: servers by name, a folder, a deadline for calls. On exit, what was made is closed."""
 
-    def __init__(self, request: pytest.FixtureRequest, home: Path, deadline: float = DEADLINE) -> None:
+    def __init__(self, server: Callable[[str], Any], home: Path, deadline: float = DEADLINE) -> None:
+        super().__init__()
+        self.server = server
         self.home = home
         self.deadline = deadline
-        self._request = request
-
-    def server(self, name: str) -> Any:
-        return self._request.getfixturevalue(name)
 
     def step(self, settings: Settings) -> LocalContext:
         made = LocalContext(self.home, settings=settings)
-        self.finally_(made.close)
+        self.callback(made.close)
         return made
-
-    def finally_(self, close: Callable[[], object]) -> None:
-        self._request.addfinalizer(close)
 
 
 def redirected(url: str, port: int) -> str:
@@ -227,7 +223,7 @@ def bentoml_service(bench: Bench) -> tuple[int, Callable[[int], Call]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Predictor)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    bench.finally_(server.shutdown)
+    bench.callback(server.shutdown)
 
     def make(port: int) -> Call:
         service = GuardedBentoML(BentoMLSettings(deadline=bench.deadline), guard("bentoml", bench.deadline), bench.home)
@@ -258,7 +254,7 @@ def opik_server(bench: Bench) -> tuple[int, Callable[[int], Call]]:
 
     server = StandIn(bench.home / "opik.db")
     server.start()
-    bench.finally_(server.close)
+    bench.callback(server.close)
     keys = iter(range(100))
 
     def make(port: int) -> Call:
@@ -296,6 +292,10 @@ ALLOWED = {"database.read of postgresql": DEADLINE + 2}
 """Deadlines of calls that differ: a database keeps ``statement_timeout`` by itself, and is waited for 2 s longer."""
 
 
+SERVERS = ("mlflow_server", "postgres", "redis", "s3", "monkeypatch")
+"""The fixtures that cases ask for."""
+
+
 @contextmanager
 def flowing(bench: Bench, case: str) -> Iterator[tuple[Faucet, Call]]:
     """The call of a case through a faucet, after it has succeeded once, however long the imports took."""
@@ -304,10 +304,11 @@ def flowing(bench: Bench, case: str) -> Iterator[tuple[Faucet, Call]]:
     import pyarrow.fs  # noqa: F401
 
     load()
-    target, make = CASES[case](bench)
-    with faucet(target) as tap:
-        call = made_to_succeed(make(tap.port))
-        yield tap, call
+    with bench:
+        target, make = CASES[case](bench)
+        with faucet(target) as tap:
+            call = made_to_succeed(make(tap.port))
+            yield tap, call
 
 
 def made_to_succeed(call: Call) -> Call:
@@ -322,18 +323,42 @@ def made_to_succeed(call: Call) -> Call:
     return call
 
 
-SAMPLE = ("mlflow server", "optuna postgresql", "feast online store in redis", "remote.get of s3", "bentoml")
-"""One case of each protocol that is dripped in the default tests; the others drip in the slow ones."""
-DRIPPING = [pytest.param(case, "dripping", marks=() if case in SAMPLE else pytest.mark.slow) for case in CASES]
-
-
-@pytest.mark.parametrize(("case", "flow"), [*((case, "silent") for case in CASES), *DRIPPING])
-def test_a_server_that_stops_answering_is_unavailable_within_the_deadline(
-    case: str, flow: Any, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    with flowing(Bench(request, tmp_path), case) as (tap, call):
+def assert_ends_in_time(case: str, tap: Faucet, call: Call) -> None:
+    """With the connection that was in use, and with a new one; when the server is silent, and when it drips."""
+    flows: tuple[Flow, ...] = ("silent", "dripping")
+    for flow in flows:
+        tap.flow = "flowing"
+        made_to_succeed(call)
         tap.flow = flow
-        for _ in range(2):  # with the connection that was in use, and with a new one
+        for _ in range(2):
             with Stopwatch() as watch, pytest.raises(ToolUnavailable):
                 call()
-            assert watch.seconds <= ALLOWED.get(case, DEADLINE) + MARGIN
+            assert watch.seconds <= ALLOWED.get(case, DEADLINE) + MARGIN, flow
+
+
+def test_a_server_that_stops_answering_is_unavailable_within_the_deadline(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """All cases at once, each in a thread: they have little to do but to wait. They are made one after the other."""
+    servers = {name: request.getfixturevalue(name) for name in SERVERS}
+    made, one_by_one = threading.Barrier(len(CASES)), threading.Lock()
+
+    def check(number: int, case: str) -> None:
+        home = tmp_path / str(number)
+        home.mkdir()
+        with ExitStack() as stack:
+            try:
+                with one_by_one:
+                    tap, call = stack.enter_context(flowing(Bench(servers.__getitem__, home), case))
+            except BaseException:
+                made.abort()  # the others need not wait
+                raise
+            made.wait()
+            assert_ends_in_time(case, tap, call)
+
+    with ThreadPoolExecutor(len(CASES)) as pool:
+        checks = {case: pool.submit(check, number, case) for number, case in enumerate(CASES)}
+    errors = {case: error for case, done in checks.items() if (error := done.exception()) is not None}
+    for case, error in sorted(errors.items(), key=lambda item: isinstance(item[1], threading.BrokenBarrierError)):
+        error.add_note(f"the case is {case}")
+        raise error

@@ -30,7 +30,7 @@ from e2i.store.artifacts import ArtifactStore
 from e2i.telemetry.bodies import Attachment, Child, Measurement, Metric, Param, Warned
 from e2i.workers import frames, memory, services, tables
 from e2i.workers.messages import Progress
-from e2i.workspace import environment, matches, modules, paths
+from e2i.workspace import matches, modules, paths
 from e2i.workspace.paths import Roots
 
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ class WorkerContext:
         """Return the files that the step may import."""
         if self._files is not None:
             return [name for name in self._files if name.endswith(modules.SUFFIXES)]
+        from e2i.workspace import environment  # with the planner and the models of specs: a third of a worker's start
+
         return environment.of(self._worker.roots, self._worker.settings).modules(file)
 
     def read_code(self, text: str) -> bytes:
