@@ -23,7 +23,7 @@ DEATHS = 4
 
 
 def test_a_few_kills(tmp_path: Path, amount: Amount) -> None:
-    assert kill(tmp_path, amount, projects=2) == []
+    assert kill(tmp_path, amount, projects=1) == []
 
 
 @pytest.mark.slow

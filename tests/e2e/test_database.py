@@ -11,6 +11,7 @@ from project import Project
 
 SETTINGS = """
 sinks: []
+workers: 1
 tools:
   database:
     connections:

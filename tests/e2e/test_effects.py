@@ -151,9 +151,8 @@ def test_results_that_another_store_shared_stand_only_where_their_effect_is(
     assert_there(stores[0], stores[0].run(SPEC, {"salt": 1}))
 
 
-@pytest.mark.parametrize(
-    "asked", [pytest.param(False, id="files"), pytest.param(True, id="worker", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [pytest.param(False, id="files"), pytest.param(True, id="worker")])
 def test_a_resumed_run_does_not_move_back_what_a_later_run_has_promoted(
     project: Project, monkeypatch: pytest.MonkeyPatch, asked: bool
 ) -> None:

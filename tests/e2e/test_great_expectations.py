@@ -75,6 +75,7 @@ def columns(expectation: Kwargs) -> list[str]:
     return [*named, *expectation.get("column_list", [])]
 
 
+@pytest.mark.slow
 def test_a_failed_suite_fails_the_step_and_names_expectation_column_and_count(flights: Run) -> None:
     spec = flights.sandbox.workspace / "specs" / "flight_delays.yaml"
     document = yaml.safe_load(spec.read_text("utf-8"))

@@ -57,6 +57,7 @@ def test_a_second_run_adds_no_trial(flights: Run, flights_again: Run) -> None:
     assert studies(flights) == {flights.outputs("tune")["study"]["name"]: 4}
 
 
+@pytest.mark.slow
 def test_a_run_from_scratch_adds_no_trial_and_gives_the_same(flights: Run, from_scratch: Run) -> None:
     assert from_scratch.end["steps"]["tune"]["status"] == "succeeded"
     assert studies(flights) == {flights.outputs("tune")["study"]["name"]: 4}
@@ -64,6 +65,7 @@ def test_a_run_from_scratch_adds_no_trial_and_gives_the_same(flights: Run, from_
         assert from_scratch.outputs(step) == flights.outputs(step), step
 
 
+@pytest.mark.slow
 def test_a_run_from_scratch_registers_no_second_version_of_the_same_model(flights: Run, from_scratch: Run) -> None:
     assert from_scratch.end["steps"]["register"]["status"] == "succeeded"
     assert from_scratch.end["outputs"]["version"] == flights.end["outputs"]["version"]

@@ -30,7 +30,9 @@ def test_equal_content_is_reused(project: Project) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root = f"http://127.0.0.1:{server.server_port}"
         place = f"{{kind: https, root: '{root}', private: true}}"
-        project.write("config/default.yaml", f"sinks: []\ntools: {{remote: {{locations: {{files: {place}}}}}}}\n")
+        project.write(
+            "config/default.yaml", f"sinks: []\nworkers: 1\ntools: {{remote: {{locations: {{files: {place}}}}}}}\n"
+        )
 
         def run(spec: str = SPEC) -> tuple[str, str]:
             record = project.run(spec)

@@ -137,6 +137,7 @@ EMBEDDED_ALSO = SPEC.rpartition("  package:")[0]
 """Without BentoML, whose store is no server."""
 
 
+@pytest.mark.slow
 def test_a_run_under_another_profile_acts_on_its_servers_and_fills_those_again_that_were_emptied(
     project: Project, over_http: Servers
 ) -> None:
@@ -288,6 +289,7 @@ steps:
 """
 
 
+@pytest.mark.slow
 def test_a_version_whose_files_are_gone_from_s3_is_registered_again(
     project: Project, s3: ObjectStore, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,7 @@ def test_a_run_whose_database_is_killed_defers_its_search_and_the_next_run_ends_
     assert last["outputs"]["best"] == study.best_value
 
 
+@pytest.mark.slow
 def test_the_same_run_in_two_stores_at_once_searches_once(postgres: Postgres, tmp_path: Path) -> None:
     address = postgres.database()
     projects = [Project(tmp_path / name) for name in ("one", "two")]

@@ -169,6 +169,7 @@ def test_more_rows_than_fit_into_one_request_are_predicted_too(
     np.testing.assert_array_equal(got, model.predict(scaler.transform(frame)))
 
 
+@pytest.mark.slow
 def test_no_call_blocks_the_loop(shipped: tuple[str, str, Any, Any], endpoint: Endpoint) -> None:
     """Measured in a program of its own; the least of five tries counts, as the machine stops programs too.
 

@@ -62,6 +62,7 @@ def silent(port: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_a_silent_tracker_ends_no_training_and_gets_everything_when_it_is_there(
     installed: Installed, folder: Path
 ) -> None:

@@ -12,8 +12,10 @@ from mutation.good import Good, specs
 from mutation.judge import Judgement, Rates, judge, table
 from mutation.mutate import EACH, KINDS, corpus
 
-SAMPLE = 14
-"""Mutants of one kind that the default tests take: a thousand in all."""
+SAMPLE = 4
+"""Mutants of one kind that the default tests take: more than three hundred in all."""
+THOUSAND = 14
+"""Mutants of one kind that make a thousand in all."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,10 @@ def good(root: Path) -> list[Good]:
     return specs(root)
 
 
-@pytest.fixture(scope="module", params=[SAMPLE, pytest.param(EACH, marks=pytest.mark.sweep)])
+@pytest.fixture(
+    scope="module",
+    params=[SAMPLE, pytest.param(THOUSAND, marks=pytest.mark.slow), pytest.param(EACH, marks=pytest.mark.sweep)],
+)
 def judgements(request: pytest.FixtureRequest, good: list[Good], workspace: api.Workspace) -> list[Judgement]:
     return [judge(mutant, workspace) for mutant in corpus(good, each=request.param)]
 

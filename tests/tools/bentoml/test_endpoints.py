@@ -267,6 +267,7 @@ def test_a_bento_that_cannot_start_leaves_no_new_endpoint(home: Path, broken: No
     assert processes(home, "new") == set() and client(home).endpoints.names() == []
 
 
+@pytest.mark.slow
 def test_an_endpoint_whose_store_is_removed_ends(home: Path, tmp_path: Path) -> None:
     other = tmp_path / "bentoml"
     shutil.copytree(home / "bentos", other / "bentos")
@@ -310,7 +311,7 @@ print("deployed", flush=True)
 """
 
 
-@pytest.mark.parametrize("turns", [3, pytest.param(10, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("turns", [pytest.param(3, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.sweep)])
 def test_a_program_that_is_killed_while_it_deploys_leaves_one_state_and_no_orphan(home: Path, turns: int) -> None:
     """At another moment each time; every third time the next program undeploys instead."""
     moments = random.Random(12)

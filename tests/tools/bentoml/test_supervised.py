@@ -42,6 +42,7 @@ print(service.pid, service.url)
 """
 
 
+@pytest.mark.slow
 def test_a_kept_service_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     tests = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": f"{tests.parent / 'engine'}:{tests}"}
