@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from e2i import api
 from e2i.execution.events import Event, RunEvent
 from e2i.execution.record import RunRecord
 from e2i.planning.model import Plan
+from forked import Forked, Server
 
 E = TypeVar("E", bound=RunEvent)
 ENGINE = Path(api.__file__).parents[1]
@@ -92,9 +94,14 @@ class Project:
     def start(
         self, *arguments: str, env: Mapping[str, str] | None = None, under: Sequence[str] = (), **options: Any
     ) -> subprocess.Popen[str]:
-        """Starts ``e2i ARGUMENTS`` in the project, ``under`` another command that is given its command line."""
+        """Starts ``e2i ARGUMENTS`` in the project: forked from a process that has imported it (see ``forked``); started
+        anew with ``options`` or ``under`` another command, such as ``env``, that is given its command line.
+        """
         environ = {**os.environ, "PYTHONPATH": str(ENGINE), "COLUMNS": "200", **(env or {})}
         environ.pop("E2I_STORE", None)
+        if not under and not options and not any(name.startswith(("LANG", "LC_", "PYTHON")) for name in env or {}):
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            return Forked(_server(), arguments, environ, cwd=self.root, **pipes)
         streams: dict[str, Any] = {
             "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": _with_signals, **options
         }  # fmt: skip
@@ -130,6 +137,11 @@ class Project:
                     if here and state != "Z" and named:
                         found.append(int(entry.name))
         return found
+
+
+@cache
+def _server() -> Server:
+    return Server([sys.executable, str(Path(__file__).with_name("forked.py"))])
 
 
 def _with_signals() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from e2i import startup
+
 LIBRARY = """
 import sys
 LOADS = []
@@ -82,13 +84,20 @@ def test_threads_that_use_it_at_once_load_it_once_and_wait_for_it(library: Path)
 @pytest.mark.parametrize(
     ("imported", "spared", "used", "given"),
     [
-        ("feast", "gunicorn", "feast.feature_server.get_app.__name__", "get_app"),
-        ("mlflow.pyfunc", "fastapi", "mlflow.gateway.get_gateway_uri.__name__", "get_gateway_uri"),
-        (
+        pytest.param("feast", "gunicorn", "feast.feature_server.get_app.__name__", "get_app", marks=pytest.mark.slow),
+        pytest.param(
+            "mlflow.pyfunc",
+            "fastapi",
+            "mlflow.gateway.get_gateway_uri.__name__",
+            "get_gateway_uri",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "great_expectations",
             "botocore.args",
             "great_expectations.compatibility.aws.Config(retries={}).retries",
             "{}",
+            marks=pytest.mark.slow,
         ),
         ("sklearn.metrics", "scipy.integrate._quadrature", "sklearn.metrics.auc([0, 1], [0, 1])", "0.5"),
     ],
@@ -126,3 +135,26 @@ def test_a_worker_starts_without_the_models_of_specs_and_the_planner() -> None:
     found = set(done.stdout.split())
     assert "e2i.workers.context" in found
     assert found & {"e2i.spec.models", "e2i.spec.document", "e2i.settings", "e2i.planning.fingerprint"} == set()
+
+
+def test_a_result_that_is_computed_once_is_shared_by_all_calls() -> None:
+    class Owner:
+        computed = 0
+
+        def revision(self, url: str) -> str:
+            Owner.computed += 1
+            return f"revision {Owner.computed} for {url}"
+
+    for _ in range(2):
+        startup.compute_once(Owner, "revision")
+        startup.compute_once(Owner, "no_such_function")
+        startup.compute_once(None, "revision")
+        assert Owner().revision("a") == Owner().revision("b") == "revision 1 for a"
+
+
+def test_the_revisions_of_optuna_and_mlflow_are_functions_of_these_versions() -> None:
+    """Where another version has none, nothing is shared, and opening a database takes as long as it does there."""
+    from mlflow.store.db import utils
+    from optuna.storages._rdb import storage
+
+    assert callable(utils._get_latest_schema_revision) and callable(storage._VersionManager._create_alembic_script)

@@ -11,14 +11,29 @@ import sys
 
 import pytest
 
+import effects_case
 from e2e.offline import NOT_ALLOWED
 from e2e.sandbox import HERE, Run, Sandbox
+from e2i.execution.record import RunRecord
+from project import Project
 
 FLIGHTS = ("specs/flight_delays.yaml", "-p", "rows=6000", "-p", "trials=4")
 CONVERSION = ("specs/hcp_conversion.yaml", "-p", "rows=4000", "-p", "trials=4")
 COMPARISON = ("specs/model_comparison.yaml", "-p", "rows=4000")
 VOLUME = ("specs/prescription_volume.yaml", "-p", "rows=4000", "-p", "trials=4")
 OFFLINE = (sys.executable, str(HERE / "offline.py"))
+SLOW = {"comparison", "volume"}
+"""Runs that the slow tests look at; the default tests look at those that take the whole route."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what looks at a run of ``SLOW``, by its name or as a parameter."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.is_relative_to(HERE):
+            given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            if SLOW & {*item.fixturenames, *(text for text in given if isinstance(text, str))}:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +78,14 @@ def comparison(conversion: Run) -> Run:
 @pytest.fixture(scope="session")
 def volume(conversion: Run) -> Run:
     return conversion.sandbox.run(*VOLUME)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, RunRecord]:
+    """A project in which the pipeline with all kinds of effects ran once; to be copied by whoever changes it."""
+    project = Project(tmp_path_factory.mktemp("effects") / "project")
+    effects_case.prepare(project)
+    return project, project.run(effects_case.SPEC)
 
 
 @pytest.fixture(params=["flights", "conversion"])

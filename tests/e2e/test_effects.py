@@ -38,14 +38,6 @@ def assert_there(project: Project, record: RunRecord) -> None:
     assert_packaged(store / "bentoml", record)
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, RunRecord]:
-    """A project in which the pipeline ran once."""
-    project = Project(tmp_path_factory.mktemp("effects") / "project")
-    prepare(project)
-    return project, project.run(SPEC)
-
-
 @pytest.fixture
 def again(ran: tuple[Project, RunRecord], tmp_path: Path) -> Project:
     """A copy of it, to be corrupted."""

@@ -55,7 +55,7 @@ class Watch:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._over.wait(0.005):
+        while not self._over.wait(0.03):
             for entry in Path("/proc").iterdir():
                 if entry.name.isdigit():
                     with contextlib.suppress(OSError):
@@ -79,7 +79,7 @@ def test_no_secret_is_in_the_command_line_of_a_process_of_a_run(project: Project
     project.write("s.yaml", SPEC.replace("HOLD", project.hold()))
     project.write("config/default.yaml", CONFIG.replace("URL", echo.url))
     watch = Watch([TOKEN, PASSWORD, MINE])
-    with project.start("run", "s.yaml", "--json", env=VARIABLES) as process:
+    with project.start("run", "s.yaml", "--json", env=VARIABLES, under=["env"]) as process:
         kinds = ("e2i.execution.delivery", "guardian.py", "e2i.workers.worker")
         all_run = until(lambda: all(any(kind.encode() in line for line in watch.seen) for kind in kinds), 100)
         reached = until(lambda: bool(echo.heard), 100)
@@ -119,5 +119,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 def test_the_watch_finds_a_secret_that_is_there(project: Project) -> None:
     watch = Watch([TOKEN])
     shown = base64.b64encode(TOKEN.encode()).decode()
-    assert project.cli("run", "missing.yaml", "-p", f"a={shown}").returncode == 2
+    with project.start("run", "missing.yaml", "-p", f"a={shown}", under=["env"]) as process:
+        process.communicate()
+    assert process.returncode == 2
     assert any(shown.encode() in line for line in watch.found())

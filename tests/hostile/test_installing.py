@@ -64,7 +64,9 @@ def seen(workspace: Path) -> list[list[str]]:
     return [json.loads(line) for line in (workspace / "seen").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("command", ["validate", "plan", "run"])
+@pytest.mark.parametrize(
+    "command", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("validate", "plan")), "run"]
+)
 @pytest.mark.parametrize(
     "given",
     [

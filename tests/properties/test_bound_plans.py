@@ -22,7 +22,7 @@ from properties.pipelines import pipeline
 from properties.restyling import restyled
 
 EDITS = 200
-RUNNABLE = 40
+RUNNABLE = [12, pytest.param(40, marks=pytest.mark.slow)]
 """Edits of specs that are then executed; the others, of specs with real tools, are compared with the plan as a run is."""
 
 
@@ -83,10 +83,11 @@ def test_what_matters_is_always_refused_and_named(shipped: tuple[api.Workspace, 
     assert min(done.values()) >= 3, done
 
 
-def test_a_bound_run_is_executed_or_refused(project: Project) -> None:
+@pytest.mark.parametrize("runs", RUNNABLE)
+def test_a_bound_run_is_executed_or_refused(project: Project, runs: int) -> None:
     """The same with runs, which are refused before anything is executed."""
     rng, accepted, refused = Random(3), 0, 0
-    while accepted < RUNNABLE or refused < RUNNABLE:
+    while accepted < runs or refused < runs:
         spec = pipeline(rng)
         try:
             approved = document(project.plan(spec))

@@ -210,6 +210,7 @@ def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: An
     assert not [path for path in studio.home("bentoml").rglob("*") if path.suffix in (".pkl", ".pickle")]
 
 
+@pytest.mark.slow
 def test_a_store_that_was_moved_still_serves_its_bentos(studio: LocalContext, served: Any, tmp_path: Path) -> None:
     shutil.copytree(studio.home("bentoml"), tmp_path / "home")
     code = "import sys, bentoml; from starlette.testclient import TestClient\n"

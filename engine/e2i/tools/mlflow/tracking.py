@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from e2i import startup
 from e2i.errors import Refused, ToolUnavailable
 from e2i.resilience.guard import in_time
 from e2i.resilience.lock import exclusive
@@ -98,6 +99,10 @@ def open_tracking(settings: MLflowSettings, home: Path) -> Tracking:
         uri = address_of(settings, home)
         if any(address.startswith("http") for address in (uri, settings.registry_uri or "")):
             load_header_providers()
+        if not uri.startswith("http"):
+            from mlflow.store.db import utils
+
+            startup.compute_once(utils, "_get_latest_schema_revision")
         client = MlflowClient(tracking_uri=uri, registry_uri=settings.registry_uri or uri)
         if not uri.startswith("http"):
             client.search_experiments(max_results=1)  # creates its tables

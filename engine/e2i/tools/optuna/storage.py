@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from e2i import startup
 from e2i.errors import ToolUnavailable
 from e2i.resilience.postgres import engine_options
 from e2i.tools.optuna import FILE, OptunaSettings
@@ -102,7 +103,9 @@ class StudyStorage:
 
     def _open(self) -> tuple[Any, int | None]:
         import optuna
+        from optuna.storages._rdb import storage as databases
 
+        startup.compute_once(getattr(databases, "_VersionManager", None), "_create_alembic_script")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         url, file = self._address(), self.file
         if file is not None:
