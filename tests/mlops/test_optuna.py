@@ -45,13 +45,13 @@ SPACES: dict[str, dict[str, Any]] = {
     "Ridge": {"alpha": (0.1, 9.0)},
     "Lasso": {"alpha": (0.01, 0.5)},
 }
-FORMS = [
-    pd.DataFrame,
-    pl.DataFrame,
-    lambda table: pa.Table.from_pandas(table),
-    pd.DataFrame.to_numpy,
-    lambda table: table.to_numpy().tolist(),
-]
+FORMS: dict[str, Callable[[Any], Any]] = {
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "arrow": lambda table: pa.Table.from_pandas(table),
+    "numpy": pd.DataFrame.to_numpy,
+    "lists": lambda table: table.to_numpy().tolist(),
+}
 
 
 def rows(count: int = 300, seed: int = 0) -> tuple[pd.DataFrame, Any]:
@@ -248,12 +248,17 @@ def test_the_value_is_that_of_the_estimator_that_fit_returns(algorithm: str, wor
     assert set(model.predict(val_table)) <= {"yes", "no"} and list(model.classes_) == ["no", "yes"]
 
 
-@pytest.mark.parametrize("kind", ["numbers", "booleans", "three", "amount"])
-@pytest.mark.parametrize("metric", get_args(MetricName))
+KINDS = {"regression": ("amount",), "classification": ("numbers", "booleans", "three")}
+MEASURED = [
+    pytest.param(metric, kind, marks=pytest.mark.slow if kind == "booleans" and metric != "roc_auc" else ())
+    for metric in get_args(MetricName)
+    for kind in KINDS["regression" if METRICS[metric].task == "regression" else "classification"]
+]
+
+
+@pytest.mark.parametrize(("metric", "kind"), MEASURED)
 def test_every_metric_of_the_catalogue(metric: str, kind: str, workspace: Path) -> None:
     y = target(kind)
-    if (kind == "amount") != (METRICS[metric].task == "regression"):
-        return
     table, labels, val_table, held_out = halves(y)
     best = optimize("RandomForest", SPACES["RandomForest"], y, metric=metric, n_trials=2)
     model = best.fit(table, labels)
@@ -289,8 +294,18 @@ def _reference(metric: str, kind: str, model: Any, val_table: Any, held_out: Any
             return float(getattr(metrics, name)(held_out, decided, **(average or {"pos_label": model.classes_[1]})))
 
 
-@pytest.mark.parametrize("form", FORMS, ids=["pandas", "polars", "arrow", "numpy", "lists"])
-@pytest.mark.parametrize("algorithm", ["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression"])
+CLASSIFIERS = ["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression"]
+TABLES = [
+    pytest.param(
+        algorithm, form, marks=() if name == "polars" or algorithm == "LogisticRegression" else pytest.mark.slow
+    )
+    for algorithm in CLASSIFIERS
+    for name, form in FORMS.items()
+]
+"""Each algorithm with one form and each form with one algorithm, the others slowly."""
+
+
+@pytest.mark.parametrize(("algorithm", "form"), TABLES)
 def test_a_table_may_have_any_form(algorithm: str, form: Callable[[Any], Any], workspace: Path) -> None:
     y = target("numbers")
     table, labels, val_table, held_out = halves(y, form)
@@ -437,8 +452,14 @@ def test_every_sampler_repeats_itself_and_resumes(sampler: str, workspace: Path)
     assert len(distinct) == len(other.trials) == (6 if sampler == "grid" else 14)
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband", "successive_halving"])
-@pytest.mark.parametrize("algorithm", ["XGBoost", "LightGBM", "CatBoost"])
+PRUNED = [
+    pytest.param(algorithm, pruner, marks=() if pruner == "median" or algorithm == "XGBoost" else pytest.mark.slow)
+    for algorithm in ("XGBoost", "LightGBM", "CatBoost")
+    for pruner in ("median", "hyperband", "successive_halving")
+]
+
+
+@pytest.mark.parametrize(("algorithm", "pruner"), PRUNED)
 def test_pruners_see_the_metric_of_each_tenth_round(algorithm: str, pruner: str, workspace: Path) -> None:
     rounds = "iterations" if algorithm == "CatBoost" else "n_estimators"
     space = {**SPACES[algorithm], rounds: [40]}
