@@ -48,7 +48,14 @@ FORMS: dict[str, Callable[[str], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("secret", [SECRET, "k9Xq2LmZ", "p-" * 4 + "0123456789" * 9], ids=["signs", "short", "long"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(SECRET, id="signs"),
+        pytest.param("k9Xq2LmZ", id="short", marks=pytest.mark.slow),
+        pytest.param("p-" * 4 + "0123456789" * 9, id="long", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_found_wherever_it_begins(form: str, secret: str) -> None:
     scanner, shown = Scanner([secret]), FORMS[form](secret).encode()
