@@ -61,6 +61,7 @@ def _holds(known: Any, artifact: Mapping[str, Any]) -> bool:
                 ("target", known.target),
                 ("features", known.features and list(known.features)),
                 ("task", known.task),
+                ("algorithm", known.algorithm),
             )
             return all(fact is None or fact == artifact[name] for name, fact in facts)
         case KnownRepo():

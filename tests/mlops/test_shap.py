@@ -479,3 +479,34 @@ def test_a_search_and_its_explanation_fit_together(workspace: Path) -> None:
     values, expected = SHAPExplainer().compute_shap_values(model, frame, algorithm="XGBoost")
     margin = np.log(model.predict_proba(frame)[:, 1] / model.predict_proba(frame)[:, 0])
     assert np.abs(values.sum(axis=1) + expected - margin).max() < 1e-3
+
+
+class Plan:
+    """A model without any of the libraries that have explainers."""
+
+    def predict(self, rows: Any) -> Any:
+        return rows["calls"] * rows["tenure"] + rows["share"]
+
+
+def test_any_model_with_predictions_is_explained_by_the_explainer_that_is_asked_for(explainer: SHAPExplainer) -> None:
+    rows, model = table()[:60], Plan()
+    values, expected = explainer.compute_shap_values(model, rows, explainer="exact")
+    assert np.allclose(values.sum(axis=1) + expected, model.predict(rows))
+    assert np.abs(values[:, NAMES.index("samples")]).max() < 1e-12
+    pairs = explainer.compute_interactions(model, rows[:3], explainer="exact")
+    assert np.abs(pairs[:, NAMES.index("share"), :3]).max() < 1e-12
+    with pytest.raises(ValueError, match="`explainer` is 'best', which does not exist"):
+        explainer.compute_shap_values(model, rows, explainer="best")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`tree` does not suit Plan"):
+        explainer.compute_shap_values(model, rows, explainer="tree")
+
+
+def test_a_model_that_mlflow_loads_as_pyfunc_is_explained(explainer: SHAPExplainer, tmp_path: Path) -> None:
+    import mlflow.pyfunc
+    import mlflow.sklearn
+
+    rows = table()[:60]
+    fitted = neighbors.KNeighborsRegressor().fit(rows, target("amount")[:60])
+    mlflow.sklearn.save_model(fitted, str(tmp_path / "m"), pip_requirements=[], serialization_format="cloudpickle")
+    values, expected = explainer.compute_shap_values(mlflow.pyfunc.load_model(str(tmp_path / "m")), rows)
+    assert np.abs(values.sum(axis=1) + expected - fitted.predict(rows)).max() < 1e-6

@@ -143,6 +143,7 @@ class KnownModel(Struct, frozen=True):
     features: tuple[str, ...] | None = None
     task: str | None = None
     trained_on: Rows = Rows()
+    algorithm: str | None = None
 
 
 class KnownView(Struct, frozen=True):

@@ -24,7 +24,8 @@ class Algorithm(Struct, frozen=True):
 
     ``params`` are its hyperparameters, by their scikit-learn names. Anything else is refused, so that no parameter is
     silently ignored and none names a file. ``rounds`` is true when the algorithm trains in rounds, so that it supports
-    early stopping and pruning. ``requirements`` are the packages needed to load a saved model.
+    early stopping and pruning. ``requirements`` are the packages needed to load a saved model. ``explainer`` is the one
+    that computes exact SHAP values.
     """
 
     module: str
@@ -34,6 +35,7 @@ class Algorithm(Struct, frozen=True):
     params: frozenset[str]
     requirements: tuple[str, ...]
     rounds: bool = False
+    explainer: Literal["tree", "linear"] = "tree"
 
 
 def check(name: str, task: str, params: Values) -> Algorithm:
@@ -199,6 +201,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "LogisticRegression": Algorithm(
         module="e2i.estimators.linear",
+        explainer="linear",
         encoding="one-hot",
         tasks=("classification",),
         space={"C": FloatRange(low=1e-3, high=100.0, log=True)},
@@ -207,6 +210,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "Ridge": Algorithm(
         module="e2i.estimators.linear",
+        explainer="linear",
         encoding="one-hot",
         tasks=("regression",),
         space={"alpha": FloatRange(low=1e-3, high=1000.0, log=True)},
@@ -215,6 +219,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "Lasso": Algorithm(
         module="e2i.estimators.linear",
+        explainer="linear",
         encoding="one-hot",
         tasks=("regression",),
         space={"alpha": FloatRange(low=1e-4, high=10.0, log=True)},

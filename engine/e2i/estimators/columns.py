@@ -19,8 +19,8 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     """Return the model that the parameter ``table`` will train; ``validation`` is the parameter of held-out rows."""
     target, features, exclude = given["target"], given["features"], given["exclude"]
     rows = given[table]
-    named = ("target", "features", "exclude")
-    problems = [problem for name in named for problem in absent(rows, (name,), given[name])]
+    parameters = ("target", "features", "exclude")
+    problems = [problem for name in parameters for problem in absent(rows, (name,), given[name])]
     passed = given.get("predict_after", ())
     problems += _listed(rows, target, features, passed)
     chosen = _chosen(rows, target, features, exclude)
@@ -38,7 +38,9 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
         problems += lacking(given[validation], (validation,), [target], "the target of training")
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
     problems += _trained_on(given[validation], (validation,), trained_on, "warning")
-    return KnownModel(target if isinstance(target, str) else None, chosen, _task(given), trained_on), problems
+    algorithm = given["algorithm"] if isinstance(given["algorithm"], str) else None
+    named = target if isinstance(target, str) else None
+    return KnownModel(named, chosen, _task(given), trained_on, algorithm), problems
 
 
 def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -> Iterator[ColumnProblem]:

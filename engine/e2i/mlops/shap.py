@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from e2i.catalog.artifacts import Model
 from e2i.mlops import arguments
@@ -12,6 +12,7 @@ from e2i.mlops.mistakes import BadCall, mistakes
 from e2i.mlops.tracing import traced
 from e2i.tools.shap import SHAPSettings as SHAPConfig
 from e2i.tools.shap.connector import GuardedShap
+from e2i.tools.shap.values import ExplainerName, How
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
@@ -40,6 +41,7 @@ class SHAPExplainer(Connector[SHAPConfig]):
         model: Any,
         X: Any,  # noqa: N803 - the libraries' own name
         algorithm: str | None = None,
+        explainer: ExplainerName = "auto",
     ) -> tuple[Matrix, float | Matrix]:
         """Return SHAP values and the expected value; both add up to the model's margin, which is checked.
 
@@ -47,9 +49,10 @@ class SHAPExplainer(Connector[SHAPConfig]):
         classes: (rows, features, classes), and an array of one expected value each. The margin is in log-odds for
         boosted trees and logistic regression, a probability for forests and for models that are only asked for
         predictions; those are explained against a seeded choice of the rows. ``algorithm`` is checked: another model
-        than it says raises ValueError.
+        than it says raises ValueError. So is ``explainer``: ``tree`` and ``linear`` suit such models, ``permutation``,
+        ``kernel`` and ``exact`` (at most 12 features) every model.
         """
-        found = self._explained(model, X, hint=algorithm)
+        found = self._explained(model, X, explainer, hint=algorithm)
         if found.values.shape[2] == 1:
             return found.values[:, :, 0], float(found.expected[0])
         return found.values, found.expected
@@ -64,14 +67,14 @@ class SHAPExplainer(Connector[SHAPConfig]):
             return importance(shap_values[0] if isinstance(shap_values, tuple) else shap_values, names)
 
     @traced
-    def compute_interactions(self, model: Any, X: Any) -> Matrix:  # noqa: N803
+    def compute_interactions(self, model: Any, X: Any, explainer: ExplainerName = "auto") -> Matrix:  # noqa: N803
         """Return interaction values of trees (rows, features, features); they sum to the SHAP values.
 
         More classes: (rows, features, features, classes). The cost grows with the square of the features: explain few
-        rows.
+        rows. ``explainer="exact"`` computes them for any model of at most 12 features, against the other rows.
         """
         with mistakes():
-            found: Matrix = self.client.interactions(self._loaded(model), X)
+            found: Matrix = self.client.interactions(self._loaded(model), X, self._how(explainer))
             return found
 
     @traced
@@ -82,13 +85,19 @@ class SHAPExplainer(Connector[SHAPConfig]):
         """
         if instance_idx is None:
             raise BadCall("`instance_idx` is None, not the number of a row", hint="0 is the first row of `X`")
-        found = self._explained(model, X, instance=instance_idx)
+        found = self._explained(model, X, "auto", instance=instance_idx)
         place = int(found.margin[0].argmax())
         return dict(zip(found.features, found.values[0, :, place].tolist(), strict=True))
 
-    def _explained(self, model: Any, table: Any, **options: Any) -> Explanation:
+    def _explained(self, model: Any, table: Any, explainer: ExplainerName, **options: Any) -> Explanation:
         with mistakes():
-            return self.client.explain_live(self._loaded(model), table, **options)
+            return self.client.explain_live(self._loaded(model), table, self._how(explainer), **options)
+
+    def _how(self, explainer: ExplainerName) -> How:
+        if explainer not in get_args(ExplainerName):
+            known = ", ".join(get_args(ExplainerName))
+            raise BadCall(f"`explainer` is {arguments.shown(explainer)}, which does not exist", hint=f"one of {known}")
+        return self.client.how(explainer)
 
     def _loaded(self, model: Any) -> Any:
         """Return a model of the store as its library's object; a live model as it is."""

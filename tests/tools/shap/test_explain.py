@@ -114,20 +114,21 @@ def test_the_report_is_a_folder_with_equal_plots_each_time(ctx: LocalContext, ta
     folder = ctx.open(first.report)
     pages = (folder / first.report.entry).read_text(encoding="utf-8")
     pictures = sorted(path.name for path in folder.glob("*.png"))
-    assert len(pictures) == (5 if target == "binary" else 15)
+    assert len(pictures) == (6 if target == "binary" else 18) == len(first.figures)
     assert all(f'src="{name}"' in pages for name in pictures) and "http" not in pages
     assert ctx.attachments["shap"]["digest"] == first.report.digest
 
 
 def test_values_that_do_not_add_up_end_the_step(ctx: LocalContext) -> None:
-    from e2i.tools.shap.values import explain as explained
+    from e2i.tools.shap.scorers import explain as explained
+    from e2i.tools.shap.values import How
 
     scorer = _retrained(ctx, "XGBoost")
     honest = scorer.output
     scorer.output = lambda encoded, margin=False: honest(encoded, margin=margin) + 0.5
     frame = table(50)
     with pytest.raises(StepError, match=r"differ from its margin by 0\.5"):
-        explained(scorer, frame, frame, threads=1)
+        explained(scorer, frame, frame, How())
 
 
 def test_a_table_without_the_features_is_refused(ctx: LocalContext) -> None:
@@ -145,5 +146,5 @@ def test_a_feature_may_have_the_name_of_another_column(ctx: LocalContext) -> Non
     planned = {"model": KnownModel("y", ("row", "expected_value", "margin"), "regression"), "background": None}
     known = shap_columns.explain({**planned, "table": None}, NO_FILES).outputs["values"]
     assert isinstance(known, KnownTable)
-    names = ["row_", "row", "expected_value", "margin", "expected_value_", "margin_"]
+    names = ["row_", "class", "row", "expected_value", "margin", "expected_value_", "margin_"]
     assert list(known.columns) == [column.name for column in found.values.columns] == names

@@ -116,9 +116,9 @@ CODES = (
     Code(
         "no-interactions",
         "Interactions that are not available",
-        "Interactions are computed for live models of trees, of numbers only.",
-        "Use compute_shap_values.",
-        example="compute_interactions with a linear model",
+        "Interactions are computed for models of trees. LightGBM and scikit-learn have none of categories.",
+        "Use the explainer `exact`, for at most 12 features, or no interactions.",
+        example="compute_interactions with a linear model, or shap.explain of LightGBM with a feature of texts",
     ),
     Code(
         "no-project",

@@ -96,9 +96,24 @@ CODES = (
     Code(
         "no-background",
         "An explanation without background data",
-        "A linear model is explained relative to the average row. With one row, every SHAP value would be 0.",
+        "Linear models, and models that are only asked for predictions, are explained relative to other rows. With one "
+        "row, every SHAP value would be 0.",
         "Set `background`, for example to the training table.",
         example="shap.explain of a LinearRegression on a table of one row",
+    ),
+    Code(
+        "no-such-instance",
+        "A row to explain that does not exist",
+        "`instances` names rows by the values of a column, and no row has one of these.",
+        "Compare the keys with the column: texts and numbers are different, and so are 12 and 00012.",
+        example='instances: {by: hcp_id, keys: ["no_such_id"]}',
+    ),
+    Code(
+        "too-many-instances",
+        "More rows to explain than `rows`",
+        "Several rows may have one key. All rows with the keys are explained, at most as many as `rows`.",
+        "Raise `rows`, or name fewer keys.",
+        example="instances: {by: region, keys: [north]}, where 20,000 rows are in the north",
     ),
     Code(
         "no-rounds",

@@ -53,7 +53,8 @@ def select(given: Given, files: Files) -> Flow:
     problems: list[ColumnProblem] = []
     for model in dict.fromkeys(models):
         problems += columns.uses({"model": model, "table": given["table"]}, target=True)
-    outputs: dict[str, Any] = {"model": KnownModel(target, features, task)}
+    algorithm = _common({model.algorithm for model in models})
+    outputs: dict[str, Any] = {"model": KnownModel(target, features, task, algorithm=algorithm)}
     return Flow(outputs | ({"metrics": KnownKeys(_metrics(task))} if judged else {}), tuple(dict.fromkeys(problems)))
 
 

@@ -5,9 +5,10 @@ Declarations only; ``actions`` does the work.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import Model, Report, Table
@@ -23,10 +24,22 @@ class SHAPSettings(ToolSettings):
         Field(
             ge=2,
             le=10_000,
-            description="Rows that absent features are averaged over, for models without an explainer of their own.",
+            description="Rows that absent features are averaged over, by explainers that only ask for predictions.",
         ),
     ] = 100
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the choice of these rows.")] = 0
+
+
+class Instances(BaseModel):
+    """Rows to explain, by their key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    by: Annotated[str, Field(min_length=1, description="Column that identifies rows, such as a customer's id.")]
+    keys: Annotated[
+        Sequence[StrictStr | StrictInt],
+        Field(min_length=1, max_length=1000, description="Its values. Every row that has one of them is explained."),
+    ]
 
 
 class ExplainParams(Params):
@@ -44,16 +57,50 @@ class ExplainParams(Params):
             "50 features take minutes; a few thousand are enough for stable importances.",
         ),
     ] = 1000
+    instances: Annotated[
+        Instances | None,
+        Field(description="Explain these rows instead of a sample, in the order of the keys; at most `rows`."),
+    ] = None
+    explainer: Annotated[
+        Literal["auto", "tree", "linear", "permutation", "kernel", "exact"],
+        Field(
+            description="`auto`: the exact one of the algorithm, `tree` or `linear`. `permutation`, `kernel` and "
+            "`exact` (at most 12 features) only ask for predictions, against `background`: they suit every algorithm, "
+            "and take longer."
+        ),
+    ] = "auto"
+    interactions: Annotated[
+        bool,
+        Field(
+            description="Also compute the interaction of each pair of features, with `tree`, `linear` or `exact`. The "
+            "time grows with the square of the number of features."
+        ),
+    ] = False
+    interaction_rows: Annotated[
+        int,
+        Budget("rows"),
+        Field(ge=1, le=10_000, description="Number of explained rows whose interactions are computed: the first."),
+    ] = 200
     background: Annotated[
         Table | None,
-        Field(description="Linear models: rows to average absent features over; null: all rows of `table`."),
+        Field(description="Rows to average absent features over, except by `tree`; null: the rows of `table`."),
     ] = None
     plots: Annotated[
-        bool, Field(description="Draw a bar chart, a beeswarm plot and the dependence on the top features.")
+        bool,
+        Field(
+            description="Draw a bar chart, a beeswarm plot, the dependence on the top features, a waterfall for single "
+            "rows, and the interactions."
+        ),
     ] = True
     seed: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of the choice of rows; null: the run's seed.")
     ] = None
+
+    @model_validator(mode="after")
+    def _has_interactions(self) -> ExplainParams:
+        if self.interactions and self.explainer in ("permutation", "kernel"):
+            raise ValueError(f"`interactions` need the explainer tree, linear or exact, not {self.explainer}")
+        return self
 
 
 class ExplainOutputs(Outputs):
@@ -62,9 +109,10 @@ class ExplainOutputs(Outputs):
     values: Annotated[
         Table,
         Field(
-            description="One row per explained row: `row` (its number in the table), one column per feature, "
-            "`expected_value` and `margin`. The values of the features and the expected value add up to the "
-            "margin. More than two classes: one row per row and class, with the column `class`. "
+            description="One row per explained row: `row` (its number in the table), `class`, one column per feature, "
+            "`expected_value` and `margin`. The values of the features and the expected value add up to the margin. "
+            "With `instances`, their key is the second column. "
+            "`class`, a text: null for regression, of two classes the positive one; of more classes, each has a row. "
             "Where a feature has one of these names, the other column has an underscore after it."
         ),
     ]
@@ -73,6 +121,22 @@ class ExplainOutputs(Outputs):
     ]
     importance: Annotated[
         dict[str, float], Field(description="Share of each feature in the mean absolute values, largest first.")
+    ]
+    explainer: Annotated[str, Field(description="The explainer that was used.")]
+    standard_error: Annotated[
+        float | None,
+        Field(description="Largest standard error of a value, which `permutation` estimates; null: exact values."),
+    ]
+    interactions: Annotated[
+        Table | None,
+        Field(
+            description="One row per explained row and feature: `row`, `class`, `feature`, and a column for each "
+            "feature that it interacts with. These columns add up to the feature's value; its own has the rest of its "
+            "effect. Null unless requested."
+        ),
+    ]
+    figures: Annotated[
+        Mapping[str, Report], Field(description="The plots by name, such as `bar` or `waterfall_1`: PNG files.")
     ]
     report: Annotated[Report, Field(description="One HTML page with the importances and, if requested, the plots.")]
 
@@ -86,6 +150,7 @@ TOOL = Tool(
             "Explains a model's predictions, and checks that the values add up to them.",
             ExplainParams,
             ExplainOutputs,
+            version=2,
             libraries=("shap", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas"),
             columns=True,
         ),

@@ -1,68 +1,71 @@
-"""Run ``shap.explain``. In: parameters. Out: SHAP values, importances and a report."""
+"""Run ``shap.explain``. In: parameters. Out: SHAP values, importances, interactions, plots and a report."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import shutil
+from typing import TYPE_CHECKING
 
 from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import saved
-from e2i.tools.shap import ExplainOutputs, ExplainParams
-from e2i.tools.shap.columns import beside
+from e2i.tools.shap import ExplainOutputs, ExplainParams, choice, chosen, tables
 from e2i.tools.shap.connector import GuardedShap
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Matrix
     from e2i.tools.shap.values import Explanation
 
 
 async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
-    """Explain a sample of the table's rows."""
-    from e2i.tools.shap import plots
-
+    """Explain a sample of the table's rows, or those that are named."""
     scorer = saved.open_model(params.model, ctx)
     frame = ctx.frame(params.table)
     if frame.empty:
         raise StepError("the table has no rows to explain", code="no-rows", hint="check the steps that produce it")
-    chosen = _sample(len(frame), params.rows, ctx.seed if params.seed is None else params.seed)
-    sample = frame.iloc[chosen]
+    places = chosen.places(params, frame, ctx.seed if params.seed is None else params.seed)
+    sample = frame.iloc[places]
     background = frame if params.background is None else ctx.frame(params.background)
-    found = await ctx.connect(GuardedShap).explain(scorer, sample, background, threads=ctx.threads)
-    title = f"Explanation of {params.model.target} ({params.model.algorithm})"
-    folder = plots.write(ctx.scratch / "shap", title, found, sample, plots=params.plots)
-    report = ctx.keep(folder, Report, media_type="text/html", title=title, entry=plots.ENTRY)
-    ctx.attach("shap", report)
+    shap = ctx.connect(GuardedShap)
+    how = shap.how(
+        params.explainer,
+        threads=ctx.threads,
+        interactions=min(params.interaction_rows, len(sample)) if params.interactions else 0,
+        **({} if params.seed is None else {"seed": params.seed}),
+    )
+    found = await shap.explain(scorer, sample, background, how)
+    if params.interactions and choice.native(params.model.algorithm) == found.explainer == "linear":
+        ctx.warn(f"{params.model.algorithm} is a sum over its features: the interactions of all pairs are 0")
+    keys = None if params.instances is None else (params.instances.by, frame[params.instances.by].iloc[places])
+    labels = [str(one) for one in scorer.manifest["classes"] or ()]
+    values, pairs = tables.values(found, places, labels, keys), tables.interactions(found, places, labels, keys)
+    report, figures = _drawn(params, found, sample, keys, ctx)
     return ExplainOutputs(
-        values=ctx.table(_table(found, chosen)),
+        values=ctx.table(values),
         expected_value=float(found.expected[0]) if found.classes is None else found.expected.tolist(),
         importance=found.importance,
+        explainer=found.explainer,
+        standard_error=None if found.error is None else float(found.error.max()),
+        interactions=None if pairs is None else ctx.table(pairs),
+        figures=figures,
         report=report,
     )
 
 
-def _sample(total: int, rows: int, seed: int) -> Matrix:
-    """Return the numbers of the rows to explain, in the table's order."""
-    import numpy as np
+def _drawn(
+    params: ExplainParams, found: Explanation, sample: pd.DataFrame, keys: tables.Keys | None, ctx: StepContext
+) -> tuple[Report, dict[str, Report]]:
+    """Return the page, and each of its plots, both shown in the tracker."""
+    from e2i.tools.shap import page
 
-    if rows >= total:
-        return np.arange(total)
-    return np.sort(np.random.default_rng(seed).choice(total, rows, replace=False))
-
-
-def _table(found: Explanation, chosen: Matrix) -> pd.DataFrame:
-    """Return the values in long form: a row per explained row, and per class if there are more than two."""
-    import pandas as pd
-
-    row, label, expected, margin = (beside(n, found.features) for n in ("row", "class", "expected_value", "margin"))
-    parts = []
-    for which in range(found.values.shape[2]):
-        columns: dict[str, Any] = {row: chosen}
-        if found.classes is not None:
-            columns[label] = [found.classes[which]] * len(chosen)
-        part = pd.DataFrame(found.values[:, :, which], columns=found.features)
-        about = {expected: found.expected[which], margin: found.margin[:, which]}
-        parts.append(pd.concat([pd.DataFrame(columns), part, pd.DataFrame(about, index=part.index)], axis=1))
-    return pd.concat(parts, ignore_index=True)
+    title = f"Explanation of {params.model.target} ({params.model.algorithm})"
+    folder, captions = page.write(ctx.scratch / "shap", title, found, sample, keys, plots=params.plots)
+    figures = {}
+    for name, caption in captions.items():
+        picture = ctx.scratch / f"{name}.png"
+        shutil.copyfile(folder / picture.name, picture)  # the page shows its own copy
+        figures[name] = ctx.keep(picture, Report, media_type="image/png", title=caption)
+    report = ctx.keep(folder, Report, media_type="text/html", title=title, entry=page.ENTRY)
+    ctx.attach("shap", report)
+    return report, figures

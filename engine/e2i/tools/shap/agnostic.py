@@ -1,6 +1,7 @@
-"""Explain any model by its predictions alone. In: a model, rows and background rows. Out: SHAP values.
+"""Explain any live model by its predictions alone. In: a model, rows and background rows. Out: SHAP values.
 
-Few features: the exact Shapley values against the background. More: the mean over permutations of the features.
+Unless another explainer is asked for, few features have the exact Shapley values against the background, and more
+features the mean over permutations.
 """
 
 from __future__ import annotations
@@ -9,20 +10,34 @@ from collections.abc import Callable
 from typing import Any
 
 from e2i.errors import StepError
+from e2i.tools.shap import asked, choice
 from e2i.tools.shap.native import Raw
-
-EXACT = 8
-"""Features up to which every combination is tried: 256 for each row."""
-PERMUTATIONS = 10
+from e2i.tools.shap.values import How
 
 
-def explain(model: Any, table: Any, background: Any, rows: int, seed: int) -> Raw:
+def explain(model: Any, table: Any, background: Any, how: How) -> Raw:
     """Return the SHAP values of the model's probabilities, or of its decision function or prediction.
 
-    ``rows`` of the background are chosen by the seed. Raises StepError when the only background is the explained row.
+    ``how.background_rows`` of the background are chosen by the seed. Raises StepError when the only background is the
+    explained row.
     """
     import numpy as np
-    import shap
+
+    matrix, others, outputs = _asked_for(model, table, background, how)
+    explainer = choice.auto(matrix.shape[1]) if how.explainer not in choice.ASKED else how.explainer
+    found = asked.values(outputs, matrix, others, explainer, how.seed)
+    return Raw(found.values, np.atleast_1d(found.expected), outputs(matrix))
+
+
+def interactions(model: Any, table: Any, background: Any, how: How) -> Any:
+    """Return the exact interactions (n, p, p) or (n, p, p, k) of the model's predictions, for few features."""
+    matrix, others, outputs = _asked_for(model, table, background, how)
+    return asked.interactions(outputs, matrix, others)
+
+
+def _asked_for(model: Any, table: Any, background: Any, how: How) -> tuple[Any, Any, Callable[[Any], Any]]:
+    """Return rows and background as numbers, and the function of such rows that is explained."""
+    import numpy as np
 
     if len(background) < 2:
         raise StepError(
@@ -32,25 +47,15 @@ def explain(model: Any, table: Any, background: Any, rows: int, seed: int) -> Ra
         )
     coding = _Coding(background)
     matrix, others = coding.encode(table), coding.encode(background)
-    random = np.random.default_rng(seed)
-    if len(others) > rows:
-        others = others[np.sort(random.choice(len(others), rows, replace=False))]
+    random = np.random.default_rng(how.seed)
+    if len(others) > how.background_rows:
+        others = others[np.sort(random.choice(len(others), how.background_rows, replace=False))]
     predict = _output(model, table)
 
     def outputs(mixed: Any) -> Any:
         return predict(coding.decode(mixed))
 
-    masker = shap.maskers.Independent(others, max_samples=len(others))
-    state = np.random.get_state()
-    try:
-        if matrix.shape[1] <= EXACT:
-            found = shap.ExactExplainer(outputs, masker)(matrix, silent=True)
-        else:
-            explainer = shap.PermutationExplainer(outputs, masker, seed=seed)
-            found = explainer(matrix, max_evals=PERMUTATIONS * (2 * matrix.shape[1] + 1), silent=True)
-    finally:
-        np.random.set_state(state)
-    return Raw(np.asarray(found.values), np.atleast_1d(outputs(others).mean(axis=0)), outputs(matrix))
+    return matrix, others, outputs
 
 
 class _Coding:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from e2i.resilience.guard import Guard
-from e2i.tools.shap import SHAPSettings, values
+from e2i.tools.shap import SHAPSettings, scorers
+from e2i.tools.shap.values import ExplainerName, How
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,27 +25,26 @@ class GuardedShap:
         self._settings = settings
         self._guard = guard
 
-    async def explain(
-        self, scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, threads: int = 1
-    ) -> Explanation:
+    def how(self, explainer: ExplainerName = "auto", **others: Any) -> How:
+        """Return how rows are explained: as asked, and otherwise as the settings say."""
+        return How(
+            explainer, **{"background_rows": self._settings.background_rows, "seed": self._settings.seed, **others}
+        )
+
+    async def explain(self, scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, how: How) -> Explanation:
         """Return SHAP values of every row, shape (n, p, k). Raises StepError when they miss the model's margin."""
-        return await self._guard.acall(values.explain, scorer, frame, background, threads=threads)
+        return await self._guard.acall(scorers.explain, scorer, frame, background, how)
 
     def explain_live(
-        self, model: Any, table: Any, *, hint: str | None = None, instance: int | None = None
+        self, model: Any, table: Any, how: How, *, hint: str | None = None, instance: int | None = None
     ) -> Explanation:
         """Return SHAP values of a live model, of every row or of one. Raises StepError as ``live.explain`` does."""
         from e2i.tools.shap import live
 
-        return self._guard.call(live.explain, model, table, self._options(), hint=hint, instance=instance)
+        return self._guard.call(live.explain, model, table, how, hint=hint, instance=instance)
 
-    def interactions(self, model: Any, table: Any) -> Any:
+    def interactions(self, model: Any, table: Any, how: How) -> Any:
         """Return interaction values of a live model of trees. Raises StepError as ``live.interactions`` does."""
         from e2i.tools.shap import live
 
-        return self._guard.call(live.interactions, model, table, self._options())
-
-    def _options(self) -> Any:
-        from e2i.tools.shap.live import Options
-
-        return Options(self._settings.background_rows, self._settings.seed)
+        return self._guard.call(live.interactions, model, table, how)

@@ -9,27 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.errors import StepError
 from e2i.estimators import arrays
 from e2i.estimators.scoring import Scorer, ScoringError
-from e2i.tools.shap import agnostic, grouping, hints, native, usable
+from e2i.tools.shap import agnostic, choice, grouping, hints, native, usable
 from e2i.tools.shap.native import Raw
-from e2i.tools.shap.values import Explanation, additive
-from e2i.tools.shap.values import explain as explain_scorer
+from e2i.tools.shap.scorers import explain as explain_scorer
+from e2i.tools.shap.values import Explanation, How, additive, summing
 
 
-class Options(Struct, frozen=True):
-    """Background rows and seed for models that are asked for predictions."""
-
-    rows: int = 100
-    seed: int = 0
-
-
-def explain(
-    model: Any, table: Any, options: Options, *, hint: str | None = None, instance: int | None = None
-) -> Explanation:
+def explain(model: Any, table: Any, how: How, *, hint: str | None = None, instance: int | None = None) -> Explanation:
     """Return SHAP values of every row of ``table``, or of the row ``instance`` alone; the others are its background.
 
     Raises StepError when table and model do not match, when ``hint`` is another algorithm, and when the values do not
@@ -41,87 +32,88 @@ def explain(
     if hint is not None:
         hints.check(hint, model)
     if isinstance(model, Scorer):
-        return _of_scorer(model, chosen, rows)
+        return _of_scorer(model, chosen, rows, how)
     with usable.refusals(model):
-        return _of_live(model, chosen, rows, options)
+        return _of_live(model, chosen, rows, how)
 
 
-def _of_live(model: Any, chosen: Any, rows: Any, options: Options) -> Explanation:
+def _of_live(model: Any, chosen: Any, rows: Any, how: How) -> Explanation:
     fitted = native.feature_names(grouping.first(model))
     _check_columns(rows, fitted, native.feature_count(grouping.first(model)))
-    found = _explained(hints.unwrapped(model), chosen, rows, options)
+    found = _explained(hints.unwrapped(model), chosen, rows, how)
     names = arrays.names(rows, fitted)
     return additive(_shaped(model, names, found), type(hints.final(model)).__name__)
 
 
-def interactions(model: Any, table: Any, options: Options) -> Any:
+def interactions(model: Any, table: Any, how: How) -> Any:
     """Return interaction values (rows, features, features), of more classes (rows, features, features, classes).
 
-    They sum to the SHAP values over either axis of features. Raises StepError for a model without trees.
+    They sum to the SHAP values over either axis of features. Raises StepError for a model without trees, unless the
+    explainer is ``exact``.
     """
     usable.check(model)
     rows = arrays.features(table, "X")
     if isinstance(model, Scorer):
-        raise StepError(
-            "interactions are computed for live models, and this is a saved one", code="no-interactions",
-            hint="load it by its own library, such as mlflow.xgboost.load_model",
-        )  # fmt: skip
+        found = _of_scorer(model, rows, rows, replace(how, interactions=len(rows))).interactions
+        assert found is not None
+        return found[..., 0] if found.shape[3] == 1 else found
     with usable.refusals(model):
-        return _interactions(model, rows, options)
+        return _interactions(model, rows, how)
 
 
-def _interactions(model: Any, rows: Any, options: Options) -> Any:
-    import numpy as np
-
+def _interactions(model: Any, rows: Any, how: How) -> Any:
     whole = hints.unwrapped(model)
     _check_columns(rows, native.feature_names(grouping.first(model)), native.feature_count(grouping.first(model)))
+    if how.explainer == "exact":
+        return agnostic.interactions(whole, rows, rows, how)
     last, inner, sources = grouping.split(whole, rows)
     found = None if sources is None else native.interactions(last, inner)
     if found is None or sources is None:
         raise StepError(
             f"{type(hints.final(model)).__name__} has no trees, and interactions are computed for trees only",
             code="no-interactions",
-            hint="use compute_shap_values, or a model of trees",
+            hint='use compute_shap_values, a model of trees, or explainer="exact" for few features',
         )
     summed: Any = grouping.summed(grouping.summed(found, sources, rows.shape[1], 1), sources, rows.shape[1], 2)
-    expected = _shaped(model, [], _explained(whole, rows, rows, options)).values
-    if summed.ndim == expected.ndim:
-        expected = expected[:, :, 0]
-    if summed[:, :, 0].shape != expected.shape:
+    expected = _shaped(model, [], _explained(whole, rows, rows, how)).values
+    of_classes = summed if summed.ndim == 4 else summed[..., None]
+    if of_classes[:, :, 0].shape != expected.shape:
         raise StepError(
             "shap does not tell the classes of this booster apart",
             code="no-interactions",
             hint="pass the library's classifier instead of its booster",
         )
-    gap = float(np.abs(summed.sum(axis=2) - expected).max())
-    if not gap <= (allowed := 1e-3 * max(1.0, float(np.abs(expected).max()))):
-        raise StepError(
-            f"the interactions of this model differ from its SHAP values by {gap:.3g}, more than {allowed:.3g}",
-            code="not-additive",
-            hint="do not use them; features of categories have no interactions in some libraries",
-        )
+    summing(of_classes, expected)
     return summed
 
 
-def _explained(model: Any, chosen: Any, background: Any, options: Options) -> Raw:
+def _explained(model: Any, chosen: Any, background: Any, how: How) -> Raw:
     """Return SHAP values in the features of the table, also of a pipeline that encodes them."""
+    if how.explainer in choice.ASKED:
+        return agnostic.explain(model, chosen, background, how)
     last, inner, sources = grouping.split(model, chosen)
+    if how.explainer not in ("auto", native.kind(last) if sources is not None else None):
+        raise StepError(
+            f"the explainer `{how.explainer}` does not suit {type(hints.final(model)).__name__}",
+            code="wrong-explainer",
+            hint="leave it out; `permutation`, `kernel` and `exact` suit every model",
+        )
     if sources is not None:
         others = inner if chosen is background else grouping.split(model, background)[1]
         found = native.explain(last, inner, others)
         if found is not None:
             values = grouping.summed(found.values, sources, chosen.shape[1], 1)
             return Raw(values, found.expected, found.margin)
-    return agnostic.explain(model, chosen, background, options.rows, options.seed)
+    return agnostic.explain(model, chosen, background, how)
 
 
-def _of_scorer(model: Scorer, chosen: Any, rows: Any) -> Explanation:
+def _of_scorer(model: Scorer, chosen: Any, rows: Any, how: How) -> Explanation:
     import pandas as pd
 
     if not isinstance(rows, pd.DataFrame):
         rows, chosen = (pd.DataFrame(part, columns=model.features[: part.shape[1]]) for part in (rows, chosen))
     try:
-        return explain_scorer(model, chosen, rows, threads=1)
+        return explain_scorer(model, chosen, rows, how)
     except ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
 

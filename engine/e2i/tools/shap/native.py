@@ -43,6 +43,20 @@ def explain(model: Any, table: Any, background: Any) -> Raw | None:
         raise
 
 
+def kind(model: Any) -> str | None:
+    """Return the exact explainer of a model, ``tree`` or ``linear``; None for one that can only be asked."""
+    match live.library_of(model):
+        case "xgboost":
+            return "linear" if _is_linear_booster(model) else "tree"
+        case "lightgbm" | "catboost":
+            return "tree"
+        case "sklearn" if _has_trees(model):
+            return "tree"
+        case "sklearn" if hasattr(model, "coef_"):
+            return "linear"
+    return None
+
+
 def interactions(model: Any, table: Any) -> Any:
     """Return interaction values (n, p, p) or (n, p, p, k); None for a model without trees."""
     import numpy as np
@@ -50,7 +64,7 @@ def interactions(model: Any, table: Any) -> Any:
     match live.library_of(model):
         case "xgboost":
             booster = _booster(model)
-            if json.loads(booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear":
+            if _is_linear_booster(model):
                 return None
             found = booster.predict(
                 _matrix(booster, model, table),
@@ -137,6 +151,10 @@ def _xgboost(model: Any, table: Any, background: Any) -> Raw:
     options = {"iteration_range": _rounds(model), "validate_features": False}
     found = booster.predict(rows, pred_contribs=True, **options).astype(np.float64)
     return _split(found, booster.predict(rows, output_margin=True, **options).astype(np.float64))
+
+
+def _is_linear_booster(model: Any) -> bool:
+    return bool(json.loads(_booster(model).save_config())["learner"]["gradient_booster"]["name"] == "gblinear")
 
 
 def _booster(model: Any) -> Any:

@@ -1,14 +1,12 @@
-"""Plot SHAP values. In: SHAP values. Out: a folder with one page and its PNG plots.
+"""Draw SHAP values. In: SHAP values and axes. Out: the drawing; ``save`` writes it as a PNG file.
 
-The bars and the beeswarm are drawn here as shap draws them. Importing shap for its plots alone, with numba and pyplot,
+Bars, beeswarms and waterfalls are drawn as shap draws them. Importing shap for its plots alone, with numba and pyplot,
 takes 1.6 s of CPU, four times as long as drawing.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,68 +14,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix
-    from e2i.tools.shap.values import Explanation
 
 SHOWN = 15
 """Number of features in the bars and the beeswarm."""
-DEPENDENCES = 3
-"""Number of features with a dependence plot."""
 BINS = 100
 """Number of bins along a feature's line of the beeswarm. Rows in the same bin are stacked."""
 HALF_LINE = 0.4
 """Maximum distance of a point from its feature's line, in lines."""
-ENTRY = "index.html"
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse}td{padding:.2rem .9rem .2rem 0;border-bottom:1px solid #ddd}img{max-width:100%}"
-)
+STEPS = 10
+"""Number of features in a waterfall; the others are one step."""
+PAIRED = 10
+"""Number of features among which interactions are shown."""
+RAISES, LOWERS = "#ff0051", "#008bfb"
 
 
-def write(folder: Path, title: str, found: Explanation, frame: pd.DataFrame, *, plots: bool) -> Path:
-    """Write the page and return its folder. ``frame`` has the explained rows. Equal input gives equal bytes."""
-    folder.mkdir(parents=True)
-    pictures = _draw(folder, found, frame) if plots else []
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{share:.2%}</td></tr>" for name, share in found.importance.items()
-    )
-    shown = "".join(f'<h2>{html.escape(caption)}</h2><img alt="" src="{name}">' for name, caption in pictures)
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    about = f"<h1>{html.escape(title)}</h1><p>SHAP values of {len(found.values):,} rows, in the model's margin.</p>"
-    page = f'<!doctype html><html lang="en">{head}{about}<table>{rows}</table>{shown}</html>\n'
-    (folder / ENTRY).write_text(page, encoding="utf-8")
-    return folder
-
-
-def _draw(folder: Path, found: Explanation, frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """Save the plots and return their names and captions; with several classes, each has its own plots."""
-    import numpy as np
-
-    numbers = _numbers(frame, found.features)
-    top = list(found.importance)[:DEPENDENCES]
-    pictures = []
-
-    def picture(name: str, caption: str, draw: Callable[[Any], Any]) -> None:
-        _save(folder / name, draw)
-        pictures.append((name, caption))
-
-    for which in range(found.values.shape[2]):
-        of_class = "" if found.classes is None else f" of class {found.classes[which]}"
-        suffix = "" if found.classes is None else f"_{which}"
-        values = found.values[:, :, which]
-        sizes = np.abs(values).mean(axis=0)
-        order = np.argsort(-sizes, kind="stable")
-        names = [found.features[index] for index in order[:SHOWN]]
-        bars = partial(_bars, names, sizes[order])
-        picture(f"bar{suffix}.png", f"Mean absolute value{of_class}", bars)
-        swarm = partial(_beeswarm, names, values[:, order[:SHOWN]], numbers[:, order[:SHOWN]])
-        picture(f"beeswarm{suffix}.png", f"Value of each row{of_class}", swarm)
-        for rank, name in enumerate(top, start=1):
-            dependence = partial(_dependence, frame[name], values[:, found.features.index(name)])
-            picture(f"dependence_{rank}{suffix}.png", f"Dependence on {name}{of_class}", dependence)
-    return pictures
-
-
-def _save(path: Path, draw: Callable[[Any], Any]) -> None:
+def save(path: Path, draw: Callable[[Any], Any]) -> None:
     """Draw on a separate figure: pyplot's global figures are not changed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -89,15 +40,15 @@ def _save(path: Path, draw: Callable[[Any], Any]) -> None:
     figure.savefig(path, format="png", dpi=90, metadata={"Software": None})
 
 
-def _bars(names: list[str], sizes: Matrix, axes: Any) -> None:
+def bars(names: list[str], sizes: Matrix, axes: Any) -> None:
     """Draw the largest mean absolute values, and the sum of the features not shown."""
     shown = list(sizes[: len(names)])
     labels = list(names)
     if len(sizes) > len(names):
         labels.append(f"{len(sizes) - len(names)} other features")
         shown.append(float(sizes[len(names) :].sum()))
-    bars = axes.barh(range(len(shown)), shown, color="#ff0051", height=0.7)
-    axes.bar_label(bars, fmt="%.3g", padding=3, color="#ff0051")
+    bars = axes.barh(range(len(shown)), shown, color=RAISES, height=0.7)
+    axes.bar_label(bars, fmt="%.3g", padding=3, color=RAISES)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.margins(x=0.1)
@@ -105,7 +56,7 @@ def _bars(names: list[str], sizes: Matrix, axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _beeswarm(names: list[str], values: Matrix, numbers: Matrix, axes: Any) -> None:
+def beeswarm(names: list[str], values: Matrix, numbers: Matrix, axes: Any) -> None:
     """Draw a point for each row on its feature's line: SHAP value as position, feature value as colour."""
     import numpy as np
 
@@ -158,7 +109,7 @@ def _shades(numbers: Matrix) -> Matrix:
     return shades
 
 
-def _dependence(column: pd.Series[Any], values: Matrix, axes: Any) -> None:
+def dependence(column: pd.Series[Any], values: Matrix, axes: Any) -> None:
     from pandas.api import types
 
     if types.is_numeric_dtype(column.dtype):
@@ -171,6 +122,81 @@ def _dependence(column: pd.Series[Any], values: Matrix, axes: Any) -> None:
     axes.set(xlabel=str(column.name), ylabel="SHAP value")
 
 
+def waterfall(names: Sequence[str], values: Matrix, given: Sequence[Any], base: float, axes: Any) -> None:
+    """Draw one row's way from the expected value to its margin, the largest value on top; ``given`` are the features'
+    own values.
+    """
+    import numpy as np
+
+    order = np.argsort(-np.abs(values), kind="stable")
+    top, rest = order[:STEPS], order[STEPS:]
+    labels = [f"{names[index]} = {_shown(given[index])}" for index in top]
+    steps = [float(values[index]) for index in top]
+    if len(rest):
+        labels.append(f"{len(rest)} other features")
+        steps.append(float(values[rest].sum()))
+    starts = base + np.cumsum([0.0, *steps[::-1]])[:-1][::-1]
+    bars = axes.barh(range(len(steps)), steps, left=starts, color=[RAISES if s > 0 else LOWERS for s in steps])
+    axes.bar_label(bars, [f"{step:+.3g}" for step in steps], padding=3, fontsize=9)
+    axes.axvline(base, linestyle=":", color="grey", linewidth=0.8)
+    axes.axvline(base + float(values.sum()), color="grey", linewidth=0.8)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.use_sticky_edges = False
+    axes.margins(x=0.15)
+    axes.set(xlabel=f"from the expected value {base:.4g} to the margin {base + float(values.sum()):.4g}")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def pairs(names: Sequence[str], sizes: Matrix, axes: Any) -> None:
+    """Draw the mean absolute interactions (p, p) as a grid, a pair's in one cell; the diagonal is a feature's own."""
+    import numpy as np
+
+    whole = sizes + sizes.T - np.diag(np.diag(sizes))  # a pair has two halves
+    shown = np.where(np.tri(len(names), dtype=bool), whole, np.nan)
+    picture = axes.imshow(shown, cmap="Reds", vmin=0.0)
+    for i in range(len(names)):
+        for j in range(i + 1):
+            dark = whole[i, j] > 0.6 * float(np.nanmax(shown))
+            axes.text(
+                j, i, f"{whole[i, j]:.2g}", ha="center", va="center", fontsize=8, color="white" if dark else "black"
+            )
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.figure.colorbar(picture, ax=axes, label="mean absolute interaction", aspect=40)
+
+
+def interaction(column: pd.Series[Any], values: Matrix, other: Matrix, name: str, axes: Any) -> None:
+    """Draw the interaction of two features: along the first, coloured by the second."""
+    numeric = numbers(column.to_frame(), [str(column.name)])[:, 0]
+    points = axes.scatter(numeric, values, c=_shades(other[:, None])[:, 0], cmap="coolwarm", s=8, plotnonfinite=True)
+    if (texts := _texts(column)) is not None:
+        axes.set_xticks(range(len(texts)), texts, rotation=45, ha="right")
+    axes.axhline(0, linestyle=":", color="grey")
+    axes.set(xlabel=str(column.name), ylabel=f"interaction with {name}")
+    axes.spines[["top", "right"]].set_visible(False)
+    bar = axes.figure.colorbar(points, ax=axes, ticks=[0, 1], label=name, aspect=40)
+    bar.set_ticklabels(["low", "high"])
+
+
+def _texts(column: pd.Series[Any]) -> list[str] | None:
+    """Return the texts of a column in the order of their numbers; None for numbers."""
+    from pandas.api import types
+
+    if types.is_numeric_dtype(column.dtype):
+        return None
+    return [str(value)[:20] for value in column.astype("category").cat.categories][:20]
+
+
+def _shown(value: Any) -> str:
+    import pandas as pd
+
+    if pd.isna(value):
+        return "missing"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)[:20]
+
+
 def _floats(column: pd.Series[Any]) -> Matrix:
     """Return a column of numbers as floats, NaN where it is missing."""
     import numpy as np
@@ -178,7 +204,7 @@ def _floats(column: pd.Series[Any]) -> Matrix:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _numbers(frame: pd.DataFrame, features: list[str]) -> Matrix:
+def numbers(frame: pd.DataFrame, features: list[str]) -> Matrix:
     """Return the features as colours for the beeswarm: numbers as they are, text by its alphabetical rank."""
     import numpy as np
     from pandas.api import types

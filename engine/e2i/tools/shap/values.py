@@ -1,36 +1,56 @@
-"""Compute SHAP values, and check that they add up to the margin. In: a loaded model and rows. Out: SHAP values.
-
-The shape is the same for every library. XGBoost, LightGBM and CatBoost compute exact values themselves; forests and
-linear models use shap.
-"""
+"""SHAP values in one shape for every library: importances, and the checks that values and interactions add up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
 from e2i.errors import StepError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from e2i.estimators.scoring import Matrix
 
-    from e2i.estimators.scoring import Matrix, Scorer
+ExplainerName = Literal["auto", "tree", "linear", "permutation", "kernel", "exact"]
 
 _FIRST_RESULT = "pass the first result of compute_shap_values"
 TOLERANCE = 1e-4
 """Largest allowed gap between sum and margin, relative to the largest margin or 1; float32 sums leave about 1e-6."""
 
 
+INTERACTIONS_TOLERANCE = 1e-3
+"""Largest allowed gap between summed interactions and values, relative to the largest value or 1."""
+
+
+class How(Struct, frozen=True):
+    """How rows are explained. ``background_rows`` and ``seed`` are for explainers that ask for predictions.
+
+    The first ``interactions`` rows also get interaction values.
+    """
+
+    explainer: ExplainerName = "auto"
+    background_rows: int = 100
+    seed: int = 0
+    threads: int = 1
+    interactions: int = 0
+
+
 class Explanation(Struct, frozen=True, eq=False):
-    """``values`` (n, p, k), ``expected`` (k,), ``margin`` (n, k). k is 1 except for more than two classes."""
+    """``values`` (n, p, k), ``expected`` (k,), ``margin`` (n, k). k is 1 except for more than two classes.
+
+    ``error`` (n, p, k) are standard errors of values that are estimated. ``interactions`` (m, p, p, k) are of the first
+    m rows; they sum to the values over either axis of features.
+    """
 
     features: list[str]
     classes: list[Any] | None
     values: Matrix
     expected: Matrix
     margin: Matrix
+    explainer: str = ""
+    error: Matrix | None = None
+    interactions: Matrix | None = None
 
     @property
     def importance(self) -> dict[str, float]:
@@ -73,36 +93,6 @@ def importance(values: Any, names: Sequence[str]) -> dict[str, float]:
     return dict(ranked)
 
 
-def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, *, threads: int) -> Explanation:
-    """Return SHAP values of every row of ``frame``. ``background`` is used for linear models only.
-
-    Raises StepError when a table does not match the model, or when the values do not add up.
-    """
-    import numpy as np
-
-    from e2i.estimators.scoring import ScoringError
-
-    manifest = scorer.manifest
-    try:
-        encoded = scorer.encode(frame)
-        if manifest["encoding"] == "one-hot":
-            values, expected = _linear(scorer, encoded, scorer.encode(background))
-        else:
-            values, expected = _EXPLAINERS[manifest["library"]](scorer, encoded, threads)
-    except ScoringError as error:
-        raise StepError(str(error), code="bad-features") from error
-    values, expected = values * scorer.scale, expected * scorer.scale + scorer.center
-    margin = scorer.output(encoded, margin=True)
-    if values.ndim == 2:
-        values, margin = values[:, :, None], margin[:, None]
-    if scorer.binary and values.shape[2] == 2:  # shap returns both classes of a forest; the second is the positive
-        values, expected, margin = values[:, :, 1:], expected[1:], margin.reshape(-1, 1)
-    classes = None if manifest["classes"] is None or scorer.binary else list(manifest["classes"])
-    return additive(
-        Explanation(scorer.features, classes, values, np.atleast_1d(expected), margin), manifest["algorithm"]
-    )
-
-
 def additive(found: Explanation, algorithm: str) -> Explanation:
     """Return the explanation. Raises StepError when its values do not add up to the margin."""
     import numpy as np
@@ -118,75 +108,17 @@ def additive(found: Explanation, algorithm: str) -> Explanation:
     return found
 
 
-def _xgboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
-    """Return (n, p) or (n, p, k), and the bias, which XGBoost returns as a last column."""
-    import xgboost
-
-    booster = scorer.native
-    rows = xgboost.DMatrix(
-        encoded,
-        feature_names=booster.feature_names,
-        feature_types=booster.feature_types,
-        enable_categorical=True,
-        nthread=threads,
-    )
-    booster.set_param({"nthread": threads})
-    return _split(booster.predict(rows, pred_contribs=True).astype("float64"))
-
-
-def _lightgbm(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
-    flat = scorer.native.predict(encoded, pred_contrib=True, num_threads=threads)
-    columns = len(scorer.features) + 1
-    return _split(flat.reshape(len(flat), -1, columns) if flat.shape[1] > columns else flat)
-
-
-def _catboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
-    import catboost
-
-    categorical = [i for i, feature in enumerate(scorer.manifest["features"]) if feature["kind"] == "category"]
-    pool = catboost.Pool(encoded, cat_features=categorical, thread_count=threads)
-    return _split(scorer.native.get_feature_importance(pool, type="ShapValues", thread_count=threads))
-
-
-def _forest(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
-    """Return exact values along the trees' own paths, in probabilities for classes."""
+def summing(interactions: Matrix, values: Matrix) -> Matrix:
+    """Return interactions (m, p, p, k). Raises StepError when they do not sum to the values (n, p, k) of their rows."""
     import numpy as np
-    import shap
 
-    explainer = shap.TreeExplainer(scorer.native)
-    return np.asarray(explainer.shap_values(encoded, check_additivity=False)), np.atleast_1d(explainer.expected_value)
-
-
-def _linear(scorer: Scorer, encoded: Matrix, background: Matrix) -> tuple[Matrix, Matrix]:
-    """Return exact values against all background rows; the columns of one category are summed to its feature."""
-    import numpy as np
-    import shap
-
-    if len(background) < 2:
+    expected = values[: len(interactions)]
+    gap = float(np.abs(interactions.sum(axis=2) - expected).max(initial=0.0))
+    allowed = INTERACTIONS_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
+    if not gap <= allowed:
         raise StepError(
-            "a linear model needs background rows other than the explained row: every value would be 0",
-            code="no-background",
-            hint="set `background`, such as the training table",
+            f"the interactions of this model differ from its SHAP values by {gap:.3g}, more than {allowed:.3g}",
+            code="not-additive",
+            hint="do not use them; features of categories have no interactions in some libraries",
         )
-    masker = shap.maskers.Independent(background, max_samples=len(background))
-    explainer = shap.LinearExplainer(scorer.native, masker)
-    columns = np.asarray(explainer.shap_values(encoded))
-    widths = [len(feature.get("categories", (0,))) for feature in scorer.manifest["features"]]
-    starts = np.cumsum([0, *widths[:-1]])
-    return np.add.reduceat(columns, starts, axis=1), np.atleast_1d(explainer.expected_value)
-
-
-def _split(contributions: Matrix) -> tuple[Matrix, Matrix]:
-    """Split (n, p + 1) or (n, k, p + 1), the bias last, into values (n, p) or (n, p, k), and the bias of each class."""
-    import numpy as np
-
-    values, bias = contributions[..., :-1], contributions[0, ..., -1]
-    return (values if values.ndim == 2 else values.transpose(0, 2, 1)), np.atleast_1d(bias)
-
-
-_EXPLAINERS: Mapping[str, Callable[[Scorer, Any, int], tuple[Matrix, Matrix]]] = {
-    "xgboost": _xgboost,
-    "lightgbm": _lightgbm,
-    "catboost": _catboost,
-    "sklearn": _forest,
-}
+    return interactions

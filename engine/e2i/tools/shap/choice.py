@@ -1,0 +1,45 @@
+"""Choose the explainer of a model. In: an algorithm's name and what is asked for. Out: the explainer, or why not."""
+
+from __future__ import annotations
+
+from e2i.estimators.algorithms import ALGORITHMS
+
+ASKED = ("permutation", "kernel", "exact")
+"""Explainers that only ask for predictions, so that they suit every model."""
+EXACT = 8
+"""Features up to which every combination is tried where nothing else is asked for: 256 for each row."""
+MOST_EXACT = 12
+"""Features up to which ``exact`` may be asked for: 4,096 combinations for each row, each over the background."""
+
+
+def native(algorithm: str) -> str | None:
+    """Return the exact explainer of an algorithm, ``tree`` or ``linear``; None for one that has none."""
+    known = ALGORITHMS.get(algorithm)
+    return None if known is None else known.explainer
+
+
+def auto(features: int) -> str:
+    """Return the explainer of a model that can only be asked for predictions."""
+    return "exact" if features <= EXACT else "permutation"
+
+
+def misfit(explainer: str, algorithm: str | None) -> tuple[str, str] | None:
+    """Return why an explainer does not suit an algorithm, and a hint; None when it does, or when it is not known."""
+    if explainer in ("auto", *ASKED) or algorithm is None or explainer == native(algorithm):
+        return None
+    own, what = native(algorithm), {"tree": "trees", "linear": "coefficients"}[explainer]
+    return (
+        f"the explainer `{explainer}` needs a model of {what}, and {algorithm} is none",
+        f"use `{own or 'permutation'}` or `auto`; `permutation`, `kernel` and `exact` suit every model",
+    )
+
+
+def too_many(explainer: str, features: int) -> tuple[str, str] | None:
+    """Return why there are too many features for an explainer, and a hint; None when there are not."""
+    if explainer != "exact" or features <= MOST_EXACT:
+        return None
+    return (
+        f"the explainer `exact` tries all {2**features:,} combinations of {features} features for each row; at most "
+        f"{MOST_EXACT} features are possible",
+        "use `permutation`, or `auto`",
+    )
