@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 PLACES = """
 tools:
   database: {connections: {warehouse: {url: "sqlite:///data/shop.db", read_only: false}}}
+  great_expectations: {datasources: {warehouse: {type: sqlite, path: data/shop.db}}}
   remote:
     locations:
       sales: {kind: https, root: "https://data.example.com/sales"}

@@ -22,6 +22,7 @@ FILES = {
 }
 PLACES = {
     "database": {"connections": {"warehouse": {"url": "sqlite:///data/shop.db", "read_only": False}}},
+    "great_expectations": {"datasources": {"warehouse": {"type": "sqlite", "path": "data/shop.db"}}},
     "remote": {
         "locations": {
             "sales": {"kind": "https", "root": "https://data.example.com/sales"},

@@ -72,6 +72,8 @@ class NamedPlace(Struct, frozen=True):
     """The policy's rule that lists them."""
     written: bool = False
     """True when the action writes to the place."""
+    setting: str = ""
+    """The name of the tool's setting that has the places; empty: it is that of the rule."""
 
 
 class MayBeSecret(Struct, frozen=True):

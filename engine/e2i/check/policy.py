@@ -127,7 +127,10 @@ class Authority(Struct, frozen=True):
             yield Violation(f"policy-{what}", message, where, _ask(f"{self.origin}.{mark.of}"))
         elif (place := places.get(name)) is None:
             meant = suggest.certain(name, allowed)
-            hint = suggest.hint(name, allowed, most=12) or f"the operator names them under `tools: {tool}: {mark.of}:`"
+            hint = (
+                suggest.hint(name, allowed, most=12)
+                or f"the operator names them under `tools: {tool}: {mark.setting or mark.of}:`"
+            )
             yield Violation(f"unknown-{what}", f'the settings have no {what} "{name}"', where, hint, meant)
         elif mark.written and place.read_only:
             message = f'the {what} "{name}" is only for reading'

@@ -109,6 +109,10 @@ ACTIONS = {
         ("great_expectations.check", "great_expectations.run", "gx.validate", "ge.validate", "data.validate"),
         "great_expectations.validate",
     ),
+    **dict.fromkeys(
+        ("great_expectations.validate_table", "great_expectations.validate_sql", "gx.checkpoint", "ge.checkpoint"),
+        "great_expectations.validate_source",
+    ),
     **dict.fromkeys(("feast.get_online_features", "feast.lookup"), "feast.online_features"),
     **dict.fromkeys(("feast.get_historical_features", "feast.join"), "feast.historical_features"),
     "feast.push": "feast.materialize",

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from e2i.errors import BadInput, Refused
-from e2i.tools.great_expectations.suite import FOLDER, KINDS, REFUSED_KINDS, Expectation, Suite, load
+from e2i.tools.great_expectations.kinds import KINDS, REFUSED_KINDS
+from e2i.tools.great_expectations.suite import FOLDER, Expectation, Suite, load
 
 ROOT = Path(__file__).parents[3]
 NOT_NULL = {"type": "expect_column_values_to_not_be_null", "column": "a"}
@@ -124,3 +125,25 @@ def test_a_suite_name_is_no_path() -> None:
     for name in ("../x", "a/b", "a.b", "", "a\\b"):
         with pytest.raises(ValidationError):
             Suite.model_validate({"name": name, "expectations": [NOT_NULL]})
+
+
+def test_errors_have_their_line_and_column_in_the_file(tmp_path: Path) -> None:
+    text = f"""name: s
+expectations:
+  - type: expect_column_values_to_not_be_nul
+    column: a
+  - {{type: {NOT_NULL["type"]}, column: a, row_condition: "{HOSTILE}"}}
+  - type: {NOT_NULL["type"]}
+    column: a
+    severity: fatal
+"""
+    with pytest.raises(Refused) as caught:
+        load(write(tmp_path, text), "s")
+    places = [
+        "config/expectations/s.yaml:3:11: ",
+        "config/expectations/s.yaml:5:75: ",
+        "config/expectations/s.yaml:8:15: ",
+    ]
+    assert all(place in caught.value.message for place in places), caught.value.message
+    with pytest.raises(BadInput, match=r"s\.yaml:1:7: the suite has the name 'other'"):
+        load(write(tmp_path, "name: other\nexpectations: [{type: expect_column_to_exist, column: a}]"), "s")

@@ -6,17 +6,29 @@ In: a table and a suite. Out: results and data docs. Declarations only; ``action
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from e2i.catalog import addresses
-from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings, without_credentials
+from e2i.catalog.action import (
+    Action,
+    Outputs,
+    Params,
+    Place,
+    Tool,
+    ToolSettings,
+    host_and_port,
+    without_credentials,
+)
 from e2i.catalog.artifacts import Report, Table
-from e2i.catalog.marks import WorkspaceFile
+from e2i.catalog.marks import NamedPlace, WorkspaceFile
 from e2i.tools.data.filters import Filter
 from e2i.tools.great_expectations.suite import NAME, Expectations, flattened, is_foreign, path_of
+
+REASON = "failed_expectations"
+"""Default name of the column with the expectations that a row fails."""
 
 
 class _Source(BaseModel):
@@ -57,6 +69,13 @@ class PostgresqlSource(_Source):
 Source = FolderSource | SqliteSource | PostgresqlSource
 
 
+def _host(source: SqliteSource | PostgresqlSource) -> str | None:
+    """Return the host of a database; None for a file."""
+    if isinstance(source, SqliteSource):
+        return None
+    return (host_and_port(source.url.get_secret_value()) or ("",))[0]
+
+
 class GreatExpectationsSettings(ToolSettings):
     """Time limits of a validation, and the suites and tables that programs validate by name.
 
@@ -91,6 +110,20 @@ class GreatExpectationsSettings(ToolSettings):
         """Read an empty text, as of an environment variable that is not set, as none."""
         return None if given == "" else given
 
+    def places(self) -> Mapping[str, Place]:
+        return {
+            name: Place(_host(source), read_only=True)
+            for name, source in self.datasources.items()
+            if not isinstance(source, FolderSource)
+        }
+
+    def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        name = f"datasources.{given.get('source')}"
+        return {key: shown for key, shown in self.identity().items() if key == name}
+
+    def circuits(self) -> tuple[str, ...]:
+        return tuple(self.identity())
+
     def identity(self) -> Mapping[str, Any]:
         return {
             f"datasources.{name}": without_credentials(source.url.get_secret_value())
@@ -107,31 +140,41 @@ class GreatExpectationsSettings(ToolSettings):
         return self
 
 
-class ValidateParams(Params):
-    """Parameters of ``great_expectations.validate``."""
+SuiteChoice = Annotated[str, WorkspaceFile(path_of("{}")), Field(pattern=NAME)] | Expectations
+FailOn = Annotated[
+    Literal["critical", "warning", "never"],
+    Field(description="Lowest severity of an expectation whose failure counts. `never`: report only."),
+]
+OnFailure = Annotated[
+    Literal["fail", "warn", "quarantine"],
+    Field(
+        description="What to do when an expectation that counts fails. `fail`: the step fails. `warn`: it records a "
+        "warning. `quarantine`: the rows that fail go to `quarantined`, the others to `table`; an expectation about "
+        "the table as a whole (a row count, a mean), or one that cannot be checked, still fails the step."
+    ),
+]
+Samples = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=100,
+        description="Number of unexpected values to show per expectation. 0 keeps data out of reports.",
+    ),
+]
+ReasonColumn = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        description="Column that is added to `quarantined`: the expectations that each row fails.",
+    ),
+]
 
-    table: Annotated[Table, Field(description="The table to check.")]
-    suite: Annotated[
-        Annotated[str, WorkspaceFile(path_of("{}")), Field(pattern=NAME)] | Expectations,
-        Field(description="Name of a suite in config/expectations/NAME.yaml, or a list of expectations."),
-    ]
-    where: Annotated[
-        tuple[Filter, ...], Field(description="Check only the rows that meet all of these conditions.")
-    ] = ()
-    fail_on: Annotated[
-        Literal["critical", "warning", "never"],
-        Field(description="Lowest severity at which a failed expectation fails the step. `never`: report only."),
-    ] = "critical"
-    samples: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=100,
-            description="Number of unexpected values to show per expectation. 0 keeps data out of reports.",
-        ),
-    ] = 5
 
-    @field_validator("suite", mode="before")
+class _Checks(Params):
+    """What the actions that check a suite have in common."""
+
+    @field_validator("suite", mode="before", check_fields=False)
     @classmethod
     def _listed(cls, given: Any) -> Any:
         """Refuse a whole suite in the form of Great Expectations, and name its expectations as the safe fix."""
@@ -140,6 +183,57 @@ class ValidateParams(Params):
         said = "in a spec, a suite is the list of its expectations"
         meant = [(flattened(item) or item) if is_foreign(item) else item for item in given["expectations"]]
         raise PydanticCustomError("other_form", "{said}", {"said": said, "meant": meant})
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Self:
+        if getattr(self, "on_failure", None) == "quarantine" and getattr(self, "fail_on", None) == "never":
+            raise ValueError("with fail_on: never no expectation counts, so that no row would be quarantined")
+        return self
+
+
+class ValidateParams(_Checks):
+    """Parameters of ``great_expectations.validate``."""
+
+    table: Annotated[Table, Field(description="The table to check.")]
+    suite: Annotated[
+        SuiteChoice,
+        Field(description="Name of a suite in config/expectations/NAME.yaml, or a list of expectations."),
+    ]
+    where: Annotated[
+        tuple[Filter, ...],
+        Field(description="Check only the rows that meet all of these conditions. The others go on unchecked."),
+    ] = ()
+    fail_on: FailOn = "critical"
+    on_failure: OnFailure = "fail"
+    reason_column: ReasonColumn = REASON
+    samples: Samples = 5
+
+
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+Scalar = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str | None
+
+
+class ValidateSourceParams(_Checks):
+    """Parameters of ``great_expectations.validate_source``."""
+
+    source: Annotated[
+        Name,
+        NamedPlace("connections", setting="datasources"),
+        Field(description="Name of a PostgreSQL or SQLite database in the settings' `datasources`."),
+    ]
+    table: Annotated[Name, Field(description="Table or view to check, as `name` or `schema.name`.")]
+    batch: Annotated[
+        Mapping[Name, Scalar],
+        Field(max_length=50, description="Check only the rows whose columns have these values; null: no value."),
+    ] = {}
+    suite: Annotated[
+        SuiteChoice,
+        Field(description="Name of a suite in config/expectations/NAME.yaml, or a list of expectations."),
+    ]
+    fail_on: FailOn = "critical"
+    on_failure: OnFailure = "fail"
+    reason_column: ReasonColumn = REASON
+    samples: Samples = 5
 
 
 class Outcome(BaseModel):
@@ -185,6 +279,35 @@ class ValidateOutputs(Outputs):
     statistics: Annotated[Statistics, Field(description="Counts of expectations.")]
     results: Annotated[tuple[Outcome, ...], Field(description="One result per expectation, in the order of the suite.")]
     report: Annotated[Report, Field(description="Data docs: one HTML page without external resources.")]
+    table: Annotated[Table, Field(description="The rows that go on: all but those that are quarantined.")]
+    quarantined: Annotated[
+        Table,
+        Field(description="The quarantined rows, with `reason_column`; no rows unless `on_failure` is quarantine."),
+    ]
+    quarantined_rows: Annotated[int, Field(description="Number of quarantined rows.")]
+    failures: Annotated[
+        Table,
+        Field(
+            description="One row for each row of the table and each expectation that it fails: row (from 0), "
+            "expectation (from 1), type, columns, severity, value (as text)."
+        ),
+    ]
+
+
+class ValidateSourceOutputs(Outputs):
+    """Outputs of ``great_expectations.validate_source``. The tables are null unless ``on_failure`` is quarantine."""
+
+    success: Annotated[bool, Field(description="True when every expectation was met, whatever its severity.")]
+    statistics: Annotated[Statistics, Field(description="Counts of expectations.")]
+    results: Annotated[tuple[Outcome, ...], Field(description="One result per expectation, in the order of the suite.")]
+    report: Annotated[Report, Field(description="Data docs: one HTML page without external resources.")]
+    table: Annotated[Table | None, Field(description="The rows that go on; null unless `on_failure` is quarantine.")]
+    quarantined: Annotated[Table | None, Field(description="The quarantined rows, with `reason_column`; or null.")]
+    quarantined_rows: Annotated[int, Field(description="Number of quarantined rows.")]
+    failures: Annotated[
+        Table | None,
+        Field(description="One row for each row and each expectation that it fails, as of `validate`; or null."),
+    ]
 
 
 TOOL = Tool(
@@ -196,8 +319,18 @@ TOOL = Tool(
             "Checks a table against a suite, stores data docs, and fails the step when a critical expectation fails.",
             ValidateParams,
             ValidateOutputs,
-            version=2,
+            version=3,
             libraries=("great-expectations", "pandas"),
+            columns=True,
+            gate=True,
+        ),
+        Action(
+            "validate_source",
+            "Checks a table of a database there, or reads it to quarantine the rows that fail. Looks in every run.",
+            ValidateSourceParams,
+            ValidateSourceOutputs,
+            libraries=("great-expectations", "pandas"),
+            always=True,
             columns=True,
             gate=True,
         ),

@@ -1,36 +1,77 @@
-"""Run ``great_expectations.validate``. In: a table, a suite. Out: results and data docs, or a failed step."""
+"""Run the actions of ``great_expectations``. In: tables, suites. Out: results, data docs, tables; or a failed step."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Report
 from e2i.errors import BadInput, StepError
 from e2i.tools.data import filters
-from e2i.tools.great_expectations import Outcome, ValidateOutputs, ValidateParams
+from e2i.tools.great_expectations import (
+    ValidateOutputs,
+    ValidateParams,
+    ValidateSourceOutputs,
+    ValidateSourceParams,
+    gate,
+    quarantine,
+)
 from e2i.tools.great_expectations.connector import GuardedGE
-from e2i.tools.great_expectations.suite import Suite, load, path_of
+from e2i.tools.great_expectations.suite import Expectation, Suite, load, path_of
 
 if TYPE_CHECKING:
-    from e2i.catalog.context import StepContext
-    from e2i.tools.great_expectations.validation import Validation
+    import pandas as pd
+    import pyarrow as pa
 
-MOST_NAMED = 10
-"""Number of failed expectations that a message names; the details have all of them."""
+    from e2i.catalog.artifacts import Table
+    from e2i.catalog.context import StepContext
+    from e2i.tools.data.filters import Filter
+    from e2i.tools.great_expectations.gate import Judged
 
 
 async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
     """Check a table. The data docs are stored and attached in every case.
 
-    Raises StepError (``quality-failed``) when an expectation fails that `fail_on` covers. Its ``details`` have the
-    report, the statistics and the failed results. Raises BadInput or Refused for a suite that cannot be used.
+    Raises StepError (``quality-failed``) when an expectation fails that `fail_on` covers, except where `on_failure`
+    says otherwise. Raises BadInput or Refused for a suite that cannot be used.
     """
-    suite = (
-        _suite(params.suite, ctx) if isinstance(params.suite, str) else Suite(name="inline", expectations=params.suite)
-    )
-    frame = ctx.frame(params.table)
-    if params.where:
-        frame = frame[filters.mask(ctx.arrow(params.table), params.where).to_numpy()]
+    suite = _chosen(params.suite, ctx)
+    judged, parts = await _judged(ctx, params.table, suite, params, params.where)
+    return ValidateOutputs(**_said(judged), **_tables(ctx, params.table, judged, parts))
+
+
+async def validate_source(params: ValidateSourceParams, ctx: StepContext) -> ValidateSourceOutputs:
+    """Check rows of a database, which computes the expectations itself.
+
+    With `on_failure: quarantine` the rows are read, as they are at one moment, and checked in memory. Raises the errors
+    of ``validate``, and ToolUnavailable when the database is down.
+    """
+    suite, connector = _chosen(params.suite, ctx), ctx.connect(GuardedGE)
+    if params.on_failure != "quarantine":
+        validation = await connector.validate_source(
+            params.source, params.table, params.batch, suite, samples=params.samples
+        )
+        judged = await gate.judge(ctx, validation, None, params)
+        return ValidateSourceOutputs(**_said(judged), table=None, quarantined=None, failures=None)
+    rows = await connector.read_source(params.source, params.table, params.batch)
+    table = ctx.table(rows)
+    judged, parts = await _judged(ctx, table, suite, params)
+    return ValidateSourceOutputs(**_said(judged), **_tables(ctx, table, judged, parts))
+
+
+async def _judged(
+    ctx: StepContext,
+    table: Table,
+    suite: Suite,
+    params: ValidateParams | ValidateSourceParams,
+    where: Sequence[Filter] = (),
+) -> tuple[Judged, quarantine.Split]:
+    """Return the outcome of checking a table in memory, and the rows that go on and the others."""
+    rows = ctx.arrow(table)
+    if params.on_failure == "quarantine":
+        quarantine.require_new(params.reason_column, rows.column_names)
+    frame = _by_position(ctx.frame(table))
+    if where:
+        frame = frame[filters.mask(rows, where).to_numpy()]
     if frame.empty:
         raise StepError(
             "there are no rows to check",
@@ -38,25 +79,53 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
             hint="check the steps that produce the table, or relax `where`",
         )
     validation = await ctx.connect(GuardedGE).validate(frame, suite, samples=params.samples)
+    judged = await gate.judge(ctx, validation, frame, params)
+    return judged, _parts(rows, judged, params.reason_column)
 
-    folder = ctx.scratch / "data_docs"
-    folder.mkdir()
-    (folder / "index.html").write_text(validation.page, encoding="utf-8")
-    report = ctx.keep(folder, Report, media_type="text/html", title=f"Data docs: {suite.name}", entry="index.html")
-    ctx.attach(f"great_expectations/{suite.name}", report)
-    for name, value in validation.statistics.model_dump().items():
-        ctx.metric(f"{suite.name}.{name}", value)
 
-    covered = {"critical": ("critical",), "warning": ("critical", "warning"), "never": ()}[params.fail_on]
-    failed = [item for item in validation.outcomes if not item.success and item.severity in covered]
-    if failed:
-        raise _failure(validation, failed, report)
-    return ValidateOutputs(
-        success=validation.statistics.unsuccessful == 0,
-        statistics=validation.statistics,
-        results=validation.outcomes,
-        report=report,
-    )
+def _said(judged: Judged) -> dict[str, Any]:
+    """Return the outputs that every validation has."""
+    return {
+        "success": judged.success,
+        "statistics": judged.validation.statistics,
+        "results": judged.validation.outcomes,
+        "report": judged.report,
+        "quarantined_rows": judged.quarantined,
+    }
+
+
+def _tables(ctx: StepContext, table: Table, judged: Judged, parts: quarantine.Split) -> dict[str, Table]:
+    """Return the outputs that are tables."""
+    failures = quarantine.failures(ctx.arrow(table), judged.validation.suite, judged.unexpected)
+    return {
+        "table": ctx.table(parts.kept) if judged.quarantined else table,
+        "quarantined": ctx.table(parts.quarantined),
+        "failures": ctx.table(failures),
+    }
+
+
+def _parts(rows: pa.Table, judged: Judged, reason: str) -> quarantine.Split:
+    """Return the rows that go on and the others. Raises StepError when none goes on."""
+    parts = quarantine.split(rows, judged.validation.suite, judged.unexpected, judged.counting, reason)
+    if not parts.kept.num_rows:
+        raise StepError(
+            f"suite {judged.validation.suite.name}: every row fails, so that none is left",
+            code="empty-table",
+            hint="check the suite: `on_failure: warn` lists what each row fails in `failures`",
+        )
+    return parts
+
+
+def _by_position(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with its rows labelled by their position."""
+    import pandas as pd
+
+    return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index(drop=True)
+
+
+def _chosen(given: str | tuple[Expectation, ...], ctx: StepContext) -> Suite:
+    """Return the suite of a name, or of a list in the spec."""
+    return _suite(given, ctx) if isinstance(given, str) else Suite(name="inline", expectations=given)
 
 
 def _suite(name: str, ctx: StepContext) -> Suite:
@@ -68,32 +137,3 @@ def _suite(name: str, ctx: StepContext) -> Suite:
         hint = error.hint and error.hint.replace(".yaml", "")
         message = f"there is no suite {name!r}: {path_of(name)} does not exist"
         raise BadInput(message, code="unknown-suite", hint=hint) from error
-
-
-def _failure(validation: Validation, failed: list[Outcome], report: Report) -> StepError:
-    count = validation.statistics.evaluated
-    named = [_describe(item) for item in failed[:MOST_NAMED]]
-    more = [f"and {len(failed) - MOST_NAMED} more"] if len(failed) > MOST_NAMED else []
-    return StepError(
-        f"suite {validation.suite}: {len(failed)} of {count} expectations failed: {'; '.join(named + more)}",
-        code="quality-failed",
-        hint="open the data docs of this step; fix the data, or relax the suite",
-        details={
-            "suite": validation.suite,
-            "report": report.model_dump(mode="json"),
-            "statistics": validation.statistics.model_dump(mode="json"),
-            "failed": [item.model_dump(mode="json") for item in failed],
-        },
-    )
-
-
-def _describe(item: Outcome) -> str:
-    """Describe one failed expectation in a line. ``repr`` escapes unprintable characters in samples."""
-    subject = f"{item.type}({', '.join(item.columns)})"
-    if item.broken is not None:
-        return f"{subject} could not be checked: {item.broken!r}"
-    if item.unexpected_count is None:
-        return f"{subject} found {item.observed_value!r}"
-    share = "" if item.unexpected_percent is None else f" ({item.unexpected_percent:.3g} %)"
-    such = f", such as {', '.join(repr(value) for value in item.samples[:5])}" if item.samples else ""
-    return f"{subject}: {item.unexpected_count} of {item.element_count} unexpected{share}{such}"

@@ -8,39 +8,84 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, Path
+from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownTable, Path, Shape
 from e2i.catalog.files import Files
 from e2i.errors import BadInput, Refused
+from e2i.spec.document import Document
 from e2i.spec.problems import Code
 from e2i.spec.suggest import Names, nearest
 from e2i.tools.data import filters
 from e2i.tools.great_expectations import conditions
-from e2i.tools.great_expectations.suite import FOLDER, Suite, path_of, read
+from e2i.tools.great_expectations.suite import FOLDER, Suite, parsed, path_of
 
 ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 """Arguments of expectations that name columns."""
 ABOUT_NAMES = ("expect_column_to_exist", "expect_table_columns_to_match_ordered_list")
 """Expectations that check whether columns exist. A missing column is a result of these, perhaps only a warning."""
 
+FAILURES = KnownTable(
+    {"row": "int64", "expectation": "int64", **dict.fromkeys(("type", "columns", "severity", "value"), "string")}
+)
+"""The table of failures: one row for each row and each expectation that it fails."""
+
 
 def validate(given: Given, files: Files) -> Flow:
     table, name = given["table"], given["suite"]
     problems = list(filters.problems(table, given["where"]))
     if isinstance(name, str):
-        suite, unusable = _suite(name, files)
+        found, unusable = _suite(name, files)
         problems += unusable
-        if suite is not None:
-            problems += _lacking(table, suite, given["fail_on"])
+        if found is not None:
+            problems += _lacking(table, *found, given["fail_on"])
     elif isinstance(name, list | tuple):
         known = _names(table)
         for index, item in enumerate(name):
             if isinstance(item, Mapping):
                 problems += _absent(table, item, ("suite", index), given["fail_on"], known)
-    return Flow({}, problems)
+    if not isinstance(table, KnownTable):
+        return Flow({"failures": FAILURES}, problems)
+    return _parted(table, given, problems)
 
 
-def _suite(name: str, files: Files) -> tuple[Suite | None, list[ColumnProblem]]:
-    """Return the suite of that name, or the problem that makes it unusable; neither when it cannot be read yet."""
+def validate_source(given: Given, files: Files) -> Flow:
+    """Check the suite, and say which outputs are null. A plan asks no database, so no columns are known."""
+    name, on_failure = given["suite"], given["on_failure"]
+    problems = _suite(name, files)[1] if isinstance(name, str) else []
+    if not isinstance(on_failure, str):
+        return Flow({}, problems)
+    if on_failure != "quarantine":
+        return Flow(dict.fromkeys(("table", "quarantined", "failures"), (Shape("null"),)), problems)
+    outputs: dict[str, Known] = dict.fromkeys(("table", "quarantined"), (Shape("table"),))
+    return Flow({**outputs, "failures": (Shape("table", table=FAILURES),)}, problems)
+
+
+def _parted(table: KnownTable, given: Given, problems: list[ColumnProblem]) -> Flow:
+    """Return the columns of the rows that go on, of the quarantined ones, and of the failures."""
+    reason, on_failure = given["reason_column"], given["on_failure"]
+    outputs: dict[str, Known] = {"failures": FAILURES}
+    if not isinstance(reason, str) or not isinstance(on_failure, str):
+        return Flow(outputs, problems)
+    is_present = reason in table.columns
+    if on_failure != "quarantine":
+        none = table if is_present else table.plus({reason: "string"})
+        return Flow({**outputs, "table": table, "quarantined": none}, problems)
+    if is_present:
+        message = f'the table has a column "{reason}" already, which `quarantined` would have twice'
+        hint = "choose another name with reason_column"
+        problems.append(ColumnProblem(("reason_column",), "duplicate-column", message, hint=hint))
+        return Flow(outputs, problems)
+    outputs |= {
+        "table": table.chosen("", "table"),
+        "quarantined": table.plus({reason: "string"}).chosen("", "quarantined"),
+    }
+    return Flow(outputs, problems, parts=frozenset(["table", "quarantined"]))
+
+
+def _suite(name: str, files: Files) -> tuple[tuple[Suite, Document] | None, list[ColumnProblem]]:
+    """Return the suite of that name with its text, or the problem that makes it unusable.
+
+    Neither when it cannot be read yet.
+    """
     try:
         file = files.open(path_of(name))
         if file is None:
@@ -53,17 +98,17 @@ def _suite(name: str, files: Files) -> tuple[Suite | None, list[ColumnProblem]]:
     except OSError:
         return None, []
     try:
-        return read(text, name), []
+        return parsed(text, name), []
     except (BadInput, Refused) as error:
         return None, [ColumnProblem(("suite",), "bad-suite", error.message, hint=error.hint or f"fix {path_of(name)}")]
 
 
-def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[ColumnProblem]:
-    """Return a problem for each column that a suite in a file names and the table lacks."""
+def _lacking(table: Any, suite: Suite, text: Document, fail_on: Any) -> Iterator[ColumnProblem]:
+    """Return a problem for each column that a suite in a file names and the table lacks, with its place there."""
     known = _names(table)
-    for expectation in suite.expectations:
+    for index, expectation in enumerate(suite.expectations):
         item = {"type": expectation.type, "severity": expectation.severity, **(expectation.model_extra or {})}
-        for problem in _absent(table, item, (), fail_on, known):
+        for problem in _absent(table, item, ("expectations", index), fail_on, known):
             near = nearest(problem.name, problem.known)
             meant = (
                 f'did you mean "{near[0]}"? Fix it in the suite'
@@ -71,9 +116,8 @@ def _lacking(table: Any, suite: Suite, fail_on: Any) -> Iterator[ColumnProblem]:
                 else "fix it in the suite, or use another table"
             )
             message = f'suite "{suite.name}" checks the column "{problem.name}", which the table does not have'
-            yield ColumnProblem(
-                ("suite",), problem.code, message, hint=f"{meant}: {path_of(suite.name)}, {expectation.type}"
-            )
+            hint = f"{meant}: {text.location(problem.path)}, {expectation.type}"
+            yield ColumnProblem(("suite",), problem.code, message, hint=hint)
 
 
 def _names(table: Any) -> Names:

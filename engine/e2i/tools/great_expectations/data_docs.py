@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from e2i.tools.great_expectations.suite import Suite
 
 
-def render(suite: Suite, results: Sequence[Any]) -> str:
-    """Return the page for results in the given order. Equal results give equal bytes: no clock, no random ids."""
+def render(suite: Suite, results: Sequence[Any], notes: Sequence[str] = ()) -> str:
+    """Return the page for results in the given order, with ``notes`` at its top.
+
+    Equal results give equal bytes: no clock, no random ids.
+    """
     import great_expectations as gx
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
@@ -38,7 +41,8 @@ def render(suite: Suite, results: Sequence[Any]) -> str:
         },
         meta={"great_expectations_version": gx.__version__},
     )
-    page: str = _view().render(ValidationResultsPageRenderer().render(shown), description=suite.description or "")
+    content = ValidationResultsPageRenderer().render(shown)
+    page: str = _view().render(content, description=suite.description or "", notes=list(notes))
     return page
 
 

@@ -23,6 +23,7 @@ from e2i.tools.great_expectations.suite import Suite
 from e2i.tools.great_expectations.validation import built, context, library, run
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import sqlalchemy
 
 BROKEN_FILE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_INTERRUPT", "SQLITE_CORRUPT")
@@ -59,6 +60,19 @@ def validate(database: Database, table: str, equal: Mapping[str, Any], suite: Su
         return results
 
 
+def read(database: Database, table: str, equal: Mapping[str, Any]) -> pa.Table:
+    """Return the rows of a table whose columns have the values of ``equal``, as they are at one moment.
+
+    Raises the errors of ``validate``, and BadInput naming a column whose type or values a table cannot have.
+    """
+    from e2i.tools.great_expectations import sql_rows
+
+    with _engine(database) as (engine, _):
+        chosen, found = _rows(database, engine, table, equal)
+        with engine.connect() as connection:
+            return sql_rows.read(connection, chosen, found)
+
+
 def names(engine: sqlalchemy.Engine, schema: str | None) -> list[str]:
     """Return the tables and views of a schema, sorted."""
     import sqlalchemy
@@ -88,7 +102,10 @@ def _engine(database: Database) -> Iterator[tuple[sqlalchemy.Engine, list[sqlalc
     sqlalchemy.event.listen(engine, "handle_error", note)
     try:
         yield engine, outages
-    except sqlalchemy.exc.DBAPIError as error:
+    except sqlalchemy.exc.StatementError as error:
+        if not isinstance(error, sqlalchemy.exc.DBAPIError):
+            reason = f"datasource {database.name!r}: a value does not suit its column: {error.orig}"
+            raise BadInput(reason, code="bad-filter") from error
         if not _is_outage(error):
             reason = str(error.orig).strip().splitlines()[0]
             raise BadInput(f"datasource {database.name!r} refuses a query: {reason}", code="bad-query") from error
@@ -159,7 +176,8 @@ def _rows(database: Database, engine: Any, text: str, equal: Mapping[str, Any]) 
                 code="unknown-column",
                 hint=hint(column, table.columns.keys(), most=40),
             )
-    chosen = sqlalchemy.select(table).where(*[table.columns[column] == value for column, value in equal.items()])
+    meant = {column: _suited(table.columns[column], value) for column, value in equal.items()}
+    chosen = sqlalchemy.select(table).where(*[table.columns[column] == value for column, value in meant.items()])
     with engine.connect() as connection:
         if connection.execute(chosen.limit(1)).first() is None:
             raise rows.nothing(equal, lambda column: _values(connection, table.columns[column]))
@@ -171,6 +189,21 @@ def _values(connection: Any, column: Any) -> list[str]:
 
     found = connection.execute(sqlalchemy.select(column).distinct().limit(rows.MOST_VALUES))
     return [str(value) for (value,) in found]
+
+
+def _suited(column: Any, value: Any) -> Any:
+    """Return the value of a batch in the type of its column: YAML has texts for dates and times."""
+    convert = literals.of_types({column.name: _python_type(column)})(column.name)
+    if convert is None or not isinstance(value, str):
+        return value
+    try:
+        return convert(value)
+    except ValueError as error:
+        raise BadInput(
+            f"column {column.name!r} has no value {value!r:.80}: {error}",
+            code="bad-filter",
+            hint="write a date or a time in ISO 8601",
+        ) from error
 
 
 def _python_type(column: Any) -> type:

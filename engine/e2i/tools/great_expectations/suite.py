@@ -7,7 +7,7 @@ could execute code is refused: row conditions that are more than comparisons, SQ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,64 +15,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from e2i.errors import BadInput, Refused
+from e2i.spec import document
+from e2i.spec.document import Document
+from e2i.spec.problems import Location
 from e2i.spec.suggest import certain, contains_words, hint
 from e2i.spec.validation import mistakes
 from e2i.spec.wording import wording
 from e2i.tools.great_expectations import conditions
 from e2i.tools.great_expectations.conditions import PARSERS, Condition, ConditionLimitError, NoConditionError
+from e2i.tools.great_expectations.kinds import KINDS, REFUSED_ARGUMENTS, REFUSED_KINDS
 
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 FOLDER = "config/expectations"
 SHIPPED = Path(__file__).parent / "suites"
 LONGEST_TEXT = 2_000
 """Maximum length of one text in a suite, such as a regular expression, in characters."""
-
-KINDS = frozenset((
-    "expect_column_distinct_values_to_be_in_set", "expect_column_distinct_values_to_contain_set",
-    "expect_column_distinct_values_to_equal_set", "expect_column_kl_divergence_to_be_less_than",
-    "expect_column_max_to_be_between", "expect_column_mean_to_be_between", "expect_column_median_to_be_between",
-    "expect_column_min_to_be_between", "expect_column_most_common_value_to_be_in_set",
-    "expect_column_pair_values_a_to_be_greater_than_b", "expect_column_pair_values_to_be_equal",
-    "expect_column_pair_values_to_be_in_set", "expect_column_proportion_of_non_null_values_to_be_between",
-    "expect_column_proportion_of_unique_values_to_be_between", "expect_column_quantile_values_to_be_between",
-    "expect_column_stdev_to_be_between", "expect_column_sum_to_be_between", "expect_column_to_exist",
-    "expect_column_type_to_be", "expect_column_unique_value_count_to_be_between",
-    "expect_column_value_lengths_to_be_between", "expect_column_value_lengths_to_equal",
-    "expect_column_value_z_scores_to_be_less_than", "expect_column_values_to_be_between",
-    "expect_column_values_to_be_dateutil_parseable", "expect_column_values_to_be_decreasing",
-    "expect_column_values_to_be_in_set", "expect_column_values_to_be_in_type_list",
-    "expect_column_values_to_be_increasing", "expect_column_values_to_be_json_parseable",
-    "expect_column_values_to_be_null", "expect_column_values_to_be_of_type", "expect_column_values_to_be_unique",
-    "expect_column_values_to_match_json_schema", "expect_column_values_to_match_like_pattern",
-    "expect_column_values_to_match_like_pattern_list", "expect_column_values_to_match_regex",
-    "expect_column_values_to_match_regex_list", "expect_column_values_to_match_strftime_format",
-    "expect_column_values_to_not_be_in_set", "expect_column_values_to_not_be_null",
-    "expect_column_values_to_not_be_outliers", "expect_column_values_to_not_match_like_pattern",
-    "expect_column_values_to_not_match_like_pattern_list", "expect_column_values_to_not_match_regex",
-    "expect_column_values_to_not_match_regex_list", "expect_compound_columns_to_be_unique",
-    "expect_multicolumn_sum_to_equal", "expect_multicolumn_values_to_be_equal",
-    "expect_select_column_values_to_be_unique_within_record", "expect_table_column_count_to_be_between",
-    "expect_table_column_count_to_equal", "expect_table_columns_to_match_ordered_list",
-    "expect_table_columns_to_match_set", "expect_table_row_count_to_be_between", "expect_table_row_count_to_equal",
-))  # fmt: skip
-"""The expectations of Great Expectations 1.24 that check one table and execute nothing. A test compares them with it.
-"""
-REFUSED_KINDS = {
-    "unexpected_rows_expectation": "it runs SQL",
-    "expect_query_results_to_match_comparison": "it runs SQL",
-    "expect_table_row_count_to_equal_other_table": "it reads another table",
-}
-REFUSED_ARGUMENTS = {
-    "unexpected_rows_query": "it runs SQL",
-    "windows": "it reads the results of other runs",
-    "batch_id": "the step sets it",
-    "catch_exceptions": "the step sets it",
-    "id": "the step sets it",
-    "kwargs": "write the arguments beside `type`",
-    "meta": "the step sets it; use `notes` for text",
-    "rendered_content": "the step sets it",
-    "result_format": "the step sets it; see `samples`",
-}
 
 CONDITION = ("row_condition", "condition_parser")
 """Arguments that choose rows."""
@@ -213,10 +170,16 @@ def load(path: Path, name: str) -> Suite:
     return read(path.read_bytes(), name)
 
 
-def read(text: bytes, name: str) -> Suite:
+def read(text: bytes, name: str, *, is_written: bool = True) -> Suite:
     """Return the suite in the text of its file. Raises as ``load`` does."""
-    from e2i.spec import document
+    return parsed(text, name, is_written=is_written)[0]
 
+
+def parsed(text: bytes, name: str, *, is_written: bool = True) -> tuple[Suite, Document]:
+    """Return the suite in the text of its file, and the locations of its values. Raises as ``load`` does.
+
+    Errors have line and column, unless the text is not ``is_written`` by a person: a program made it.
+    """
     content, problems = document.read(text, path_of(name))
     if content is None or problems:
         raise BadInput("; ".join(str(problem) for problem in problems), code="bad-suite")
@@ -224,12 +187,31 @@ def read(text: bytes, name: str) -> Suite:
         suite = Suite.model_validate(content.data)
     except ValidationError as error:
         found = mistakes(error, content.data)
-        details = [f"{'.'.join(map(str, detail['loc'])) or 'the suite'}: {_said(detail)}" for detail in found]
         kind = Refused if any(detail["type"] == "refused" for detail in found) else BadInput
-        raise kind(f"{path_of(name)}: {'; '.join(details[:10])}", code="bad-suite") from error
+        raise kind(_listed(found, content, is_written), code="bad-suite") from error
     if suite.name != name:
-        raise BadInput(f"{path_of(name)} has the name {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
-    return suite
+        where = content.location(("name",)) if is_written else path_of(name)
+        raise BadInput(f"{where}: the suite has the name {suite.name!r}", code="bad-suite", hint=f"write name: {name}")
+    return suite, content
+
+
+def _listed(found: Sequence[Mapping[str, Any]], content: Document, is_written: bool) -> str:
+    """Return the errors of a suite, each with its location; those of a generated text with its path alone."""
+    details = [f"{'.'.join(map(str, detail['loc'])) or 'the suite'}: {_said(detail)}" for detail in found[:10]]
+    if not is_written:
+        return f"{content.file}: {'; '.join(details)}"
+    places = [_location(content, detail) for detail in found]
+    return "; ".join(f"{place}: {detail}" for place, detail in zip(places, details, strict=False))
+
+
+def _location(content: Document, detail: Mapping[str, Any]) -> Location:
+    path = tuple(detail["loc"])
+    if detail["type"] == "refused" and isinstance(content.value(path), dict):  # the argument is what is refused
+        named = [
+            key for key in content.value(path) if re.search(rf"(^|\s){re.escape(str(key))} is refused", detail["msg"])
+        ]
+        path += tuple(named[:1])
+    return content.location(path, key=detail["type"] == "extra_forbidden")
 
 
 def _said(detail: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -18,13 +18,26 @@ from e2i.tools.great_expectations.values import plain
 if TYPE_CHECKING:
     import pandas as pd
 
+EVERY_ROW = {
+    "result_format": "COMPLETE",
+    "include_unexpected_rows": False,
+    "exclude_unexpected_values": True,
+    "partial_unexpected_count": 0,
+}
+"""Form of results that list the labels of all unexpected rows, but not their values."""
+
 
 class Validation(Struct, frozen=True):
-    """Result of one suite: a result for each expectation, in order, and the page that shows them."""
+    """Result of one suite: a result for each expectation, in order."""
 
-    suite: str
+    suite: Suite
     outcomes: tuple[Outcome, ...]
-    page: str
+    results: list[Any]
+    """Those of the library, for the page."""
+
+    def page(self, notes: Sequence[str] = ()) -> str:
+        """Return the data docs: one HTML page, with these notes at its top."""
+        return data_docs.render(self.suite, self.results, notes)
 
     @property
     def statistics(self) -> Statistics:
@@ -43,19 +56,42 @@ def validate(frame: pd.DataFrame, suite: Suite, samples: int) -> Validation:
     Raises BadInput naming every expectation with invalid arguments. Leaves no files: the library's context is in
     memory, for this call only.
     """
-    results = results_of(frame, suite, samples)
+    return of_results(suite, results_of(frame, suite, samples))
+
+
+def of_results(suite: Suite, results: list[Any]) -> Validation:
+    """Return the validation with these results of the library, which are in the order of the suite."""
     outcomes = tuple(_outcome(item, result) for item, result in zip(suite.expectations, results, strict=True))
-    return Validation(suite.name, outcomes, data_docs.render(suite, results))
+    return Validation(suite, outcomes, results)
 
 
 def results_of(frame: pd.DataFrame, suite: Suite, samples: int) -> list[Any]:
     """Return the library's results, in the order of the suite. Raises the errors of ``validate``."""
+    return _of_frame(frame, suite, {"result_format": "SUMMARY", "partial_unexpected_count": samples})
+
+
+def unexpected(frame: pd.DataFrame, suite: Suite, chosen: Sequence[int]) -> dict[int, Sequence[Any]]:
+    """Return the labels of the rows that fail each of the chosen expectations, by their index in the suite.
+
+    The labels are those of the frame's index, which has each once. An expectation that is about no single rows, or
+    whose rows are not as many as the library counts, is left out.
+    """
+    part = suite.model_copy(update={"expectations": tuple(suite.expectations[index] for index in chosen)})
+    found: dict[int, Sequence[Any]] = {}
+    for index, result in zip(chosen, _of_frame(frame, part, EVERY_ROW) if chosen else (), strict=True):
+        labels = result.result.get("unexpected_index_list")
+        if labels is not None and len(labels) == result.result.get("unexpected_count"):
+            found[index] = labels
+    return found
+
+
+def _of_frame(frame: pd.DataFrame, suite: Suite, form: Mapping[str, Any]) -> list[Any]:
     gx = library()
     checked = built(suite, literals.of_frame(frame))
     memory = context(gx)  # held until the end: a datasource refers to its context weakly
     asset = memory.data_sources.add_pandas("memory").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
-    return run(batch, checked, samples)
+    return _run(batch, checked, form)
 
 
 def built(suite: Suite, conversion: literals.ConversionOf) -> Any:
@@ -68,7 +104,11 @@ def built(suite: Suite, conversion: literals.ConversionOf) -> Any:
 
 def run(batch: Any, checked: Any, samples: int) -> list[Any]:
     """Return the library's results of a suite for a batch, in the order of the suite."""
-    found = batch.validate(checked, result_format={"result_format": "SUMMARY", "partial_unexpected_count": samples})
+    return _run(batch, checked, {"result_format": "SUMMARY", "partial_unexpected_count": samples})
+
+
+def _run(batch: Any, checked: Any, form: Mapping[str, Any]) -> list[Any]:
+    found = batch.validate(checked, result_format=dict(form))
     # The library groups results by column, so each result has its position in the suite attached.
     return sorted(found.results, key=lambda result: int(result.expectation_config.meta["index"]))
 

@@ -20,14 +20,14 @@ from e2i.tools.great_expectations.suite import Suite, canonical, flattened, is_f
 
 def suite_of(name: str, expectations: Iterable[Mapping[str, Any]]) -> Suite:
     """Return the suite. Raises BadInput naming every expectation that is wrong, Refused for one that executes code."""
-    return read(text_of(name, expectations), name)
+    return read(text_of(name, expectations), name, is_written=False)
 
 
 def check(text: bytes, name: str) -> None:
     """Raise BadInput or Refused for the content of a suite's file that no table could be validated against."""
     from e2i.tools.great_expectations.validation import built, library
 
-    suite = read(text, name)
+    suite = read(text, name, is_written=False)
     library()
     built(suite, lambda _column: None)
 
