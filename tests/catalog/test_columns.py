@@ -58,6 +58,7 @@ VALID: dict[str, dict[str, Any]] = {
         "on_failure": "quarantine",
         "reason_column": "why",
     },
+    "great_expectations.profile": {"table": TABLE, "key": ["id"], "exclude": ("z",)},
     "great_expectations.validate_source": {"suite": [], "on_failure": "quarantine"},
     "model.train": {**LEARN, "table": TABLE, "validation": TABLE, "params": {"alpha": 1}},
     "model.evaluate": {"model": MODEL, "table": TABLE},

@@ -113,6 +113,10 @@ ACTIONS = {
         ("great_expectations.validate_table", "great_expectations.validate_sql", "gx.checkpoint", "ge.checkpoint"),
         "great_expectations.validate_source",
     ),
+    **dict.fromkeys(
+        ("great_expectations.propose", "great_expectations.suggest", "great_expectations.profiler", "gx.profile"),
+        "great_expectations.profile",
+    ),
     **dict.fromkeys(("feast.get_online_features", "feast.lookup"), "feast.online_features"),
     **dict.fromkeys(("feast.get_historical_features", "feast.join"), "feast.historical_features"),
     "feast.push": "feast.materialize",

@@ -22,10 +22,10 @@ from e2i.catalog.action import (
     host_and_port,
     without_credentials,
 )
-from e2i.catalog.artifacts import Report, Table
+from e2i.catalog.artifacts import File, Report, Table
 from e2i.catalog.marks import NamedPlace, WorkspaceFile
 from e2i.tools.data.filters import Filter
-from e2i.tools.great_expectations.suite import NAME, Expectations, flattened, is_foreign, path_of
+from e2i.tools.great_expectations.suite import NAME, Expectation, Expectations, flattened, is_foreign, path_of
 
 REASON = "failed_expectations"
 """Default name of the column with the expectations that a row fails."""
@@ -236,6 +236,42 @@ class ValidateSourceParams(_Checks):
     samples: Samples = 5
 
 
+class ProfileParams(Params):
+    """Parameters of ``great_expectations.profile``."""
+
+    table: Annotated[Table, Field(description="The table that the suite is proposed from.")]
+    name: Annotated[str, Field(pattern=NAME, description="Name of the suite, and of its file without .yaml.")]
+    key: Annotated[
+        tuple[Name, ...],
+        Field(description="Columns that identify a row. It is an error when they do not."),
+    ] = ()
+    exclude: Annotated[tuple[Name, ...], Field(description="Columns that nothing is proposed for.")] = ()
+    margin: Annotated[
+        float, Field(ge=0, le=10, description="How far values may lie outside the range, as a share of the range.")
+    ] = 0.1
+    row_margin: Annotated[
+        float, Field(ge=0, le=100, description="How far the number of rows may differ, as a share of it.")
+    ] = 0.5
+    null_margin: Annotated[
+        float, Field(ge=0, le=1, description="How many more rows may have no value in a column that has nulls.")
+    ] = 0.05
+    most_values: Annotated[
+        int,
+        Field(ge=0, le=1_000, description="A column of texts or whole numbers with so few values may have no others."),
+    ] = 20
+
+
+class ProfileOutputs(Outputs):
+    """Outputs of ``great_expectations.profile``."""
+
+    suite: Annotated[
+        File, Field(description="The suite's file, to be reviewed: `e2i export` writes it to config/expectations.")
+    ]
+    expectations: Annotated[
+        tuple[Expectation, ...], Field(description="The same expectations, for the parameter `suite` of another step.")
+    ]
+
+
 class Outcome(BaseModel):
     """Result of one expectation. Counts are null for expectations that do not check single rows."""
 
@@ -333,6 +369,14 @@ TOOL = Tool(
             always=True,
             columns=True,
             gate=True,
+        ),
+        Action(
+            "profile",
+            "Proposes a suite from a table: types, nulls, ranges, sets of values, shapes of texts, keys. For review.",
+            ProfileParams,
+            ProfileOutputs,
+            libraries=("great-expectations", "pandas"),
+            columns=True,
         ),
     ),
     settings=GreatExpectationsSettings,

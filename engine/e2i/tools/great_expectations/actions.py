@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from e2i.catalog.artifacts import File
 from e2i.errors import BadInput, StepError
 from e2i.tools.data import filters
 from e2i.tools.great_expectations import (
+    ProfileOutputs,
+    ProfileParams,
     ValidateOutputs,
     ValidateParams,
     ValidateSourceOutputs,
     ValidateSourceParams,
     gate,
+    proposal,
     quarantine,
+    writing,
 )
 from e2i.tools.great_expectations.connector import GuardedGE
+from e2i.tools.great_expectations.proposal import Margins
 from e2i.tools.great_expectations.suite import Expectation, Suite, load, path_of
 
 if TYPE_CHECKING:
@@ -56,6 +62,27 @@ async def validate_source(params: ValidateSourceParams, ctx: StepContext) -> Val
     table = ctx.table(rows)
     judged, parts = await _judged(ctx, table, suite, params)
     return ValidateSourceOutputs(**_said(judged), **_tables(ctx, table, judged, parts))
+
+
+async def profile(params: ProfileParams, ctx: StepContext) -> ProfileOutputs:
+    """Propose a suite. Each proposal is tried on the table; one that it does not meet is left out, with a warning.
+
+    Raises StepError for an unknown column, a key that does not identify rows, and a table without rows.
+    """
+    margins = Margins(params.margin, params.row_margin, params.null_margin, params.most_values)
+    rows = ctx.arrow(params.table)
+    items = proposal.propose(rows, margins, params.key, params.exclude)
+    suite = writing.suite_of(params.name, items)
+    tried = await ctx.connect(GuardedGE).validate(_by_position(ctx.frame(params.table)), suite, samples=0)
+    met = [item for item, outcome in zip(items, tried.outcomes, strict=True) if outcome.success]
+    if unmet := [quarantine.label_of(suite.expectations[i]) for i, one in enumerate(tried.outcomes) if not one.success]:
+        ctx.warn(f"left out, as the library does not find them met: {', '.join(unmet)}")
+    description = f"Proposed from a table of {rows.num_rows} rows. Review it before it is used."
+    file = ctx.scratch / f"{params.name}.yaml"
+    file.write_bytes(writing.text_of(params.name, met, description))
+    size = file.stat().st_size
+    expectations = writing.suite_of(params.name, met).expectations
+    return ProfileOutputs(suite=ctx.keep(file, File, name=file.name, bytes=size), expectations=expectations)
 
 
 async def _judged(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownTable, Path, Shape
+from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownTable, Path, Shape, absent
 from e2i.catalog.files import Files
 from e2i.errors import BadInput, Refused
 from e2i.spec.document import Document
@@ -57,6 +57,13 @@ def validate_source(given: Given, files: Files) -> Flow:
         return Flow(dict.fromkeys(("table", "quarantined", "failures"), (Shape("null"),)), problems)
     outputs: dict[str, Known] = dict.fromkeys(("table", "quarantined"), (Shape("table"),))
     return Flow({**outputs, "failures": (Shape("table", table=FAILURES),)}, problems)
+
+
+def profile(given: Given, files: Files) -> Flow:
+    """Report columns that the table does not have."""
+    return Flow(
+        {}, [problem for name in ("key", "exclude") for problem in absent(given["table"], (name,), given[name])]
+    )
 
 
 def _parted(table: KnownTable, given: Given, problems: list[ColumnProblem]) -> Flow:

@@ -32,10 +32,10 @@ def check(text: bytes, name: str) -> None:
     built(suite, lambda _column: None)
 
 
-def text_of(name: str, expectations: Iterable[Mapping[str, Any]]) -> bytes:
+def text_of(name: str, expectations: Iterable[Mapping[str, Any]], description: str | None = None) -> bytes:
     """Return the content of the suite's file, as specs read it."""
     items = [_flat(item, index) for index, item in enumerate(expectations)]
-    document = {"name": name, "expectations": items}
+    document = {"name": name, **({"description": description} if description else {}), "expectations": items}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120).encode()
 
 
