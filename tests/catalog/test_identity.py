@@ -8,6 +8,7 @@ import pytest
 
 from e2i.catalog.registry import BUILT_IN
 from e2i.settings import Settings
+from e2i.tools.great_expectations import GreatExpectationsSettings
 
 POSTGRES = {"type": "postgres", "host": "DB", "database": "f", "user": "u", "password": "canary"}
 REDIS = {"type": "redis", "host": "cache", "password": "canary"}
@@ -62,3 +63,13 @@ def test_effects_are_verified_of_these_actions() -> None:
         "optuna.tune",
         "remote.put",
     ]
+
+
+def test_a_validation_is_bound_to_the_database_that_it_names_and_to_what_default_means() -> None:
+    sources = {"w": {"type": "postgresql", "url": "postgresql://u:p@db/x"}, "f": {"type": "sqlite", "path": "x.db"}}
+    settings = GreatExpectationsSettings.model_validate({"datasources": sources, "default_suites": {"regression": "r"}})
+    assert settings.identity() == settings.identity_of({"source": "w"}) == {"w": "postgresql://db/x"}
+    assert settings.identity_of({"source": "f"}) == settings.identity_of({"suite": "own"}) == {}
+    assert settings.identity_of({"suite": "default"}) == {"default_suites": {"regression": "r"}}
+    assert settings.circuits() == ("w",), "the name of the doctor's question, which closes the circuit"
+    assert {name: place.host for name, place in settings.places().items()} == {"w": "db", "f": None}

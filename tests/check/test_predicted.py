@@ -88,6 +88,25 @@ steps:
 """
 
 
+GATES = """
+version: 1
+name: gates
+steps:
+  data: {uses: dataset.hcp, with: {rows: 80}}
+  apart:
+    uses: great_expectations.validate
+    with:
+      table: ${{ steps.data.journeys }}
+      suite: [{type: expect_column_values_to_be_in_set, column: brand, value_set: [Kisqali]}]
+      on_failure: quarantine
+      reason_column: why
+  passed:
+    uses: great_expectations.validate
+    with: {table: "${{ steps.apart.table }}", suite: default, target: target, on_failure: warn}
+  propose: {uses: great_expectations.profile, with: {table: "${{ steps.apart.quarantined }}", name: p, exclude: [why]}}
+"""
+
+
 def execute(text: str, ctx: LocalContext) -> None:
     """Runs the steps one after the other, and compares what each gives with what was foreseen."""
     expanded, known = prediction.predict(text, WorkspaceFiles(Roots(ctx.workspace)))
@@ -119,6 +138,10 @@ def test_files_splits_and_models_of_numbers(ctx: LocalContext) -> None:
     frame.to_csv(ctx.workspace / "t.csv", index=False)
     frame.to_parquet(ctx.workspace / "t.parquet")
     execute(TABLES, ctx)
+
+
+def test_rows_that_are_quarantined_and_rows_that_go_on(ctx: LocalContext) -> None:
+    execute(GATES, ctx)
 
 
 def test_features_at_points_in_time_and_online(ctx: LocalContext) -> None:

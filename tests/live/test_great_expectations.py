@@ -8,19 +8,21 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import ValidationError
 
 from e2i.errors import BadInput, ToolUnavailable
 from live.servers import Postgres
-from tools.great_expectations.sources import SUITE, Warehouse, counts, frame
+from tools.great_expectations.attacks import EXPECTATIONS
+from tools.great_expectations.sources import SUITE, Warehouse, check_attacks, counts, frame
 
 KINDS = "id text, brand text, calls double precision, visits integer, least integer, part text"
 
 
-def filled(url: str) -> str:
+def filled(url: str, count: int = 400) -> str:
     """A database with the table ``journeys``."""
     with psycopg.connect(url) as connection:
         connection.execute(f"CREATE TABLE journeys ({KINDS})")
-        rows = frame().astype(object).where(frame().notna(), None)
+        rows = frame(count).astype(object).where(frame(count).notna(), None)
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO journeys VALUES (%s, %s, %s, %s, %s, %s)", rows.to_numpy().tolist())
         connection.execute(
@@ -63,6 +65,12 @@ def test_three_engines_count_alike(tmp_path: Path, postgres: Postgres) -> None:
     for name in ("journeys; DROP TABLE journeys", 'journeys" WHERE false --', "pg_read_file('/etc/passwd')"):
         with pytest.raises(BadInput, match="has no table"):
             server.check(some, table=name)
+
+    hostile = Warehouse(tmp_path / "hostile", {"type": "postgresql", "url": filled(postgres.database(), 60)})
+    check_attacks(hostile, 60)
+    for item in EXPECTATIONS:
+        with pytest.raises((ValidationError, BadInput)):
+            hostile.check([item])
 
     postgres.kill()
     for number in range(6):

@@ -28,12 +28,18 @@ class WorkspaceFile(Struct, frozen=True):
     pattern: str = "{}"
     many: bool = False
     """True when it may also name a folder, or several files by a pattern such as ``data/*.parquet``."""
+    groups: tuple[tuple[str, str], ...] = ()
+    """Texts that name no file but a pattern of files, one of which the action chooses: each with its pattern."""
     code: bool = False
     """True when it is a Python file that the action runs: the workspace modules that it imports count as well."""
 
     def path(self, text: str) -> str:
-        """Returns the path of the file, relative to the workspace."""
-        return self.pattern.replace("{}", text)
+        """Returns the path of the file, relative to the workspace; of a group, its pattern."""
+        return dict(self.groups).get(text) or self.pattern.replace("{}", text)
+
+    def is_many(self, text: str) -> bool:
+        """Returns whether the text may name several files."""
+        return self.many or text in dict(self.groups)
 
 
 class FilePattern(Struct, frozen=True):

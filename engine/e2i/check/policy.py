@@ -102,7 +102,7 @@ class Authority(Struct, frozen=True):
     ) -> paths.PathProblem | None:
         match mark:
             case marks.WorkspaceFile():
-                return paths.check(mark.path(value), self.rules, self.look, self.home, many=mark.many)
+                return paths.check(mark.path(value), self.rules, self.look, self.home, many=mark.is_many(value))
             case marks.FilePattern():
                 return paths.check(value, self.rules, self.look, many=True)
             case marks.WrittenFile():

@@ -12,7 +12,8 @@ from e2i.mlops.files import DataFiles
 from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, encodable, file_path, mistakes, text
 from e2i.mlops.tracing import traced
 from e2i.tools.great_expectations import GreatExpectationsSettings as GEConfig
-from e2i.tools.great_expectations.programs import DEFAULT_SUITE, SPLIT, GEValidationResult, Validations
+from e2i.tools.great_expectations.programs import SPLIT, GEValidationResult, Validations
+from e2i.tools.great_expectations.suite import DEFAULT_SUITE
 
 if TYPE_CHECKING:
     import pandas as pd

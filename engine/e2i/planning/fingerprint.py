@@ -165,7 +165,7 @@ def _named(action: Action, params: Any, environment: Environment, paths: Collect
         match mark:
             case WorkspaceFile() if isinstance(value, str):
                 path = mark.path(value)
-                if mark.many:
+                if mark.is_many(value):
                     named.update(environment.matching(path))
                 else:
                     named.update((path, *environment.modules(path)) if mark.code else (path,))

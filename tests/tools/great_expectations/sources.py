@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from context import LocalContext
+from e2i.errors import BadInput
 from e2i.settings import Settings
 from e2i.tools.great_expectations import (
     ValidateOutputs,
@@ -18,6 +20,7 @@ from e2i.tools.great_expectations import (
     ValidateSourceParams,
 )
 from e2i.tools.great_expectations.actions import validate, validate_source
+from tools.great_expectations.attacks import COLUMNS, LITERALS, compared
 
 SUITE: list[dict[str, Any]] = [
     {"type": "expect_column_values_to_not_be_null", "column": "brand"},
@@ -79,3 +82,24 @@ def counts(out: ValidateOutputs | ValidateSourceOutputs) -> list[tuple[Any, ...]
         shown = round(value, 6) if isinstance(value, float) else value
         found.append((item.type, item.broken, item.success, *(getattr(item, name) or 0 for name in COUNTS), shown))
     return found
+
+
+def check_attacks(warehouse: Warehouse, rows: int) -> None:
+    """Compare hostile texts and names of columns in a database and in pandas: they mean themselves."""
+    given = frame(rows)
+    suite = [item for literal in LITERALS for item in compared(literal)]
+    there = warehouse.check(suite)
+    assert counts(there) == counts(warehouse.check_frame(given, suite))
+    for literal, first in zip(LITERALS, range(0, len(suite), len(compared("x"))), strict=True):
+        equal = int((given["id"] == literal).sum())
+        found = there.results[first : first + 4]
+        assert [found[0].unexpected_count, *(item.element_count for item in found[1:])] == [equal, *[rows - equal] * 3]
+    for name in COLUMNS:
+        item = {"type": "expect_column_values_to_not_be_null", "column": name}
+        for check in (lambda one=item: warehouse.check([one]),):
+            with pytest.raises(BadInput, match="has no column"):
+                check()
+        assert warehouse.check_frame(given, [item]).results[0].broken
+        exists = {"type": "expect_column_to_exist", "column": name}
+        assert not warehouse.check([exists]).success
+    assert warehouse.check([{"type": "expect_table_row_count_to_equal", "value": rows}]).success

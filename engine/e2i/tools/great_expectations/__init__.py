@@ -25,7 +25,7 @@ from e2i.catalog.action import (
 from e2i.catalog.artifacts import File, Report, Table
 from e2i.catalog.marks import NamedPlace, WorkspaceFile
 from e2i.tools.data.filters import Filter
-from e2i.tools.great_expectations.suite import NAME, Expectation, Expectations, flattened, is_foreign, path_of
+from e2i.tools.great_expectations.suite import DEFAULT, NAME, Expectation, Expectations, flattened, is_foreign, path_of
 
 REASON = "failed_expectations"
 """Default name of the column with the expectations that a row fails."""
@@ -118,15 +118,18 @@ class GreatExpectationsSettings(ToolSettings):
         }
 
     def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        name = f"datasources.{given.get('source')}"
-        return {key: shown for key, shown in self.identity().items() if key == name}
+        name = given.get("source")
+        found: dict[str, Any] = {key: shown for key, shown in self.identity().items() if key == name}
+        if given.get("suite") == DEFAULT:  # which suite that is decides the result
+            found["default_suites"] = dict(sorted(self.default_suites.items()))
+        return found
 
     def circuits(self) -> tuple[str, ...]:
         return tuple(self.identity())
 
     def identity(self) -> Mapping[str, Any]:
         return {
-            f"datasources.{name}": without_credentials(source.url.get_secret_value())
+            name: without_credentials(source.url.get_secret_value())
             for name, source in sorted(self.datasources.items())
             if isinstance(source, PostgresqlSource)
         }
@@ -140,7 +143,13 @@ class GreatExpectationsSettings(ToolSettings):
         return self
 
 
-SuiteChoice = Annotated[str, WorkspaceFile(path_of("{}")), Field(pattern=NAME)] | Expectations
+SuiteChoice = (
+    Annotated[str, WorkspaceFile(path_of("{}"), groups=((DEFAULT, path_of("*")),)), Field(pattern=NAME)] | Expectations
+)
+ProblemType = Annotated[
+    Literal["classification", "regression"] | None,
+    Field(description="Problem type that `suite: default` is for."),
+]
 FailOn = Annotated[
     Literal["critical", "warning", "never"],
     Field(description="Lowest severity of an expectation whose failure counts. `never`: report only."),
@@ -197,8 +206,20 @@ class ValidateParams(_Checks):
     table: Annotated[Table, Field(description="The table to check.")]
     suite: Annotated[
         SuiteChoice,
-        Field(description="Name of a suite in config/expectations/NAME.yaml, or a list of expectations."),
+        Field(
+            description="Name of a suite in config/expectations/NAME.yaml, or of one that e2i ships; `default`: that "
+            "of the problem type, as `default_suites` names it; or a list of expectations."
+        ),
     ]
+    problem_type: ProblemType = None
+    target: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Column that the problem type is taken from where it is not given: classification for texts, "
+            "booleans and two distinct numbers, as `model.train` does it.",
+        ),
+    ] = None
     where: Annotated[
         tuple[Filter, ...],
         Field(description="Check only the rows that meet all of these conditions. The others go on unchecked."),
@@ -228,8 +249,12 @@ class ValidateSourceParams(_Checks):
     ] = {}
     suite: Annotated[
         SuiteChoice,
-        Field(description="Name of a suite in config/expectations/NAME.yaml, or a list of expectations."),
+        Field(
+            description="Name of a suite in config/expectations/NAME.yaml, or of one that e2i ships; `default`: that "
+            "of `problem_type`; or a list of expectations."
+        ),
     ]
+    problem_type: ProblemType = None
     fail_on: FailOn = "critical"
     on_failure: OnFailure = "fail"
     reason_column: ReasonColumn = REASON

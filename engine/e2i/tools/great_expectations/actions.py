@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import File
-from e2i.errors import BadInput, StepError
+from e2i.errors import StepError
 from e2i.tools.data import filters
 from e2i.tools.great_expectations import (
     ProfileOutputs,
@@ -15,6 +15,7 @@ from e2i.tools.great_expectations import (
     ValidateParams,
     ValidateSourceOutputs,
     ValidateSourceParams,
+    choosing,
     gate,
     proposal,
     quarantine,
@@ -22,7 +23,7 @@ from e2i.tools.great_expectations import (
 )
 from e2i.tools.great_expectations.connector import GuardedGE
 from e2i.tools.great_expectations.proposal import Margins
-from e2i.tools.great_expectations.suite import Expectation, Suite, load, path_of
+from e2i.tools.great_expectations.suite import Suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ async def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
     Raises StepError (``quality-failed``) when an expectation fails that `fail_on` covers, except where `on_failure`
     says otherwise. Raises BadInput or Refused for a suite that cannot be used.
     """
-    suite = _chosen(params.suite, ctx)
+    suite = choosing.chosen(params.suite, ctx, lambda: _problem_type(params, ctx))
     judged, parts = await _judged(ctx, params.table, suite, params, params.where)
     return ValidateOutputs(**_said(judged), **_tables(ctx, params.table, judged, parts))
 
@@ -51,7 +52,7 @@ async def validate_source(params: ValidateSourceParams, ctx: StepContext) -> Val
     With `on_failure: quarantine` the rows are read, as they are at one moment, and checked in memory. Raises the errors
     of ``validate``, and ToolUnavailable when the database is down.
     """
-    suite, connector = _chosen(params.suite, ctx), ctx.connect(GuardedGE)
+    suite, connector = choosing.chosen(params.suite, ctx, lambda: params.problem_type), ctx.connect(GuardedGE)
     if params.on_failure != "quarantine":
         validation = await connector.validate_source(
             params.source, params.table, params.batch, suite, samples=params.samples
@@ -143,24 +144,18 @@ def _parts(rows: pa.Table, judged: Judged, reason: str) -> quarantine.Split:
     return parts
 
 
+def _problem_type(params: ValidateParams, ctx: StepContext) -> str | None:
+    """Return the problem type that is given, or that of the target, as a model would be trained on it."""
+    if params.problem_type is not None or params.target is None:
+        return params.problem_type
+    from e2i.estimators.schema import infer_task
+
+    filters.require_columns(params.table.names, [params.target])
+    return infer_task(ctx.frame(params.table, [params.target])[params.target])
+
+
 def _by_position(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with its rows labelled by their position."""
     import pandas as pd
 
     return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index(drop=True)
-
-
-def _chosen(given: str | tuple[Expectation, ...], ctx: StepContext) -> Suite:
-    """Return the suite of a name, or of a list in the spec."""
-    return _suite(given, ctx) if isinstance(given, str) else Suite(name="inline", expectations=given)
-
-
-def _suite(name: str, ctx: StepContext) -> Suite:
-    try:
-        return load(ctx.held_file(path_of(name)), name)
-    except StepError as error:
-        if error.code != "no-such-file":
-            raise
-        hint = error.hint and error.hint.replace(".yaml", "")
-        message = f"there is no suite {name!r}: {path_of(name)} does not exist"
-        raise BadInput(message, code="unknown-suite", hint=hint) from error

@@ -15,8 +15,8 @@ from e2i.spec.document import Document
 from e2i.spec.problems import Code
 from e2i.spec.suggest import Names, nearest
 from e2i.tools.data import filters
-from e2i.tools.great_expectations import conditions
-from e2i.tools.great_expectations.suite import FOLDER, Suite, parsed, path_of
+from e2i.tools.great_expectations import conditions, suited
+from e2i.tools.great_expectations.suite import DEFAULT, FOLDER, Suite, parsed, path_of, shipped_text
 
 ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 """Arguments of expectations that name columns."""
@@ -31,8 +31,10 @@ FAILURES = KnownTable(
 
 def validate(given: Given, files: Files) -> Flow:
     table, name = given["table"], given["suite"]
-    problems = list(filters.problems(table, given["where"]))
-    if isinstance(name, str):
+    problems = [*filters.problems(table, given["where"]), *absent(table, ("target",), given["target"])]
+    if name == DEFAULT and not _has_file(files):
+        problems += _undecided([given["problem_type"], given["target"]], "`target` or `problem_type`")
+    elif isinstance(name, str):
         found, unusable = _suite(name, files)
         problems += unusable
         if found is not None:
@@ -42,6 +44,7 @@ def validate(given: Given, files: Files) -> Flow:
         for index, item in enumerate(name):
             if isinstance(item, Mapping):
                 problems += _absent(table, item, ("suite", index), given["fail_on"], known)
+                problems += _unsuited(table, item, ("suite", index), given["fail_on"])
     if not isinstance(table, KnownTable):
         return Flow({"failures": FAILURES}, problems)
     return _parted(table, given, problems)
@@ -50,13 +53,36 @@ def validate(given: Given, files: Files) -> Flow:
 def validate_source(given: Given, files: Files) -> Flow:
     """Check the suite, and say which outputs are null. A plan asks no database, so no columns are known."""
     name, on_failure = given["suite"], given["on_failure"]
-    problems = _suite(name, files)[1] if isinstance(name, str) else []
+    problems: list[ColumnProblem] = []
+    if name == DEFAULT and not _has_file(files):
+        problems += _undecided([given["problem_type"]], "`problem_type`")
+    elif isinstance(name, str):
+        problems += _suite(name, files)[1]
     if not isinstance(on_failure, str):
         return Flow({}, problems)
     if on_failure != "quarantine":
         return Flow(dict.fromkeys(("table", "quarantined", "failures"), (Shape("null"),)), problems)
     outputs: dict[str, Known] = dict.fromkeys(("table", "quarantined"), (Shape("table"),))
     return Flow({**outputs, "failures": (Shape("table", table=FAILURES),)}, problems)
+
+
+def _has_file(files: Files) -> bool:
+    """Return whether the workspace has a suite that is called default, or may have one."""
+    try:
+        file = files.open(path_of(DEFAULT))
+    except OSError:
+        return True
+    if file is None:
+        return False
+    file.close()
+    return True
+
+
+def _undecided(given: list[Any], needed: str) -> Iterator[ColumnProblem]:
+    """Yield the problem of a default suite whose problem type nothing tells."""
+    if all(value is None for value in given):
+        message = f"`suite: {DEFAULT}` is that of a problem type, which is not given"
+        yield ColumnProblem(("suite",), "missing-action-parameter", message, hint=f"set {needed}")
 
 
 def profile(given: Given, files: Files) -> Flow:
@@ -95,6 +121,8 @@ def _suite(name: str, files: Files) -> tuple[tuple[Suite, Document] | None, list
     """
     try:
         file = files.open(path_of(name))
+        if file is None and (own := shipped_text(name)) is not None:
+            return parsed(own, name, file=f"{name}.yaml of e2i"), []
         if file is None:
             known = tuple(item.removesuffix(".yaml") for item in files.names(FOLDER) if item.endswith(".yaml"))
             message = f'there is no suite "{name}": {path_of(name)} does not exist'
@@ -125,6 +153,11 @@ def _lacking(table: Any, suite: Suite, text: Document, fail_on: Any) -> Iterator
             message = f'suite "{suite.name}" checks the column "{problem.name}", which the table does not have'
             hint = f"{meant}: {text.location(problem.path)}, {expectation.type}"
             yield ColumnProblem(("suite",), problem.code, message, hint=hint)
+        for problem in _unsuited(table, item, ("expectations", index), fail_on):
+            message = f'suite "{suite.name}": {problem.message}'
+            yield ColumnProblem(
+                ("suite",), problem.code, message, hint=f"fix it in the suite: {text.location(problem.path)}"
+            )
 
 
 def _names(table: Any) -> Names:
@@ -150,6 +183,16 @@ def _absent(
         if name not in table.columns:
             message = f'the table has no column "{name}", which row_condition compares'
             yield ColumnProblem((*path, "row_condition"), "unknown-column", message, name, known)
+
+
+def _unsuited(table: Any, item: Mapping[str, Any], path: Path, fail_on: Any) -> Iterator[ColumnProblem]:
+    """Return the problem of an expectation that counts and cannot be computed for a column of its type."""
+    counted = {"critical": ("critical",), "warning": ("critical", "warning")}.get(fail_on, ())
+    if not isinstance(table, KnownTable) or item.get("severity", "critical") not in counted:
+        return
+    if found := suited.misfit(item, table.columns):
+        argument, message = found
+        yield ColumnProblem((*path, argument), "bad-column", message, hint="use another expectation, or table.cast")
 
 
 def _of_condition(given: Any) -> list[str]:

@@ -73,7 +73,7 @@ class GuardedGE:
             if not path.is_file():
                 raise BadInput(f'there is no file of the database "{name}": {path.name}', code="no-such-file")
             return Database(name, path, seconds), self._server
-        breaker = breaker_of(self._home.parent, self.tool, self._settings, f"datasources.{name}")
+        breaker = breaker_of(self._home.parent, self.tool, self._settings, name)
         return Database(name, found.url.get_secret_value(), seconds), replace(self._server, breaker=breaker)
 
 

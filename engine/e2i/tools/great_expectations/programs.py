@@ -36,7 +36,6 @@ SAMPLES = 20
 """Unexpected values that a result lists."""
 SPLIT = "split"
 """Column with the part of the data that a row belongs to."""
-DEFAULT_SUITE = "e2i_default_suite"
 
 
 class GEValidationResult(Struct, frozen=True):

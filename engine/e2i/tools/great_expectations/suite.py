@@ -27,6 +27,10 @@ from e2i.tools.great_expectations.kinds import KINDS, REFUSED_ARGUMENTS, REFUSED
 
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 FOLDER = "config/expectations"
+DEFAULT = "default"
+"""The name that stands for the suite of a problem type, where there is no file of that name."""
+DEFAULT_SUITE = "e2i_default_suite"
+"""The suite of a problem type that has none of its own."""
 SHIPPED = Path(__file__).parent / "suites"
 LONGEST_TEXT = 2_000
 """Maximum length of one text in a suite, such as a regular expression, in characters."""
@@ -175,12 +179,12 @@ def read(text: bytes, name: str, *, is_written: bool = True) -> Suite:
     return parsed(text, name, is_written=is_written)[0]
 
 
-def parsed(text: bytes, name: str, *, is_written: bool = True) -> tuple[Suite, Document]:
+def parsed(text: bytes, name: str, *, is_written: bool = True, file: str = "") -> tuple[Suite, Document]:
     """Return the suite in the text of its file, and the locations of its values. Raises as ``load`` does.
 
     Errors have line and column, unless the text is not ``is_written`` by a person: a program made it.
     """
-    content, problems = document.read(text, path_of(name))
+    content, problems = document.read(text, file or path_of(name))
     if content is None or problems:
         raise BadInput("; ".join(str(problem) for problem in problems), code="bad-suite")
     try:
@@ -234,8 +238,14 @@ def _said(detail: Mapping[str, Any]) -> str:
 
 def shipped(name: str) -> Suite | None:
     """Return the suite of that name that e2i ships; None when there is none."""
+    text = shipped_text(name)
+    return None if text is None else read(text, name)
+
+
+def shipped_text(name: str) -> bytes | None:
+    """Return the file of a suite that e2i ships; None when there is none."""
     file = SHIPPED / f"{name}.yaml"
-    return read(file.read_bytes(), name) if re.fullmatch(NAME, name) and file.is_file() else None
+    return file.read_bytes() if re.fullmatch(NAME, name) and file.is_file() else None
 
 
 def _parts(value: Any) -> Iterator[Any]:
