@@ -65,9 +65,9 @@ class Budget(Struct, frozen=True):
 
 
 class Privilege(Struct, frozen=True):
-    """This value of the parameter needs a permission that a policy may refuse."""
+    """This value of the parameter needs a permission that a policy may refuse; ``*``: every value does."""
 
-    name: Literal["promote_to_production", "keep_services", "write_formulas", "unpinned_downloads"]
+    name: Literal["promote_to_production", "keep_services", "write_formulas", "unpinned_downloads", "run_python"]
     value: str | bool | None
 
 

@@ -93,7 +93,7 @@ class Authority(Struct, frozen=True):
                     yield from self._place(tool_name(node.step.uses), mark, value, path)
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
-                case marks.Privilege() if value == mark.value and not getattr(self.rules, mark.name):
+                case marks.Privilege() if mark.value in (value, "*") and not getattr(self.rules, mark.name):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
 

@@ -120,6 +120,8 @@ ACTIONS = {
     **dict.fromkeys(("feast.get_online_features", "feast.lookup"), "feast.online_features"),
     **dict.fromkeys(("feast.get_historical_features", "feast.join"), "feast.historical_features"),
     "feast.push": "feast.materialize",
+    **dict.fromkeys(("opik.evaluate_agent", "opik.experiment", "opik.test", "llm.evaluate"), "opik.evaluate"),
+    **dict.fromkeys(("opik.feedback", "opik.log_feedback", "opik.log_score"), "opik.score"),
     **dict.fromkeys(("bentoml.build", "bentoml.containerize", "bentoml.save"), "bentoml.package"),
     **dict.fromkeys(("bentoml.deploy", "model.serve"), "bentoml.serve"),
     **dict.fromkeys(

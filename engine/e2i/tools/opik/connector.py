@@ -14,11 +14,13 @@ from msgspec.structs import replace
 
 from e2i.resilience.guard import Guard
 from e2i.tools.opik import OpikSettings
-from e2i.tools.opik.identity import is_sampled
+from e2i.tools.opik.identity import adopted, is_sampled
 from e2i.tools.opik.outages import is_outage
 
 if TYPE_CHECKING:
     import opik
+
+    from e2i.tools.opik.evaluation import Evaluated, Evaluation
 
 
 class GuardedOpik:
@@ -31,16 +33,30 @@ class GuardedOpik:
         self._guard = replace(guard, classify=is_outage)
         self._home = home
 
-    async def score(self, trace_id: str, name: str, value: float, *, reason: str | None = None) -> None:
-        """Write a score of a trace, if the trace is sampled. It replaces a score of the same name.
+    async def score(
+        self, trace_id: str, name: str, value: float, *, reason: str | None = None, span_id: str | None = None
+    ) -> bool:
+        """Write a score of a trace, or of a span in it, if the trace is sampled. It replaces one of the same name.
 
-        Raises ToolUnavailable, or StepError when Opik refuses it.
+        A trace that was made elsewhere was kept there, so its scores are written whatever the sampling rate. Returns
+        whether the score was written. Raises ToolUnavailable, or StepError when Opik refuses it.
         """
-        if not is_sampled(trace_id, self._settings.sampling_rate):
-            return
-        score = {"id": trace_id, "name": name, "value": value, "reason": reason, "source": "sdk"}
+        trace = adopted(trace_id, "trace")
+        if trace != trace_id and not is_sampled(trace, self._settings.sampling_rate):
+            return False
+        of = trace if span_id is None else adopted(span_id, "span")
+        score = {"id": of, "name": name, "value": value, "reason": reason, "source": "sdk"}
         document = {**score, "project_name": self._settings.project_name}
-        await self._guard.acall(self._write, {key: item for key, item in document.items() if item is not None})
+        resource = "trace_scores" if span_id is None else "span_scores"
+        present = {key: item for key, item in document.items() if item is not None}
+        await self._guard.acall(self._write, resource, present)
+        return True
+
+    async def evaluate(self, evaluation: Evaluation, environment: str) -> Evaluated:
+        """Evaluate, and keep it as an experiment. Raises as ``Runner.run`` does."""
+        from e2i.tools.opik.evaluation import Runner
+
+        return await Runner(self._settings, self._home, self._guard, environment).run(evaluation)
 
     async def search_traces(self, filter_string: str | None = None, *, limit: int = 100) -> list[Any]:
         """Return traces of the project, newest first, by Opik's query language (``feedback_scores.auc > 0.8``)."""
@@ -66,8 +82,8 @@ class GuardedOpik:
         if "client" in self.__dict__:
             await self._guard.acall(self.client.end, timeout=int(self._guard.deadline), flush=False)
 
-    def _write(self, score: dict[str, Any]) -> None:
+    def _write(self, resource: str, score: dict[str, Any]) -> None:
         from e2i.tools.opik.client import open_rest
         from e2i.tools.opik.writing import write
 
-        write(open_rest(self._settings, self._home), trace_scores=[score])
+        write(open_rest(self._settings, self._home), **{resource: [score]})

@@ -39,21 +39,41 @@ Case = Mapping[str, Any]
 Task = Callable[[Case], Any]
 
 
+class ScoredCase(Struct, frozen=True):
+    """What one case was given: its output, and a score for each metric that did not fail."""
+
+    number: int
+    output: Any
+    scores: dict[str, float]
+
+
 class Evaluated(Struct, frozen=True):
     """The result of an evaluation."""
 
     means: dict[str, float]
     experiment: str
     """Name of the experiment in Opik."""
+    cases: Sequence[ScoredCase] = ()
+    """The cases in their order."""
+    again: bool = False
+    """True when the experiment was complete already, so that nothing was evaluated again."""
 
 
 class Evaluation:
     """One evaluation that was asked for. Raises StepError for wrong cases."""
 
-    def __init__(self, agent_name: str, cases: Sequence[Case], metrics: Sequence[Any], task: Task | None) -> None:
+    def __init__(
+        self,
+        agent_name: str,
+        cases: Sequence[Case],
+        metrics: Sequence[Any],
+        task: Task | None,
+        experiment: str | None = None,
+    ) -> None:
         if not isinstance(agent_name, str) or not agent_name.strip():
             raise StepError(f"agent_name must be a text that is not empty, not {agent_name!r}", code="bad-case")
         self.agent_name = agent_name
+        self.experiment = experiment
         self.cases = [_checked(number, case, task is not None) for number, case in enumerate(cases)]
         self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         self.task = task
@@ -99,6 +119,12 @@ class Runner:
         chosen = metrics.resolve(evaluation.metrics, evaluation.keys, evaluation.cases, calls.score)
         client, dataset = self._guard.call(self._prepared, evaluation)
         try:
+            if evaluation.experiment is not None:
+                from e2i.tools.opik import experiments
+
+                held = self._guard.call(experiments.complete, client, evaluation.experiment, len(evaluation.cases))
+                if held is not None:
+                    return held
             result = self._guard.call(
                 self._evaluated, opik, client, dataset, chosen, evaluation, calls, deadline=math.inf
             )
@@ -108,7 +134,8 @@ class Runner:
             raise error.cause from None
         finally:
             client.end(timeout=1, flush=False)
-        return Evaluated(_means(result, [metric.name for metric in chosen]), result.experiment_name)
+        means = _means(result, [metric.name for metric in chosen])
+        return Evaluated(means, result.experiment_name, _scored(result))
 
     def _prepared(self, evaluation: Evaluation) -> tuple[Any, Any]:
         """Returns a client and the dataset of the cases. Raises ToolUnavailable when Opik is down."""
@@ -130,7 +157,8 @@ class Runner:
             dataset=dataset,
             task=partial(_output, evaluation, calls),
             scoring_metrics=chosen,
-            experiment_name=f"{evaluation.agent_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}",
+            experiment_name=evaluation.experiment
+            or f"{evaluation.agent_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid4().hex[:6]}",
             experiment_config={"agent_name": evaluation.agent_name, "environment": self._environment},
             task_threads=AT_ONCE if is_async else 1,
             verbose=0,
@@ -222,6 +250,19 @@ def _means(result: Any, names: Sequence[str]) -> dict[str, float]:
             raise StepError(f"the metric {name!r} failed for every test case: {reasons[0]}", code="bad-metric")
         log.warning("the metric %s failed for %d of the test cases: %s", name, len(reasons), reasons[0])
     return {**{name: means[name] for name in names if name in means}, **means}
+
+
+def _scored(result: Any) -> list[ScoredCase]:
+    """Return the outputs and scores of the cases, in their order."""
+    found = [
+        ScoredCase(
+            int(test.test_case.dataset_item_content["case_number"]),
+            test.test_case.task_output.get("output"),
+            {score.name: float(score.value) for score in test.score_results if not score.scoring_failed},
+        )
+        for test in result.test_results
+    ]
+    return sorted(found, key=lambda case: case.number)
 
 
 def _checked(number: int, case: Any, has_task: bool) -> Case:

@@ -65,6 +65,9 @@ def _experiments(
         case "POST", ["finish"]:
             kept.finish(database, query.get("ids") or [], now)
             return Answer(HTTPStatus.NO_CONTENT)
+        case "POST", ["delete"]:
+            kept.delete(database, query.get("ids") or [])
+            return Answer(HTTPStatus.NO_CONTENT)
         case "POST", ["stream"]:
             name, after = str(query.get("name") or ""), query.get("last_retrieved_id")
             every = kept.experiments(database, name, after, trace_of)

@@ -117,6 +117,13 @@ def finish(database: sqlite3.Connection, ids: Iterable[str], now: str) -> None:
             database.execute("UPDATE experiments SET document = ? WHERE id = ?", (json.dumps(document), identity))
 
 
+def delete(database: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Removes experiments and what they made of items. Their traces stay, as on a server."""
+    for identity in ids:
+        database.execute("DELETE FROM experiments WHERE id = ?", (identity,))
+        database.execute("DELETE FROM experiment_items WHERE experiment = ?", (identity,))
+
+
 def experiment(database: sqlite3.Connection, identity: str, trace_of: TraceOf) -> Document | None:
     """Returns an experiment with the mean of each score; None when there is none."""
     row = database.execute("SELECT document FROM experiments WHERE id = ?", (identity,)).fetchone()
