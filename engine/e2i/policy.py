@@ -139,13 +139,15 @@ ROLES: Mapping[str, tuple[str, ...]] = {
                       "python.*", "debug.*"),
     "model_selector": ("model.*", "optuna.*", "mlflow.load", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
     "model_trainer": ("optuna.*", "model.*", "mlflow.register", "mlflow.load", "data.*", "sql.*", "table.*",
-                      "feast.historical_features", "python.*", "debug.*"),
+                      "feast.historical_features", "feast.repository", "feast.statistics", "python.*", "debug.*"),
     "feature_analyzer": ("shap.*", "model.predict", "data.*", "sql.*", "table.*", "feast.historical_features",
-                         "python.*", "debug.*"),
-    "model_deployer": ("mlflow.*", "bentoml.*", "feast.materialize", "feast.online_features", "debug.*"),
+                         "feast.repository", "feast.statistics", "python.*", "debug.*"),
+    "model_deployer": ("mlflow.*", "bentoml.*", "feast.materialize", "feast.online_features", "feast.repository",
+                       "debug.*"),
     "observability_connector": ("opik.*", "debug.*"),
     "prediction_synthesizer": ("bentoml.predict", "model.predict", "model.evaluate", "mlflow.load",
-                               "feast.online_features", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
+                               "feast.online_features", "feast.repository", "data.*", "sql.*", "table.*", "python.*",
+                               "debug.*"),
 }  # fmt: skip
 """The platform's Tier 0 agents, each with the actions that its steps may use."""
 

@@ -79,12 +79,19 @@ class Study(Artifact):
 
 
 class FeatureRepo(Artifact):
-    """Feature definitions registered in Feast: each view with its feature names and its entity's join keys."""
+    """Feature definitions registered in Feast: each view with its feature names and its entity's join keys.
+
+    ``requests``: on-demand view → columns that its function needs of a request. ``services``: feature service → its
+    features, as ``view:feature``. ``existing``: it is the repository of the settings, not one of the store's own.
+    """
 
     type: Literal["feature_repo"] = "feature_repo"
     project: str
     views: dict[str, tuple[str, ...]]
     join_keys: dict[str, tuple[str, ...]]
+    requests: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    services: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    existing: bool = False
 
 
 class ModelVersion(Artifact):

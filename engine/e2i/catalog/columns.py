@@ -151,12 +151,15 @@ class KnownView(Struct, frozen=True):
 
     features: Columns | None
     keys: tuple[str, ...] | None
+    requests: tuple[str, ...] = ()
+    """Columns of a request that an on-demand view is computed from."""
 
 
 class KnownRepo(Struct, frozen=True):
-    """Registered feature definitions."""
+    """Registered feature definitions. ``services``: feature service → its features, as ``view:feature``."""
 
     views: Mapping[str, KnownView]
+    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class KnownKeys(Struct, frozen=True):

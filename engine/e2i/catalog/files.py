@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
 
@@ -25,6 +26,12 @@ class Files(Protocol):
         Raises OSError for too many.
         """
 
+    def configured(self, tool: str, setting: str) -> Path | None:
+        """Returns the folder that the operator's settings of a tool name; None without that setting.
+
+        It may be outside the workspace, and specs cannot choose it.
+        """
+
 
 class _NoFiles:
     """A workspace that cannot be read."""
@@ -39,6 +46,9 @@ class _NoFiles:
         return (path,)
 
     def glob(self, pattern: str) -> None:
+        return None
+
+    def configured(self, tool: str, setting: str) -> None:
         return None
 
 
@@ -66,6 +76,9 @@ class BoundedFiles:
 
     def glob(self, pattern: str) -> Sequence[str] | None:
         return self._files.glob(pattern)
+
+    def configured(self, tool: str, setting: str) -> Path | None:
+        return self._files.configured(tool, setting)
 
 
 class _Charged(io.BufferedIOBase):

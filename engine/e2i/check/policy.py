@@ -83,6 +83,7 @@ class Authority(Struct, frozen=True):
                 "forged-artifact", message, ("with", *path), "refer to the step that produces it: ${{ steps.ID.NAME }}"
             )
         yield from self._secrets(node, found, params)
+        yield from self._code(found, params)
         for path, mark, value in _marked(found, params):
             match mark:
                 case marks.WorkspaceFile() | marks.FilePattern() | marks.WrittenFile() if isinstance(value, str):
@@ -96,6 +97,15 @@ class Authority(Struct, frozen=True):
                 case marks.Privilege() if mark.value in (value, "*") and not getattr(self.rules, mark.name):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
+
+    def _code(self, action: Action, params: Values) -> Iterator[Violation]:
+        """Yields a Python file that the step runs where the action does not always run one."""
+        if action.privilege == "run_python" or self.rules.run_python:
+            return
+        for path, mark, value in _marked(action, params):
+            if isinstance(mark, marks.WorkspaceFile) and mark.code and isinstance(value, str):
+                message = f'"{_dotted(path)}" runs a Python file, which specs of origin {self.origin} may not'
+                yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.run_python"))
 
     def _file(
         self, mark: marks.WorkspaceFile | marks.FilePattern | marks.WrittenFile, value: str

@@ -119,9 +119,15 @@ ACTIONS = {
     ),
     **dict.fromkeys(("feast.get_online_features", "feast.lookup"), "feast.online_features"),
     **dict.fromkeys(("feast.get_historical_features", "feast.join"), "feast.historical_features"),
-    "feast.push": "feast.materialize",
     **dict.fromkeys(("opik.evaluate_agent", "opik.experiment", "opik.test", "llm.evaluate"), "opik.evaluate"),
     **dict.fromkeys(("opik.feedback", "opik.log_feedback", "opik.log_score"), "opik.score"),
+    **dict.fromkeys(("feast.write_to_online_store", "feast.ingest", "feast.stream", "feast.write"), "feast.push"),
+    **dict.fromkeys(("feast.repo", "feast.existing", "feast.open", "feast.registry"), "feast.repository"),
+    **dict.fromkeys(
+        ("feast.get_feature_statistics", "feast.drift", "feast.describe", "feast.profile", "data.drift"),
+        "feast.statistics",
+    ),
+    **dict.fromkeys(("feast.register", "feast.register_feature", "feast.feature_view"), "feast.apply"),
     **dict.fromkeys(("bentoml.build", "bentoml.containerize", "bentoml.save"), "bentoml.package"),
     **dict.fromkeys(("bentoml.deploy", "model.serve"), "bentoml.serve"),
     **dict.fromkeys(

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import Struct
 
@@ -17,11 +17,16 @@ from e2i.errors import Refused, StepError
 from e2i.workspace import matches, paths
 from e2i.workspace.paths import Roots
 
+if TYPE_CHECKING:
+    from e2i.settings import Settings
+
 
 class WorkspaceFiles(Struct, frozen=True):
     """Implements ``e2i.catalog.files.Files``."""
 
     roots: Roots
+    settings: Settings | None = None
+    """The operator's settings; None: no tool has any."""
 
     def open(self, path: str) -> BinaryIO | None:
         """Returns the file's bytes; None for a missing file. Raises OSError when it must not or cannot be read."""
@@ -58,6 +63,11 @@ class WorkspaceFiles(Struct, frozen=True):
         except Refused as error:
             raise OSError(str(error)) from error
 
+    def configured(self, tool: str, setting: str) -> Path | None:
+        """Returns the folder that a setting names, relative to the workspace; None without that setting."""
+        found = None if self.settings is None else getattr(self.settings.tool(tool), setting)
+        return None if found is None else (self.roots.workspace / found).resolve()
+
     def own(self, path: str) -> Path | None:
         """Returns the file of a path, links followed, if it is in the workspace itself and so may be written."""
         try:
@@ -87,3 +97,6 @@ class ChangedFiles(Struct, frozen=True):
 
     def glob(self, pattern: str) -> Sequence[str]:
         return self.files.glob(pattern)
+
+    def configured(self, tool: str, setting: str) -> Path | None:
+        return self.files.configured(tool, setting)

@@ -54,6 +54,9 @@ class Revision(Struct, frozen=True):
         found = [name.removeprefix(inside) for mode, name in self._listed(inside or ".") if mode in KINDS]
         return sorted(name for name in found if "/" not in name)
 
+    def configured(self, tool: str, setting: str) -> None:
+        return None  # the settings are not those of the revision
+
     def glob(self, pattern: str) -> None:
         return None  # a revision is only read for specs
 

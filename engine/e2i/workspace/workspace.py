@@ -87,7 +87,7 @@ class Workspace(Struct, frozen=True):
     @property
     def files(self) -> WorkspaceFiles:
         """Returns the files that checks may read: those that paths in specs may lead to."""
-        return WorkspaceFiles(self.roots)
+        return WorkspaceFiles(self.roots, self.settings)
 
     @property
     def authority(self) -> Authority:

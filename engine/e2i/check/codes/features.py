@@ -6,6 +6,14 @@ from e2i.spec.problems import Code
 
 CODES = (
     Code(
+        "feature-drift",
+        "Features that differ from their reference",
+        "`feast.statistics` compared features with a reference, and one differs by more than `max_psi` or `max_ks`, or "
+        "has values on one side only. The details of the error have the figures of each feature that drifted.",
+        "Find out why the data changed, and train again; or raise the limit, or set `on_drift: warn`.",
+        example="max_psi: 0.25, where the population stability index of rx_volume is 0.4",
+    ),
+    Code(
         "feature-name-collision",
         "Two columns with the same name",
         "A feature has the same name as another feature, a kept column, a join key, or Feast's own time column.",
@@ -111,6 +119,14 @@ CODES = (
         "A row without a timestamp cannot be joined to features as of a point in time.",
         "Drop these rows first, for example with data.select.",
         example="3 rows of a view's table have no event_timestamp",
+    ),
+    Code(
+        "unknown-feature-service",
+        "A feature service that does not exist",
+        "`service:NAME` selects the features of a feature service. The repository has none of this name, or one that "
+        "renames views or keys, which is not supported.",
+        "Use a service of the hint, or name the views.",
+        example="features: service:scorng",
     ),
     Code(
         "unknown-feature-view",

@@ -22,7 +22,8 @@ from pydantic import (
 
 from e2i.catalog import addresses, variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
-from e2i.catalog.artifacts import FeatureRepo, Table
+from e2i.catalog.artifacts import FeatureRepo, Report, Table
+from e2i.catalog.marks import Code, WorkspaceFile
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 Host = Annotated[
@@ -32,7 +33,13 @@ Word = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f\\]+$")]
 """A name that is put into the options of a connection, between spaces."""
 REGISTRIES = (*addresses.POSTGRESQL, *addresses.MYSQL, *addresses.SQLITE)
 """Schemes of the databases that Feast keeps a registry in."""
-Reference = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}(:(\*|[^\s:*]+))?$")]
+ViewName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$")]
+"""A view or a push source, which may be one of an existing repository."""
+Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}(:(\*|[^\s:*]+))?$")]
+Features = Annotated[tuple[Reference, ...], Field(min_length=1)] | Reference
+"""Features that a step asks for; ``selected`` returns them as a tuple."""
+SELECTION = "view:feature, view (or view:*) for all of a view, or service:NAME for those of a feature service"
+REPO = "Definitions, from feast.apply, or the existing repository, from feast.repository"
 FeatureType = Literal["int32", "int64", "float32", "float64", "bool", "string", "timestamp"]
 Value = str | int
 
@@ -132,8 +139,8 @@ class FeastSettings(ToolSettings):
     repo_path: Annotated[
         str | None,
         Field(
-            description="Existing Feast repository (a folder with feature_store.yaml) that programs use as it is; "
-            "default: the store's own"
+            description="Existing Feast repository (a folder with feature_store.yaml) that feast.repository and "
+            "programs use as it is; default: none, programs use the store's own"
         ),
     ] = None
     trusted: Annotated[
@@ -159,7 +166,7 @@ class FeastSettings(ToolSettings):
         return super().addresses() if self.repo_path is None else (self.repo_path,)
 
     def identity(self) -> Mapping[str, Any]:
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {} if self.repo_path is None else {"repository": self.repo_path}
         if isinstance(self.registry, SqlRegistry):
             found["registry"] = without_credentials(self.registry.url.get_secret_value())
         match self.online_store:
@@ -182,7 +189,10 @@ class EntityParams(_Part):
 class ViewParams(_Part):
     """A time-stamped table about one entity, or about a combination of entities."""
 
-    table: Annotated[Table, Field(description="The rows: keys, timestamp and features")]
+    table: Annotated[
+        Table | None,
+        Field(description="The rows: keys, timestamp and features. Not needed for a push view that starts empty"),
+    ] = None
     entity: Annotated[
         Name | tuple[Name, ...], Field(description="The entity, or entities, whose join keys identify a row")
     ]
@@ -202,14 +212,66 @@ class ViewParams(_Part):
         tuple[str, ...] | dict[str, FeatureType] | None,
         Field(min_length=1, description="Columns that are features, or a mapping column → type; default: all others"),
     ] = None
+    push: Annotated[bool, Field(description="Whether feast.push may add rows: a stream view with a push source")] = (
+        False
+    )
     description: Annotated[str, Field(description="Description for readers")] = ""
     tags: Annotated[dict[str, str], Field(description="Tags of the view in the registry", default_factory=dict)]
+
+    @model_validator(mode="after")
+    def _has_rows_or_types(self) -> Self:
+        if self.table is None and not (self.push and isinstance(self.features, dict)):
+            raise ValueError("set `table`, or `push: true` and `features` as a mapping of features to types")
+        return self
+
+
+class OnDemandParams(_Part):
+    """Features that a function of the workspace computes from others when they are asked for."""
+
+    file: Annotated[
+        str,
+        WorkspaceFile(code=True),
+        Field(
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_/.-]{0,200}\.py$",
+            description="Python file in the workspace. It imports installed libraries only",
+        ),
+    ]
+    function: Annotated[
+        str,
+        Code(),
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$",
+            description="Function that takes a pandas frame with the inputs, and returns one with the features",
+        ),
+    ]
+    inputs: Annotated[
+        tuple[Reference, ...], Field(min_length=1, description="Features that it needs, as view:feature or view")
+    ]
+    request: Annotated[
+        dict[str, FeatureType],
+        Field(
+            description="Columns that it needs of the rows that features are asked for, and their types",
+            default_factory=dict,
+        ),
+    ]
+    features: Annotated[dict[str, FeatureType], Field(min_length=1, description="Computed features and their types")]
+    description: Annotated[str, Field(description="Description for readers")] = ""
 
 
 class ApplyParams(Params):
     project: Annotated[Name, Field(description="Feast project: the namespace of entities and views")]
     entities: Annotated[dict[Name, EntityParams], Field(min_length=1, description="Entities by name")]
     views: Annotated[dict[Name, ViewParams], Field(min_length=1, description="Feature views by name")]
+    on_demand: Annotated[
+        dict[Name, OnDemandParams], Field(description="On-demand feature views by name", default_factory=dict)
+    ]
+    services: Annotated[
+        dict[Name, Features],
+        Field(
+            description="Feature services by name: the features that a model needs, for `features: service:NAME`",
+            default_factory=dict,
+        ),
+    ]
     tags: Annotated[dict[str, str], Field(description="Tags of every view in the registry", default_factory=dict)]
 
 
@@ -219,12 +281,10 @@ class ApplyOutputs(Outputs):
 
 
 class HistoricalFeaturesParams(Params):
-    repo: Annotated[FeatureRepo, Field(description="Definitions, from feast.apply")]
+    repo: Annotated[FeatureRepo, Field(description=REPO)]
     table: Annotated[Table, Field(description="Rows to add features to: join keys and a timestamp")]
     timestamp: Annotated[str, Field(description="Column of the table with the point in time of each row")]
-    features: Annotated[
-        tuple[Reference, ...], Field(min_length=1, description="view:feature, or view (or view:*) for all of a view")
-    ]
+    features: Annotated[Features, Field(description=f"{SELECTION}; one, or a list")]
     keep: Annotated[
         tuple[str, ...] | None, Field(description="Columns of the table to keep besides the features; default: all")
     ] = None
@@ -232,7 +292,7 @@ class HistoricalFeaturesParams(Params):
         bool,
         Field(
             description="Ignore values whose `created` time is after the row's point in time. Late corrections "
-            "would be leakage."
+            "would be leakage. Where the offline store of an existing repository cannot, the step warns."
         ),
     ] = True
     full_feature_names: Annotated[bool, Field(description="Name feature columns view__feature")] = False
@@ -244,8 +304,10 @@ class HistoricalFeaturesOutputs(Outputs):
 
 
 class MaterializeParams(Params):
-    repo: Annotated[FeatureRepo, Field(description="Definitions, from feast.apply")]
-    views: Annotated[tuple[Name, ...] | None, Field(min_length=1, description="Views to publish; default: all")] = None
+    repo: Annotated[FeatureRepo, Field(description=REPO)]
+    views: Annotated[
+        tuple[ViewName, ...] | None, Field(min_length=1, description="Views to publish; default: all that have rows")
+    ] = None
     start: Annotated[
         AwareDatetime | None,
         Field(
@@ -276,10 +338,8 @@ class MaterializeOutputs(Outputs):
 
 
 class OnlineFeaturesParams(Params):
-    repo: Annotated[FeatureRepo, Field(description="Definitions, from feast.apply")]
-    features: Annotated[
-        tuple[Reference, ...], Field(min_length=1, description="view:feature, or view (or view:*) for all of a view")
-    ]
+    repo: Annotated[FeatureRepo, Field(description=REPO)]
+    features: Annotated[Features, Field(description=f"{SELECTION}; one, or a list")]
     entities: Annotated[
         tuple[dict[str, Value | None], ...] | None,
         Field(min_length=1, max_length=100_000, description="Keys to look up, each a mapping join key → value"),
@@ -300,8 +360,8 @@ class OnlineFeaturesParams(Params):
     until: Annotated[
         str | None,
         Field(
-            description="Output of feast.materialize. The lookup runs after it, and again when newer values "
-            "were published."
+            description="Output of feast.materialize, or `online` of feast.repository. The lookup runs after it, and "
+            "again when other values were published."
         ),
     ] = None
 
@@ -318,6 +378,103 @@ class OnlineFeaturesOutputs(Outputs):
         Field(description="Keys and features, in the order of the request"),
     ]
     table: Annotated[Table, Field(description="The same values as a table")]
+
+
+class RepositoryParams(Params):
+    require: Annotated[
+        tuple[Reference, ...],
+        Field(description="Features, views or services that the repository must have; else the step fails"),
+    ] = ()
+
+
+class RepositoryOutputs(Outputs):
+    repo: Annotated[FeatureRepo, Field(description="The existing repository of the settings, as it is now")]
+    online: Annotated[
+        str, Field(description="State of its online store: as `until` of a lookup, it is repeated when that changes")
+    ]
+
+
+class PushParams(Params):
+    repo: Annotated[FeatureRepo, Field(description=REPO)]
+    view: Annotated[ViewName, Field(description="View that takes the rows, or push source of one or more views")]
+    table: Annotated[
+        Table, Field(description="The rows: keys, time and every feature of the view. Other columns are left out")
+    ]
+
+
+class PushOutputs(Outputs):
+    repo: Annotated[FeatureRepo, Field(description="The repository with these rows: later steps refer to it")]
+    rows: Annotated[int, Field(description="Number of rows in the table")]
+    views: Annotated[list[str], Field(description="Views that took the rows")]
+
+
+class Period(_Part):
+    """A period of time, of which both ends count."""
+
+    start: Annotated[AwareDatetime | None, Field(description="First time; default: the oldest row")] = None
+    end: Annotated[AwareDatetime | None, Field(description="Last time; default: the newest row")] = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise ValueError("start is after end")
+        return self
+
+
+class StatisticsParams(Params):
+    repo: Annotated[FeatureRepo | None, Field(description=f"{REPO}; with `view`, instead of `table`")] = None
+    view: Annotated[ViewName | None, Field(description="View whose rows are described")] = None
+    table: Annotated[Table | None, Field(description="Rows to describe, instead of `repo` and `view`")] = None
+    features: Annotated[
+        tuple[str, ...] | None,
+        Field(min_length=1, description="Columns to describe; default: all"),
+    ] = None
+    timestamp: Annotated[
+        str | None, Field(description="Column with the time of a row of `table`, for periods; a view knows its own")
+    ] = None
+    period: Annotated[Period | None, Field(description="Describe the rows of this period only")] = None
+    reference: Annotated[Table | None, Field(description="Rows to compare with, such as those of the training")] = None
+    reference_period: Annotated[
+        Period | None, Field(description="Compare with the rows of this period, instead of `reference`")
+    ] = None
+    max_psi: Annotated[
+        float | None,
+        Field(gt=0, description="Largest population stability index; above 0.25 is usually called drift"),
+    ] = None
+    max_ks: Annotated[
+        float | None, Field(gt=0, le=1, description="Largest Kolmogorov-Smirnov statistic of numbers, 0 to 1")
+    ] = None
+    on_drift: Annotated[
+        Literal["fail", "warn"], Field(description="Result of a feature beyond a limit: a failed step, or a warning")
+    ] = "fail"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.table is None) == (self.repo is None) or (self.repo is None) != (self.view is None):
+            raise ValueError("set either `table`, or `repo` and `view`")
+        if self.reference is not None and self.reference_period is not None:
+            raise ValueError("set either `reference` or `reference_period`")
+        if (self.max_psi or self.max_ks) and self.reference is None and self.reference_period is None:
+            raise ValueError("a limit needs `reference` or `reference_period`")
+        if self.table is not None and self.timestamp is None and (self.period or self.reference_period):
+            raise ValueError("periods of a table need `timestamp`")
+        return self
+
+
+class StatisticsOutputs(Outputs):
+    table: Annotated[
+        Table,
+        Field(
+            description="One row per feature: count (rows), nulls, distinct, mean, deviation, min, max, quantiles, and "
+            "psi, ks, ks_p_value and drifted against the reference. Times are seconds since 1970"
+        ),
+    ]
+    histograms: Annotated[
+        dict[str, dict[str, list[float | int | str]]],
+        Field(description="Feature → counts, with edges (numbers) or values (text: the 50 most frequent)"),
+    ]
+    drifted: Annotated[list[str], Field(description="Features beyond a limit")]
+    report: Annotated[Report, Field(description="One HTML page with the figures and a histogram of each feature")]
 
 
 TOOL = Tool(
@@ -377,5 +534,38 @@ TOOL = Tool(
             libraries=("feast",),
             columns=True,
         ),
+        Action(
+            name="repository",
+            summary="Looks at the existing Feast repository that the settings name, for the other actions to use.",
+            params=RepositoryParams,
+            outputs=RepositoryOutputs,
+            libraries=("feast",),
+            always=True,
+            columns=True,
+        ),
+        Action(
+            name="push",
+            summary="Writes rows of a view offline and online. Rows that it has already are not written again.",
+            params=PushParams,
+            outputs=PushOutputs,
+            effect=Effect.EXTERNAL,
+            libraries=("feast",),
+            always=True,
+            columns=True,
+        ),
+        Action(
+            name="statistics",
+            summary="Describes features, and compares them with a reference: drift above a limit fails the step.",
+            params=StatisticsParams,
+            outputs=StatisticsOutputs,
+            libraries=("feast", "numpy", "pyarrow"),
+            gate=True,
+            columns=True,
+        ),
     ),
 )
+
+
+def selected(features: Features) -> tuple[str, ...]:
+    """Return the features that a step asks for, as a tuple."""
+    return (features,) if isinstance(features, str) else features

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from e2i.catalog.artifacts import FeatureRepo, Report
 from e2i.errors import StepError
+from e2i.spec.suggest import hint
 from e2i.tools.feast import (
     ApplyOutputs,
     ApplyParams,
@@ -13,12 +16,20 @@ from e2i.tools.feast import (
     HistoricalFeaturesParams,
     MaterializeOutputs,
     MaterializeParams,
+    OnDemandParams,
     OnlineFeaturesOutputs,
     OnlineFeaturesParams,
+    PushOutputs,
+    PushParams,
+    RepositoryOutputs,
+    RepositoryParams,
+    StatisticsOutputs,
+    StatisticsParams,
     Value,
+    selected,
 )
 from e2i.tools.feast.connector import GuardedFeast
-from e2i.tools.feast.definitions import define, labels
+from e2i.tools.feast.definitions import define, expanded, labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +39,9 @@ if TYPE_CHECKING:
 
 async def apply(params: ApplyParams, ctx: StepContext) -> ApplyOutputs:
     """Register entities and feature views over tables."""
-    definition = define(params.project, params.entities, params.views, params.tags)
-    tables = {name: ctx.arrow(view.table) for name, view in params.views.items()}
+    code = {view.file: _code(view, ctx) for view in params.on_demand.values()}
+    definition = define(params, code)
+    tables = {name: ctx.arrow(view.table) for name, view in params.views.items() if view.table is not None}
     repo = await ctx.connect(GuardedFeast).apply(definition, tables)
     return ApplyOutputs(repo=repo, features=sum(len(features) for features in repo.views.values()))
 
@@ -45,16 +57,19 @@ async def historical_features(params: HistoricalFeaturesParams, ctx: StepContext
             code="missing-column",
             hint=f"columns: {', '.join(params.table.names[:20])}",
         )
-    values = await ctx.connect(GuardedFeast).get_historical_features(
+    asked = expanded(selected(params.features), params.repo.views, params.repo.services)
+    values, warning = await ctx.connect(GuardedFeast).get_historical_features(
         params.repo,
         frame,
-        params.features,
+        asked,
         timestamp=params.timestamp,
         created_cutoff=params.created_cutoff,
         full_feature_names=params.full_feature_names,
     )
     _refuse_collision(kept, list(values.columns))
-    coverage = _coverage(params, values)
+    if warning is not None:
+        ctx.warn(warning)
+    coverage = _coverage(params, asked, values)
     for view, share in coverage.items():
         ctx.metric(f"coverage.{view}", share)
     joined = frame[kept].join(values)
@@ -71,11 +86,13 @@ async def online_features(params: OnlineFeaturesParams, ctx: StepContext) -> Onl
     """Look features up in the online store."""
     import pyarrow as pa
 
-    entities = params.entities or _distinct_keys(params, ctx)
+    asked = expanded(selected(params.features), params.repo.views, params.repo.services)
+    entities = params.entities or _distinct_keys(params, asked, ctx)
     rows = await ctx.connect(GuardedFeast).get_online_features(
-        params.repo, params.features, entities, full_feature_names=params.full_feature_names
+        params.repo, asked, entities, full_feature_names=params.full_feature_names
     )
-    keys = {key for found in params.repo.join_keys.values() for key in found}
+    given = (*params.repo.join_keys.values(), *params.repo.requests.values())
+    keys = {key for found in given for key in found}
     empty = [row for row in rows if all(value is None for name, value in row.items() if name not in keys)]
     if empty and params.missing == "error":
         raise StepError(
@@ -87,11 +104,87 @@ async def online_features(params: OnlineFeaturesParams, ctx: StepContext) -> Onl
     return OnlineFeaturesOutputs(rows=rows, table=ctx.table(pa.Table.from_pylist(rows)))
 
 
-def _distinct_keys(params: OnlineFeaturesParams, ctx: StepContext) -> tuple[dict[str, Value | None], ...]:
+async def repository(params: RepositoryParams, ctx: StepContext) -> RepositoryOutputs:
+    """Look at the existing repository of the settings."""
+    seen = await ctx.connect(GuardedFeast).look(ctx.info.run)
+    for reference in expanded(params.require, seen.repo.views, seen.repo.services):
+        _require(seen.repo, reference)
+    return RepositoryOutputs(repo=seen.repo, online=seen.online)
+
+
+async def push(params: PushParams, ctx: StepContext) -> PushOutputs:
+    """Write rows of a view offline and online."""
+    rows = ctx.arrow(params.table)
+    repo, views = await ctx.connect(GuardedFeast).push(params.repo, params.view, rows, ctx.info.run)
+    return PushOutputs(repo=repo, rows=rows.num_rows, views=views)
+
+
+async def statistics(params: StatisticsParams, ctx: StepContext) -> StatisticsOutputs:
+    """Describe features, and compare them with a reference. Raises StepError for drift beyond a limit."""
+    from e2i.tools.feast import figures
+
+    if params.table is not None:
+        rows, time = ctx.arrow(params.table), params.timestamp
+        what = "the table"
+    else:
+        assert params.repo is not None and params.view is not None  # checked with the parameters
+        rows, time = await ctx.connect(GuardedFeast).rows(params.repo, params.view)
+        what = f"feature view {params.view}"
+    before = None if params.reference is None else ctx.arrow(params.reference)
+    found = figures.of(params, rows, time, before, what)
+    for one in found.features:
+        if one.psi is not None:
+            ctx.metric(f"psi.{one.name}", one.psi)
+    folder = figures.write(ctx.scratch / "statistics", what, found)
+    report = ctx.keep(folder, Report, media_type="text/html", title=f"Features of {what}", entry="index.html")
+    ctx.attach("feature_statistics", report)
+    drifted = [one.name for one in found.features if one.drifted]
+    if drifted and params.on_drift == "fail":
+        raise figures.drift_error(found, report)
+    if drifted:
+        ctx.warn(f"features of {what} drifted: {', '.join(drifted[:20])}")
+    return StatisticsOutputs(
+        table=ctx.table(figures.as_table(found)),
+        histograms={one.name: one.figures["histogram"] for one in found.features},
+        drifted=drifted,
+        report=report,
+    )
+
+
+def _code(view: OnDemandParams, ctx: StepContext) -> str:
+    """Return the text of a function's file. Raises StepError when it has no such function, or fails by itself."""
+    from e2i.tools.feast import on_demand
+
+    code = ctx.read_code(view.file)
+    on_demand.load(view.file, view.function, code)
+    return code.decode("utf-8")
+
+
+def _require(repo: FeatureRepo, reference: str) -> None:
+    """Raise StepError for a view or feature that a repository does not have."""
+    view, _, feature = reference.partition(":")
+    if view not in repo.views:
+        raise StepError(
+            f"the repository has no feature view {view!r}",
+            code="unknown-feature-view",
+            hint=hint(view, list(repo.views), most=20),
+        )
+    if feature not in ("", "*", *repo.views[view]):
+        raise StepError(
+            f"feature view {view} has no feature {feature!r}",
+            code="unknown-feature",
+            hint=hint(feature, list(repo.views[view]), most=20),
+        )
+
+
+def _distinct_keys(
+    params: OnlineFeaturesParams, references: Sequence[str], ctx: StepContext
+) -> tuple[dict[str, Value | None], ...]:
     """Return the first ``rows`` distinct keys of the table."""
     assert params.table is not None  # the parameters have either entities or a table
-    asked = {reference.partition(":")[0] for reference in params.features}
-    keys = sorted({key for view in asked for key in params.repo.join_keys.get(view, ())})
+    asked = {reference.partition(":")[0] for reference in references}
+    columns = (params.repo.join_keys, params.repo.requests)
+    keys = sorted({key for view in asked for names in columns for key in names.get(view, ())})
     missing = [key for key in keys if key not in params.table.names]
     if missing:
         raise StepError(
@@ -116,10 +209,11 @@ def _refuse_collision(kept: list[str], features: list[str]) -> None:
         )
 
 
-def _coverage(params: HistoricalFeaturesParams, values: pd.DataFrame) -> dict[str, float]:
+def _coverage(params: HistoricalFeaturesParams, references: Sequence[str], values: pd.DataFrame) -> dict[str, float]:
     """Return view → fraction of rows with at least one value; 0 for an empty table."""
     found: dict[str, list[str]] = {}
-    asked = {view: _features(params, view) for view in dict.fromkeys(ref.partition(":")[0] for ref in params.features)}
+    views = dict.fromkeys(ref.partition(":")[0] for ref in references)
+    asked = {view: _features(params.repo, references, view) for view in views}
     for (view, _), label in labels(asked, params.full_feature_names).items():
         found.setdefault(view, []).append(label)
     return {
@@ -128,7 +222,7 @@ def _coverage(params: HistoricalFeaturesParams, values: pd.DataFrame) -> dict[st
     }
 
 
-def _features(params: HistoricalFeaturesParams, view: str) -> tuple[str, ...]:
+def _features(repo: FeatureRepo, references: Sequence[str], view: str) -> tuple[str, ...]:
     """Return the features requested from a view."""
-    asked = [ref.partition(":")[2] for ref in params.features if ref.partition(":")[0] == view]
-    return params.repo.views[view] if {"", "*"} & set(asked) else tuple(dict.fromkeys(asked))
+    asked = [ref.partition(":")[2] for ref in references if ref.partition(":")[0] == view]
+    return repo.views[view] if {"", "*"} & set(asked) else tuple(dict.fromkeys(asked))

@@ -26,6 +26,17 @@ from e2i.catalog.columns import (
 from e2i.catalog.files import Files
 from e2i.spec.problems import Code
 
+FIGURES: Columns = {
+    "feature": "string", "count": "int64", "nulls": "int64", "distinct": "int64", "mean": "double",
+    "deviation": "double", "min": "double", "q01": "double", "q05": "double", "q25": "double", "q50": "double",
+    "q75": "double", "q95": "double", "q99": "double", "max": "double", "psi": "double", "ks": "double",
+    "ks_p_value": "double", "drifted": "bool",
+}  # fmt: skip
+"""Columns of the table of ``feast.statistics``."""
+SERVICE = "service"
+"""Prefix of a reference to a feature service."""
+LARGEST_REGISTRY = 64 << 20
+"""Size of a registry file up to which a plan reads it, in bytes."""
 DECLARED = {"timestamp": "timestamp[us, tz=UTC]", "float64": "double"}
 """A feature's declared type → its certain Arrow type in a result. Integers are absent, because values may be missing.
 """
@@ -45,7 +56,17 @@ def apply(given: Given, files: Files) -> Flow:
             problems += wrong
         else:
             known[name] = KnownView(None, None)
-    return Flow({"repo": KnownRepo(known)}, problems)
+    repo = KnownRepo(known)
+    for name, view in _mapping(given["on_demand"]):
+        known[name], wrong = _on_demand(name, view, repo)
+        problems += wrong
+    services: dict[str, tuple[str, ...]] = {}
+    for name, references in _mapping(given["services"]):
+        asked = _resolve({"repo": repo, "features": references, "full_feature_names": True})
+        problems += _inside(("services", name), asked)
+        services[name] = tuple(label.replace("__", ":", 1) for label in asked.columns)
+    is_whole = isinstance(given["services"], Mapping) and isinstance(given["on_demand"], Mapping)
+    return Flow({"repo": KnownRepo(known, services)} if is_whole else {}, problems)
 
 
 def historical_features(given: Given, files: Files) -> Flow:
@@ -83,6 +104,47 @@ def materialize(given: Given, files: Files) -> Flow:
     ]
     published = tuple(repo.views) if views is None else tuple(names)
     return Flow({"views": KnownKeys(published)} if settled(views) else {}, problems)
+
+
+def repository(given: Given, files: Files) -> Flow:
+    """Return what the registry of the existing repository has, if it is a file that can be read without Feast."""
+    known = _existing(files)
+    if known is None:
+        return Flow()
+    asked = _resolve({"repo": known, "features": given["require"], "full_feature_names": True}, "require")
+    return Flow({"repo": known}, [problem for problem in asked.problems if problem.code != "duplicate-column"])
+
+
+def push(given: Given, files: Files) -> Flow:
+    """Return the same definitions: rows change no columns. Report what the rows lack."""
+    repo, name, table = given["repo"], given["view"], given["table"]
+    if not isinstance(repo, KnownRepo):
+        return Flow()
+    view = repo.views.get(name) if isinstance(name, str) else None
+    wanted = (*(view.keys or ()), *(view.features or ())) if view is not None else ()
+    missing = [column for column in wanted if isinstance(table, KnownTable) and column not in table.columns]
+    problems = []
+    if missing:
+        message = f'the table has no column "{missing[0]}", which view "{name}" has'
+        hint = f"columns of the view: {_list(wanted)}"
+        problems = [ColumnProblem(("table",), "unknown-column", message, hint=hint)]
+    return Flow({"repo": repo}, problems)
+
+
+def statistics(given: Given, files: Files) -> Flow:
+    """Return the columns of the figures, which are the same for all features."""
+    table, repo, view = given["table"], given["repo"], given["view"]
+    outputs = {"table": KnownTable(FIGURES)}
+    if isinstance(table, KnownTable):
+        wanted = [*absent(table, ("features",), given["features"]), *absent(table, ("timestamp",), given["timestamp"])]
+        return Flow(outputs, wanted)
+    if not isinstance(repo, KnownRepo) or not isinstance(view, str):
+        return Flow(outputs)
+    if view not in repo.views:
+        return Flow(outputs, [_unknown_view(("view",), view, view, repo)])
+    known = repo.views[view].features
+    rows = None if known is None else KnownTable(known)
+    return Flow(outputs, list(absent(rows, ("features",), given["features"], f'view "{view}"')))
 
 
 def online_features(given: Given, files: Files) -> Flow:
@@ -141,6 +203,31 @@ def _view(name: str, given: Mapping[str, Any], entities: Mapping[str, Any]) -> t
     return KnownView(features, tuple(keys)), wrong
 
 
+def _mapping(value: Any) -> list[tuple[str, Any]]:
+    return sorted(value.items()) if isinstance(value, Mapping) else []
+
+
+def _inside(path: Path, asked: _Asked) -> list[ColumnProblem]:
+    """Return the problems of references that are written at another path."""
+    return [
+        ColumnProblem((*path, *one.path[1:]), one.code, one.message, one.name, one.known, one.hint)
+        for one in asked.problems
+    ]
+
+
+def _on_demand(name: str, given: Any, repo: KnownRepo) -> tuple[KnownView, list[ColumnProblem]]:
+    """Return an on-demand view, and the problems of its inputs."""
+    if not isinstance(given, Mapping):
+        return KnownView(None, None), []
+    asked = _resolve({"repo": repo, "features": given.get("inputs"), "full_feature_names": False})
+    problems = _inside(("on_demand", name, "inputs"), asked)
+    declared, request = given.get("features"), given.get("request", {})
+    if not isinstance(declared, Mapping) or not isinstance(request, Mapping):
+        return KnownView(None, None), problems
+    features: dict[str, str | None] = {str(one): DECLARED.get(str(kind)) for one, kind in declared.items()}
+    return KnownView(features, tuple(sorted(asked.keys)) if asked.complete else None, tuple(sorted(request))), problems
+
+
 def _features(
     view: str, wanted: Any, table: Any, reserved: Sequence[Any]
 ) -> tuple[Columns | None, list[ColumnProblem]]:
@@ -163,34 +250,83 @@ def _features(
     return {name: kind if kind in SURE else None for name, kind in types.items()}, []
 
 
-def _resolve(given: Given) -> _Asked:
-    """Return the features that ``view:feature``, ``view:*`` and ``view`` select, as columns of a result."""
+def _resolve(given: Given, parameter: str = "features") -> _Asked:
+    """Return the features that ``view:feature``, ``view:*``, ``view`` and ``service:NAME`` select, as columns of a
+    result.
+    """
     repo, references, full = given["repo"], given["features"], given["full_feature_names"]
-    if not isinstance(repo, KnownRepo) or not isinstance(references, list | tuple):
+    written = [references] if isinstance(references, str) else references
+    if not isinstance(repo, KnownRepo) or not isinstance(written, list | tuple):
         return _Asked(complete=False)
     asked = _Asked(complete=settled([references, full]))
     chosen: dict[str, dict[str, str | None]] = {}
-    for index, reference in enumerate(references):
-        if not isinstance(reference, str):
-            continue
-        name, _, feature = reference.partition(":")
-        view = repo.views.get(name)
-        if view is None:
-            asked.problems.append(_unknown_view(("features", index), reference, name, repo))
-        elif view.features is None:
-            asked.complete = False
-        elif feature not in ("", "*", *view.features):
-            known = tuple(f"{name}:{other}" for other in view.features)
-            message = f'view "{name}" has no feature "{feature}"'
-            asked.problems.append(ColumnProblem(("features", index), "unknown-feature", message, reference, known))
-        else:
-            picked = view.features if feature in ("", "*") else {feature: view.features[feature]}
-            chosen.setdefault(name, {}).update(picked)
+    for index, reference in enumerate(written):
+        path = (parameter,) if isinstance(references, str) else (parameter, index)
+        for one in _of_service(path, reference, repo, asked) if isinstance(reference, str) else ():
+            _choose(path, one, repo, asked, chosen)
     asked.complete = asked.complete and not asked.problems
     asked.views = tuple(chosen)
-    asked.keys = tuple(dict.fromkeys(key for name in chosen for key in repo.views[name].keys or ()))
+    views = [repo.views[name] for name in chosen]
+    asked.keys = tuple(dict.fromkeys(key for view in views for key in (*(view.keys or ()), *view.requests)))
     _label(asked, chosen, full is True)
     return asked
+
+
+def _of_service(path: Path, reference: str, repo: KnownRepo, asked: _Asked) -> Sequence[str]:
+    """Return the features of a service; any other reference as it is."""
+    prefix, colon, name = reference.partition(":")
+    if prefix != SERVICE or not colon or SERVICE in repo.views:
+        return (reference,)
+    if name not in repo.services:
+        known = tuple(f"{SERVICE}:{other}" for other in repo.services)
+        hint = None if known else "the repository has none"
+        message = f'there is no feature service "{name}"'
+        asked.problems.append(ColumnProblem(path, "unknown-service", message, reference, known, hint))
+    return repo.services.get(name, ())
+
+
+def _choose(
+    path: Path, reference: str, repo: KnownRepo, asked: _Asked, chosen: dict[str, dict[str, str | None]]
+) -> None:
+    """Add the features that a reference selects, or the problem of it."""
+    name, _, feature = reference.partition(":")
+    view = repo.views.get(name)
+    if view is None:
+        asked.problems.append(_unknown_view(path, reference, name, repo))
+    elif view.features is None:
+        asked.complete = False
+    elif feature not in ("", "*", *view.features):
+        known = tuple(f"{name}:{other}" for other in view.features)
+        message = f'view "{name}" has no feature "{feature}"'
+        asked.problems.append(ColumnProblem(path, "unknown-feature", message, reference, known))
+    else:
+        picked = view.features if feature in ("", "*") else {feature: view.features[feature]}
+        chosen.setdefault(name, {}).update(picked)
+
+
+def _existing(files: Files) -> KnownRepo | None:
+    """Return what a registry file has; None when there is none, or it cannot be read without Feast."""
+    root = files.configured("feast", "repo_path")
+    if root is None:
+        return None
+    from e2i.errors import BadInput, Refused
+    from e2i.tools.feast import registry_file, store_file
+
+    try:
+        document = store_file.read(root, trusted=True)  # nothing is loaded; the run refuses what it must not load
+    except (BadInput, Refused):
+        return None
+    registry = document.get("registry")
+    kind = registry.get("registry_type", "file") if isinstance(registry, Mapping) else "file"
+    path = registry.get("path") if isinstance(registry, Mapping) else registry
+    if kind != "file" or not isinstance(path, str) or "://" in path:
+        return None
+    try:
+        if (root / path).stat().st_size > LARGEST_REGISTRY:
+            return None
+        return registry_file.read((root / path).read_bytes(), str(document.get("project")))
+    except (OSError, ValueError):
+        return None
 
 
 def _label(asked: _Asked, chosen: Mapping[str, Mapping[str, str | None]], full: bool) -> None:
@@ -254,7 +390,16 @@ _JOIN = (
       timestamp: observation_date
 """
 )
+_SERVED = _JOIN.replace("      project: hcp\n", "      project: hcp\n      services: {scoring: [history]}\n")
 CODES = (
+    Code(
+        "unknown-service",
+        "A feature service that does not exist",
+        "`service:NAME` selects the features of a feature service of feast.apply or of the existing repository.",
+        "Use a service listed in the hint, or name views.",
+        _SERVED + "      features: service:scorin\n",
+        _SERVED + "      features: service:scoring\n",
+    ),
     Code(
         "unknown-view",
         "A feature view that does not exist",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from e2i.catalog.artifacts import FeatureRepo
-from e2i.errors import ToolUnavailable
+from e2i.errors import BadInput, ToolUnavailable
 from e2i.tools.feast import FeastSettings, Published
 from e2i.tools.feast.definitions import Definition
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from e2i.resilience.guard import Guard
+    from e2i.tools.feast.existing_use import Seen
+    from e2i.tools.feast.programs import Repository
     from e2i.tools.feast.versions import Versions
 
 T = TypeVar("T")
@@ -39,6 +42,7 @@ class GuardedFeast:
         self._guard = guard
         self._home = home
         self._known: Versions | None = None
+        self._theirs: Repository | None = None
 
     async def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
         """Register a definition; ``tables`` holds each view's rows. Applying equal content again changes nothing.
@@ -60,8 +64,10 @@ class GuardedFeast:
         timestamp: str = "event_timestamp",
         created_cutoff: bool = True,
         full_feature_names: bool = False,
-    ) -> pd.DataFrame:
-        """Return the features of each row at its point in time: one row per row of ``frame``, with its index and order.
+    ) -> tuple[pd.DataFrame, str | None]:
+        """Return the features of each row at its point in time, and a warning about them.
+
+        The result has one row per row of ``frame``, with its index and order.
 
         ``frame`` holds the join keys and ``timestamp`` (without a zone: UTC). A value is null when none was known, when
         the newest value is older than the view's ttl, or when a key is null or unknown. Raises StepError.
@@ -73,7 +79,13 @@ class GuardedFeast:
             opened = self._versions().open(repo)
             return retrieval.historical(opened, frame, features, timestamp, created_cutoff, full_feature_names)
 
-        return await self._ask(work)
+        def with_theirs() -> tuple[pd.DataFrame, str | None]:
+            from e2i.tools.feast import existing_use
+
+            asked = (frame, features, timestamp, created_cutoff, full_feature_names)
+            return existing_use.historical(self._existing(), *asked)
+
+        return await self._ask(with_theirs) if repo.existing else (await self._ask(work), None)
 
     async def materialize(
         self,
@@ -85,8 +97,10 @@ class GuardedFeast:
         """Write each key's newest row with a time in [start, end] to the online store; return ``end`` and counts."""
 
         def work() -> tuple[datetime, dict[str, Published]]:
-            from e2i.tools.feast import retrieval
+            from e2i.tools.feast import existing_use, retrieval
 
+            if repo.existing:
+                return existing_use.materialize(self._existing(), views, start, end)
             return retrieval.materialize(self._versions().open(repo), views, start, end)
 
         return await self._ask(work)
@@ -114,8 +128,10 @@ class GuardedFeast:
         """
 
         def work() -> str | None:
-            from e2i.tools.feast import published
+            from e2i.tools.feast import existing_use, published
 
+            if repo.existing:
+                return existing_use.unpublished(self._existing(), views, start, end)
             return published.unpublished(self._versions().open(repo), views, start, end)
 
         return await self._ask(work)
@@ -132,21 +148,90 @@ class GuardedFeast:
 
         Raises StepError for an unknown feature or a missing join key, ToolUnavailable when the store does not answer.
         """
+        if repo.existing:
+            return await self._online_of_existing(features, entities, full_feature_names)
         opened = await self._ask(lambda: self._versions().open(repo))
         from e2i.tools.feast import (
             retrieval,
         )  # imported here: the line above has already reported a Feast that is not installed
 
-        names, wanted = await self._ask(  # this queries the registry, which may be on a server
+        wanted, keys = await self._ask(  # this queries the registry, which may be on a server
             retrieval.online_rows, opened, features, entities, full_feature_names
         )
         rows: list[dict[str, Any]] = []
-        for first in range(0, len(wanted), KEYS_PER_READ):
-            part = wanted[first : first + KEYS_PER_READ]
-            rows += await self._ask(
-                retrieval.read_online, opened.store, repo.join_keys, names, part, deadline=self._settings.deadline
-            )
+        for first in range(0, len(keys), KEYS_PER_READ):
+            read = partial(retrieval.read_online, opened.store, repo.join_keys, wanted.stored)
+            rows += await self._ask(read, keys[first : first + KEYS_PER_READ], deadline=self._settings.deadline)
+        rows = retrieval.computed_rows(wanted, rows)
         return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+    async def look(self, moment: str) -> Seen:
+        """Return what the existing repository of the settings has. ``moment``: see ``existing_use.look``."""
+
+        def work() -> Seen:
+            from e2i.tools.feast import existing_use
+
+            return existing_use.look(self._existing(), moment)
+
+        return await self._ask(work)
+
+    async def rows(self, repo: FeatureRepo, name: str) -> tuple[pa.Table, str]:
+        """Return all rows of a view, with its features and its time, and the name of the column with the time."""
+
+        def work() -> tuple[pa.Table, str]:
+            from e2i.tools.feast import existing_use, retrieval
+
+            if repo.existing:
+                return existing_use.rows(self._existing(), name)
+            return retrieval.rows(self._versions().open(repo), name)
+
+        return await self._ask(work)
+
+    async def push(self, repo: FeatureRepo, name: str, rows: pa.Table, moment: str) -> tuple[FeatureRepo, list[str]]:
+        """Write rows of a view, or of all views of a push source, offline and online.
+
+        Returns the repository after that, and the views. Rows that a view has already are not written again.
+        """
+
+        def work() -> tuple[FeatureRepo, list[str]]:
+            from e2i.tools.feast import existing_use
+
+            if not repo.existing:
+                return self._versions().push(repo, name, rows), [name]
+            theirs = self._existing()
+            views = existing_use.pushed_to(theirs, name)
+            for view in views:
+                theirs.push(view, rows, once=True)
+            return existing_use.look(theirs, moment).repo, views
+
+        return await self._ask(work)
+
+    async def _online_of_existing(
+        self, features: Sequence[str], entities: Sequence[Mapping[str, Any]], full_feature_names: bool
+    ) -> list[dict[str, Any]]:
+        columns, names, keys = await self._ask(
+            lambda: self._existing().online_request(entities, features, full_feature_names)
+        )
+        rows: list[dict[str, Any]] = []
+        for first in range(0, len(keys), KEYS_PER_READ):
+            part = keys[first : first + KEYS_PER_READ]
+            work = partial(self._existing().online, columns, names, part)
+            rows += await self._ask(work, deadline=self._settings.deadline)
+        return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+    def _existing(self) -> Repository:
+        """Return the existing repository of the settings. Raises BadInput when they name none, Refused for code."""
+        if self._settings.repo_path is None:
+            raise BadInput(
+                "the settings name no existing Feast repository",
+                code="no-repository",
+                hint="the operator sets `repo_path` under `tools: feast:`",
+            )
+        if self._theirs is None:
+            from e2i.tools.feast.programs import Repository
+
+            self._theirs = Repository(self._settings, self._home, Path.cwd())  # workers run in the workspace
+        return self._theirs
 
     async def _ask(self, work: Callable[..., T], *given: Any, deadline: float = math.inf) -> T:
         """Return the result of ``work``, run through the guard.
@@ -156,7 +241,7 @@ class GuardedFeast:
         try:
             return await self._guard.acall(work, *given, deadline=deadline, idempotent=True)
         except ToolUnavailable:
-            self._known = None
+            self._known = self._theirs = None
             raise
 
     def _versions(self) -> Versions:

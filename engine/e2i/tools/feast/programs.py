@@ -18,6 +18,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +40,8 @@ from e2i.tools.feast.versions import FEAST_TYPES, connect
 PROJECT = "e2i_programs"
 """Feast project of the own repository."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(2262, 1, 1, tzinfo=UTC)
+"""Later than all times that pandas has in nanoseconds."""
 ROWS_PER_WRITE = 10_000
 """Rows in one write to the online store."""
 
@@ -63,7 +67,7 @@ class Repository:
         configuration = repository.configuration(self._settings, Path(), PROJECT)
         if configuration["online_store"]["type"] == "redis":
             configuration["online_store"]["skip_dedup"] = True  # `push` decides which row is the newest, and is alone
-        with self._locked():
+        with self.locked():
             store = connect(self._settings, self._root, configuration)
             repository.point_feast_at(self._root, self._settings, Path(), PROJECT)
         return store
@@ -88,7 +92,7 @@ class Repository:
                     hint="use letters, digits and underscores, and begin with a letter",
                 )
         kind = feature_type(dtype)
-        with self._locked():
+        with self.locked():
             store = self.current()
             found = groups.find(store, group) if group in groups.known(store) else None
             if found is None:
@@ -96,13 +100,16 @@ class Repository:
             else:
                 self._extend(store, found, entity, feature, kind, description)
 
-    def push(self, view: str, given: object) -> int:
-        """Write rows offline, and each key's newest row online; return the number of rows."""
+    def push(self, view: str, given: object, *, once: bool = False) -> int:
+        """Write rows offline, and each key's newest row online; return the number of rows.
+
+        ``once``: rows that the view has already, with these values, are not written offline again.
+        """
         frame = _frame_of(given)
-        with self._locked():
+        with self.locked():
             store = self.current()
             group = groups.find(store, view)
-            if group.others or group.view.batch_source is None:
+            if group.computed or group.view.batch_source is None:
                 raise StepError(f"feature view {view} is computed and takes no rows", code="bad-feature")
             if not len(frame):
                 return 0
@@ -110,9 +117,21 @@ class Repository:
             table = casting.exact(frame, self._columns(typed), (*typed.keys, self._time(typed)))
             if typed is not group:
                 group = self._settle(store, group, typed.keys)
-            self._append(store, group, table)
+            new = table.filter(pa.array(~self._held(store, group, table))) if once else table
+            if new.num_rows:
+                self._append(store, group, new)
             self._publish(store, group, table)
         return len(frame)
+
+    def _held(self, store: sdk.FeatureStore, group: Group, table: pa.Table) -> npt.NDArray[np.bool_]:
+        """Return for each row whether the view has it: the same key, time and features."""
+        names = table.column_names
+        times = micros(table[self._time(group)])
+        rows = self.rows(store, group, names, EPOCH + timedelta(microseconds=int(times.min())), _after(times.max()))
+        held = pa.table({name: rows[name].cast(table[name].type, safe=False) for name in names})
+        index = pd.MultiIndex.from_frame(exact_frame(held))
+        found: npt.NDArray[np.bool_] = pd.MultiIndex.from_frame(exact_frame(table)).isin(index)
+        return found
 
     def historical(self, given: object, references: Sequence[str], full_feature_names: bool) -> pd.DataFrame:
         """Return the frame with the features of each row, as they were known at its ``event_timestamp``."""
@@ -127,19 +146,22 @@ class Repository:
                 hint="set full_feature_names=True, or leave the column out",
             )
         others = [name for group in found.values() for name in group.others]
-        values = retrieval.joined(store, frame, groups.key_types(found), names, ENTITY_TIME, others=others)
+        apart = {group.name: group.apart for group in found.values()}
+        keys = groups.key_types(found)
+        values = retrieval.joined(store, frame, keys, names, ENTITY_TIME, others=others, apart=apart)
         joined: pd.DataFrame = frame.join(values) if frame.index.is_unique else _beside(frame, values)
         return joined
 
     def online_request(
-        self, rows: Sequence[Mapping[str, Any]], references: Sequence[str]
+        self, rows: Sequence[Mapping[str, Any]], references: Sequence[str], full_feature_names: bool = False
     ) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, str], str], list[dict[str, Any]]]:
         """Return the columns that each view needs, the label of each feature, and the checked keys of each row."""
         found, asked = groups.resolve(self.current(), references)
         others = {name: None for group in found.values() for name in group.others}
         plain = [{str(name): _scalar(value) for name, value in row.items()} for row in rows]
         keys = retrieval.checked_keys({**groups.key_types(found), **others}, plain)
-        return {name: (*group.keys, *group.others) for name, group in found.items()}, labels(asked, False), keys
+        names = labels(asked, full_feature_names)
+        return {name: (*group.keys, *group.others) for name, group in found.items()}, names, keys
 
     def online(
         self,
@@ -155,10 +177,10 @@ class Repository:
         """Return feature → figures over all its rows; with a reference (a frame, or the name of a view) also drift."""
         store = self.current()
         group = groups.find(store, view)
-        table = self._rows(store, group)
+        table = self.rows(store, group)
         before = None
         if isinstance(reference, str):
-            before = self._rows(store, groups.find(store, reference))
+            before = self.rows(store, groups.find(store, reference))
         elif reference is not None:
             before = _table_of(reference, {name: kind for name, kind in group.features.items() if kind is not None})
         found: dict[str, dict[str, Any]] = {}
@@ -176,10 +198,10 @@ class Repository:
 
     def materialize(self, end: object) -> datetime:
         """Publish each key's newest row up to ``end`` (default: now, or the newest row) online; return that time."""
-        with self._locked():
+        with self.locked():
             store = self.current()
-            found = [groups.find(store, name) for name in groups.known(store)]
-            views = [group for group in found if not group.others and group.view.online and group.view.batch_source]
+            found = groups.every(store)
+            views = [group for group in found if not group.computed and group.view.online and group.view.batch_source]
             until = _moment(end) if end is not None else datetime.now(UTC)
             if end is None and self._existing is None:
                 until = max([until, *(self._last_moment(store, group) for group in views)])
@@ -192,7 +214,7 @@ class Repository:
         return until
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Hold the repository's lock: a lock on its folder, which leaves no file in an existing repository."""
         if self._existing is None:
             self._root.mkdir(parents=True, exist_ok=True)
@@ -243,7 +265,7 @@ class Repository:
     ) -> None:
         """Register one more feature of a view, or its new description."""
         view = group.view
-        if group.others or list(view.entities) != [entity]:
+        if group.computed or list(view.entities) != [entity]:
             raise StepError(
                 f"feature group {group.name} has the entity {', '.join(getattr(view, 'entities', ()))}, not {entity}",
                 code="other-entity",
@@ -378,26 +400,47 @@ class Repository:
         path = source_path(store.config, group.view.batch_source)
         return parts.read(path, columns) if path.is_dir() else pq.read_table(path, columns=list(columns))
 
-    def _rows(self, store: sdk.FeatureStore, group: Group) -> pa.Table:
-        """Return the features of all rows of a view, by Feast's own offline store."""
+    def rows(
+        self,
+        store: sdk.FeatureStore,
+        group: Group,
+        columns: Sequence[str] | None = None,
+        start: datetime = EPOCH,
+        end: datetime = LAST,
+    ) -> pa.Table:
+        """Return the rows of a view with times in [start, end], by Feast's own offline store.
+
+        ``columns``: keys, times and features of the view; default: its features. Raises StepError for a view without
+        rows.
+        """
         source = group.view.batch_source
-        if group.others or source is None:
+        if group.computed or source is None:
             raise StepError(f"feature view {group.name} is computed and has no rows", code="bad-feature")
+        wanted = list(group.features) if columns is None else list(columns)
         job = store._get_provider().offline_store.pull_all_from_table_or_query(
             config=store.config,
             data_source=source,
             join_key_columns=list(group.keys),
-            feature_name_columns=list(group.features),
+            feature_name_columns=[name for name in wanted if name in group.features],
             timestamp_field=source.timestamp_field,
-            created_timestamp_column=None,
-            start_date=EPOCH,
-            end_date=datetime(2262, 1, 1, tzinfo=UTC),
+            created_timestamp_column=source.created_timestamp_column if _is_created(source, wanted) else None,
+            start_date=start,
+            end_date=end,
         )
         return job.to_arrow()
 
     def _last_moment(self, store: sdk.FeatureStore, group: Group) -> datetime:
         times = micros(self._source_rows(store, group, [self._time(group)])[self._time(group)])
         return EPOCH + timedelta(microseconds=int(times.max())) if len(times) else EPOCH
+
+
+def _after(micros: Any) -> datetime:
+    """Return the end of a range that has a time in microseconds, also for stores that compare in coarser units."""
+    return EPOCH + timedelta(microseconds=int(micros), seconds=1)
+
+
+def _is_created(source: Any, columns: Sequence[str]) -> bool:
+    return bool(source.created_timestamp_column) and source.created_timestamp_column in columns
 
 
 def _own(registered: Any) -> Any:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from e2i.tools.feast import sdk
 from e2i.tools.feast.definitions import View
@@ -28,36 +29,63 @@ def unpublished(opened: Opened, views: Sequence[str], start: datetime | None, un
     opened.check(views)
     for name in views:
         view = opened.definition.view(name)
-        rows, times = _published(opened, view, first_moment(view, start, until), until)
-        keys = [{key: row[key] for key in view.join_keys} for row in rows]
-        sdk.restore_times()
-        found = opened.store.get_online_features(
-            features=[f"{name}:{feature}" for feature in view.features], entity_rows=keys
-        ).to_dict(include_event_timestamps=True)
-        for index, (row, time) in enumerate(zip(rows, times, strict=True)):
-            if lost := _lost(view, found, index, row, time // MICROSECONDS):
-                return f"feature view {name} has {lost} online for the key {keys[index]!r:.100}"
+        columns = [*view.join_keys, *view.features, view.timestamp, *([view.created] if view.created else [])]
+        table = read_source(opened.store.config, source_of(opened, view), columns)
+        table = within(table, view.timestamp, first_moment(view, start, until), until)
+        if lost := not_online(opened.store, name, table, view.join_keys, tuple(view.features), times_of(view)):
+            return lost
     return None
 
 
-def _published(opened: Opened, view: View, since: datetime, until: datetime) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return a sample of the published rows, and their times in microseconds."""
-    columns = [*view.join_keys, *view.features, view.timestamp, *([view.created] if view.created else [])]
-    table = within(read_source(opened.store.config, source_of(opened, view), columns), view.timestamp, since, until)
-    times = micros(table[view.timestamp])
+def times_of(view: View) -> tuple[str, str | None]:
+    """Return the columns with the time of a row, and with the time at which it became known."""
+    return view.timestamp, view.created
+
+
+def not_online(
+    store: sdk.FeatureStore,
+    name: str,
+    table: pa.Table,
+    keys: Sequence[str],
+    features: Sequence[str],
+    times: tuple[str, str | None],
+) -> str | None:
+    """Return what is missing online of a sample of the newest rows of a view; None when nothing is.
+
+    ``table`` has the keys, the features, and the columns that ``times`` names: the time, and when a row became known.
+    """
+    rows, moments = _sampled(table, keys, times)
+    asked = [{key: row[key] for key in keys} for row in rows]
+    if not asked:
+        return None
+    sdk.restore_times()
+    found = store.get_online_features(
+        features=[f"{name}:{feature}" for feature in features], entity_rows=asked
+    ).to_dict(include_event_timestamps=True)
+    for index, (row, time) in enumerate(zip(rows, moments, strict=True)):
+        if lost := _lost(features, found, index, row, time // MICROSECONDS):
+            return f"feature view {name} has {lost} online for the key {asked[index]!r:.100}"
+    return None
+
+
+def _sampled(
+    table: pa.Table, keys: Sequence[str], columns: tuple[str, str | None]
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return some of the newest rows of the keys, and their times in microseconds."""
+    time, created = columns
+    times = micros(table[time])
     newest = newest_of_each_key(
-        table.select(list(view.join_keys)).to_pandas(),
-        times,
-        keys=view.join_keys,
-        created=micros(table[view.created]) if view.created else None,
+        table.select(list(keys)).to_pandas(), times, keys=keys, created=micros(table[created]) if created else None
     )
     chosen = newest[np.unique(np.linspace(0, len(newest) - 1, min(KEYS, len(newest))).astype(np.int64))]
     return table.take(chosen).to_pylist(), [int(time) for time in times[chosen]]
 
 
-def _lost(view: View, found: dict[str, list[Any]], index: int, row: dict[str, Any], second: int) -> str | None:
+def _lost(
+    features: Sequence[str], found: dict[str, list[Any]], index: int, row: dict[str, Any], second: int
+) -> str | None:
     """Return a description of what is online instead of a row; None when the row is there."""
-    for feature in view.features:
+    for feature in features:
         held = int(found[f"{feature}__ts"][index] or 0)
         if held > second:
             return None

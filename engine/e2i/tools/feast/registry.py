@@ -24,6 +24,7 @@ from e2i.tools.feast.repository import replacing
 HARMLESS = {
     "entities",
     "data_sources",
+    "feature_services",
     "feature_view_version_history",
     "feature_views",
     "infra",
@@ -34,7 +35,7 @@ HARMLESS = {
     "version_id",
 }
 """Sections of a registry without code but for what ``code_in`` finds. Others (on-demand and stream views …) have it."""
-HARMLESS_BESIDE = {"feature_services", "permissions", "request_feature_views", "saved_datasets"}
+HARMLESS_BESIDE = {"permissions", "request_feature_views", "saved_datasets"}
 """The same for registries that others write to as well."""
 TABLES_WITH_CODE = {"label_views", "on_demand_feature_views", "stream_feature_views", "validation_references"}
 """Tables of a SQL registry whose rows have code."""
@@ -110,12 +111,13 @@ def refuse_code(registry: sdk.RegistryProto, name: str, harmless: AbstractSet[st
 
 
 def _more_than_plain(registry: sdk.RegistryProto) -> Iterator[str]:
-    """Yield views that are derived from others, and sources at any depth that are no files."""
+    """Yield views that are derived from others, and sources at any depth that are neither files nor pushed rows."""
+    plain = (sdk.DataSourceProto.BATCH_FILE, sdk.DataSourceProto.PUSH_SOURCE)
     for part in every(registry):
-        if isinstance(part, sdk.DataSourceProto) and part.type != sdk.DataSourceProto.BATCH_FILE:
+        if isinstance(part, sdk.DataSourceProto) and part.type not in plain:
             yield f"a source that is not a file, {part.name}"
     for view in registry.feature_views:
-        if view.spec.HasField("stream_source") or view.spec.source_views:
+        if view.spec.source_views:
             yield f"a derived feature view {view.spec.name}"
 
 

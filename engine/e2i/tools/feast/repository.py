@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import tempfile
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -115,6 +116,23 @@ def write_source(root: Path, view: View, table: pa.Table) -> None:
         keyed = keyed.filter(keyed[key].is_valid())
     with replacing(path) as file:
         pq.write_table(keyed, file, compression="zstd")
+
+
+def no_rows(view: View) -> pa.Table:
+    """Return the columns of a view without rows."""
+    return pa.schema([(name, ARROW[kind]) for name, kind in view.casts().items()]).empty_table()
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a SQLite database as of one moment. Does nothing when the target exists, or the source does not."""
+    if target.exists() or not source.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
+        path = Path(folder) / target.name
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(path)) as new:
+            old.backup(new)
+        path.replace(target)
 
 
 def configuration(settings: FeastSettings, folder: Path, project: str) -> dict[str, Any]:

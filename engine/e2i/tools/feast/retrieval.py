@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+from msgspec import Struct
 
 from e2i.errors import StepError
-from e2i.tools.feast import Published, sdk
+from e2i.tools.feast import Published, on_demand, sdk
 from e2i.tools.feast.definitions import Entity, View, labels
 from e2i.tools.feast.offline import ENTITY_TIME, exact_frame, micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
@@ -21,7 +24,19 @@ ROW = "e2i_row"
 """Column with the row's number: Feast keeps neither order nor duplicates."""
 EXACT_FLOAT = 2**53
 """Integers up to this one are floats without a loss."""
+FILE_STORES = ("file", "dask")
+"""Names of Feast's own store over files."""
 KEY_TYPES = {"int64": int, "string": str}
+
+
+class Part(Struct, frozen=True):
+    """One query of a join: its key columns, the other columns that on-demand features need, and its labels."""
+
+    keys: tuple[str, ...]
+    others: tuple[str, ...]
+    names: Mapping[tuple[str, str], str]
+    apart: tuple[tuple[str, ...], ...]
+    """The keys of each view in it, where equal ones must not be asked for together."""
 
 
 def historical(
@@ -35,9 +50,14 @@ def historical(
     """See ``GuardedFeast.get_historical_features``."""
     asked = opened.definition.resolve(references)
     names = labels(asked, full_feature_names)
-    opened.check(asked)
-    keys = {key: entity.type for key, entity in _entities(opened, asked).items()}
-    return joined(opened.store, frame, keys, names, timestamp, created_cutoff=created_cutoff)
+    wanted = on_demand.request(opened.definition, names)
+    views = {view: None for view, _ in wanted.stored}
+    opened.check(views)
+    keys = {key: entity.type for key, entity in _entities(opened, views).items()}
+    _present(frame, list(wanted.columns))
+    apart = {view: (opened.definition.view(view).join_keys,) for view in views}
+    values = joined(opened.store, frame, keys, wanted.stored, timestamp, created_cutoff=created_cutoff, apart=apart)
+    return on_demand.finished(wanted, values, frame)
 
 
 def joined(
@@ -49,12 +69,15 @@ def joined(
     *,
     created_cutoff: bool = False,
     others: Sequence[str] = (),
+    apart: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> pd.DataFrame:
     """Return the features of each row of a frame, with its index. ``keys`` has the type of each join key.
 
     ``names`` has the label of each (view, feature), ``others`` the columns that on-demand features are computed from.
-    Feast is queried once for each distinct row. Rows that it drops (past the ttl, in its file store) are returned as
-    nulls, and each duplicate row gets its values. Raises StepError.
+    ``apart`` has the keys of each view; of an on-demand view, those of each view that it is computed from.
+    Feast is queried for each distinct row. Rows that it drops (past the ttl, in its file store) are returned as nulls,
+    and each duplicate row gets its values. Its file store also drops the values of other views in such a row, so there
+    each view is queried alone. Raises StepError.
     """
     clash = [label for label in names.values() if label in {*keys, ENTITY_TIME, ROW}]
     if clash:
@@ -63,22 +86,72 @@ def joined(
             code="feature-name-collision",
             hint="set full_feature_names: true",
         )
-    columns = [*keys, *others, ENTITY_TIME]
-    questions = frame[_present(frame, [*keys, *others, timestamp])].set_axis(columns, axis=1)
-    questions[ENTITY_TIME] = _moments(questions[ENTITY_TIME], timestamp)
-    groups = questions.groupby(columns, sort=False, dropna=False).ngroup().to_numpy()
-    questions = questions.assign(**{ROW: groups}).drop_duplicates(ROW)
-    for key, kind in keys.items():
-        questions[key] = _typed(questions[key], key, kind)
+    _present(frame, [*keys, *others, timestamp])
+    if store.config.offline_store.type in FILE_STORES:
+        parts = [_part(view, keys, names, others, apart or {}) for view in dict.fromkeys(view for view, _ in names)]
+    else:
+        parts = [Part(tuple(keys), tuple(others), names, ())]
     full = any(label != feature for (_, feature), label in names.items())
-    job = store.get_historical_features(
-        entity_df=questions,
-        features=[f"{view}:{feature}" for view, feature in names],
-        full_feature_names=full,
-        **({"filter_by_created_timestamp": True} if created_cutoff else {}),
-    )
-    answers = _usual(exact_frame(job.to_arrow()))
-    return answers.set_index(ROW)[list(names.values())].reindex(groups).set_axis(frame.index)
+    options = {"filter_by_created_timestamp": True} if created_cutoff else {}
+    found = []
+    for part in parts:
+        questions, groups = _questions(frame, part, keys, timestamp)
+        answers = [
+            store.get_historical_features(
+                entity_df=few,
+                features=[f"{view}:{feature}" for view, feature in part.names],
+                full_feature_names=full,
+                **options,
+            ).to_arrow()
+            for few in _rounds(questions, part.apart)
+        ]
+        whole = _usual(pd.concat([exact_frame(one) for one in answers], ignore_index=True))
+        found.append(whole.set_index(ROW)[list(part.names.values())].reindex(groups).set_axis(frame.index))
+    return found[0] if len(found) == 1 else pd.concat(found, axis=1)[list(names.values())]
+
+
+def _part(
+    view: str,
+    keys: Mapping[str, str | None],
+    names: Mapping[tuple[str, str], str],
+    others: Sequence[str],
+    apart: Mapping[str, Sequence[Sequence[str]]],
+) -> Part:
+    """Return the query of one view: with its own keys only, where they are known."""
+    mine = {key: label for key, label in names.items() if key[0] == view}
+    sources = apart.get(view, (tuple(keys),))
+    own = [key for key in keys if any(key in source for source in sources)]
+    return Part(tuple(own), tuple(others), mine, tuple(tuple(source) for source in sources))
+
+
+def _questions(
+    frame: pd.DataFrame, part: Part, keys: Mapping[str, str | None], timestamp: str
+) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """Return the distinct rows to ask for, each with its number, and for each row of the frame its number."""
+    columns = [*part.keys, *part.others, ENTITY_TIME]
+    questions = frame[[*part.keys, *part.others, timestamp]].set_axis(columns, axis=1)
+    questions[ENTITY_TIME] = _moments(questions[ENTITY_TIME], timestamp)
+    groups = questions.groupby(columns, sort=False, dropna=False).ngroup().to_numpy().astype(np.int64)
+    questions = questions.assign(**{ROW: groups}).drop_duplicates(ROW)
+    for key in part.keys:
+        questions[key] = _typed(questions[key], key, keys[key])
+    return questions, groups
+
+
+def _rounds(questions: pd.DataFrame, apart: Sequence[Sequence[str]]) -> Iterator[pd.DataFrame]:
+    """Yield the rows in parts in which no two rows have the same time and the same keys of one view.
+
+    Feast's file store keeps one of such rows, although they differ in the keys of another view.
+    """
+    left = questions
+    while apart and len(left):
+        taken = np.ones(len(left), dtype=bool)
+        for keys in apart:
+            taken &= ~left.duplicated([*keys, ENTITY_TIME]).to_numpy()
+        yield left[taken]
+        left = left[~taken]
+    if not apart or not len(questions):
+        yield questions
 
 
 def materialize(
@@ -99,14 +172,46 @@ def materialize(
     return until, published
 
 
+def rows(opened: Opened, name: str) -> tuple[pa.Table, str]:
+    """Return all rows of a view, with its features and its time, and the name of the column with the time."""
+    if opened.definition.computed(name) is not None:
+        raise StepError(f"feature view {name} is computed and has no rows", code="bad-feature")
+    view = opened.definition.view(name)
+    columns = [*view.features, view.timestamp]
+    return read_source(opened.store.config, source_of(opened, view), columns), view.timestamp
+
+
 def online_rows(
     opened: Opened, references: Sequence[str], entities: Sequence[Mapping[str, Any]], full_feature_names: bool
-) -> tuple[dict[tuple[str, str], str], list[dict[str, Any]]]:
-    """Return the requested columns and the checked keys. Raises StepError."""
+) -> tuple[on_demand.Request, list[dict[str, Any]]]:
+    """Return what is needed for the features, and the checked keys with the columns of a request. Raises StepError."""
     asked = opened.definition.resolve(references)
-    names = labels(asked, full_feature_names)
-    opened.check(asked)
-    return names, checked_keys({key: entity.type for key, entity in _entities(opened, asked).items()}, entities)
+    wanted = on_demand.request(opened.definition, labels(asked, full_feature_names))
+    views = {view: None for view, _ in wanted.stored}
+    opened.check(views)
+    types = {key: entity.type for key, entity in _entities(opened, views).items()}
+    return wanted, checked_keys({**types, **wanted.columns}, entities)
+
+
+def computed_rows(wanted: on_demand.Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of the online store with the on-demand features that are asked for, by their labels."""
+    if not wanted.computed:
+        return rows
+    frame = pd.DataFrame(rows)
+    stored = list(wanted.stored.values())
+    values = frame[stored].infer_objects()
+    found = on_demand.finished(wanted, values, frame).astype(object)
+    plain = found.where(found.notna(), None).to_dict("records")
+    keys = [name for name in frame.columns if name not in stored]
+    return [
+        {**{name: row[name] for name in keys}, **{str(name): _scalar(value) for name, value in one.items()}}
+        for row, one in zip(rows, plain, strict=True)
+    ]
+
+
+def _scalar(value: Any) -> Any:
+    """Return a value of Python."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def checked_keys(types: Mapping[str, str | None], entities: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -61,7 +61,19 @@ with _without_typeguard(), _without_metrics_files():
     import feast.infra.compute_engines.local.compute
     import feast.infra.online_stores.sqlite as sqlite_store
     import feast.infra.passthrough_provider  # noqa: F401  (imported for its effect, as said above)
-    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType, feature_store, types
+    from feast import (
+        Entity,
+        FeatureService,
+        FeatureStore,
+        FeatureView,
+        Field,
+        FileSource,
+        PushSource,
+        RepoConfig,
+        ValueType,
+        feature_store,
+        types,
+    )
     from feast.errors import FeastModuleImportError, FeatureViewNotFoundException
     from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
     from feast.infra.registry.caching_registry import CachingRegistry
@@ -99,6 +111,7 @@ __all__ = [
     "Entity",
     "FeastConfigBaseModel",
     "FeastModuleImportError",
+    "FeatureService",
     "FeatureStore",
     "FeatureView",
     "FeatureViewNotFoundException",
@@ -108,6 +121,7 @@ __all__ = [
     "FileSource",
     "Message",
     "OfflineStore",
+    "PushSource",
     "RegistryProto",
     "RepoConfig",
     "RetrievalJob",

@@ -41,7 +41,7 @@ def describe(column: pa.ChunkedArray) -> dict[str, Any]:
         "max": None,
         "quantiles": None,
     }
-    if _is_text(column.type):
+    if is_text(column.type):
         return {**found, "histogram": _counts(present)}
     values = numbers(column)
     if len(values):
@@ -59,7 +59,7 @@ def describe(column: pa.ChunkedArray) -> dict[str, Any]:
 def drift(column: pa.ChunkedArray, reference: pa.ChunkedArray) -> dict[str, float | None]:
     """Return ``psi``, ``ks`` and ``ks_p_value`` of a feature against a reference; None without values on both sides."""
     nothing: dict[str, float | None] = {"psi": None, "ks": None, "ks_p_value": None}
-    if _is_text(column.type) or pa.types.is_boolean(column.type):
+    if is_text(column.type) or pa.types.is_boolean(column.type):
         now, before = column.drop_null().to_pylist(), reference.drop_null().to_pylist()
         if not now or not before:
             return nothing
@@ -120,7 +120,7 @@ class _Counted:
         return self._counts.get(value, 0)
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     return not (
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)

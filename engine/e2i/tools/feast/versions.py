@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from msgspec import Struct
 
 from e2i.catalog.artifacts import FeatureRepo
 from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.resilience.guard import in_time
-from e2i.tools.feast import FeastSettings, FileRegistry, SqliteOnlineStore, SqlRegistry, repository, sdk
+from e2i.tools.feast import FeastSettings, FileRegistry, SqliteOnlineStore, SqlRegistry, pushing, repository, sdk
 from e2i.tools.feast.definitions import Definition, View
 from e2i.tools.feast.registry import refresh, refuse_code_in_database
 
@@ -50,6 +51,8 @@ class Opened(Struct, frozen=True):
     def check(self, views: Iterable[str]) -> None:
         """Raise StepError when the registry does not have exactly this version of the views."""
         for name in views:
+            if self.definition.computed(name) is not None:
+                continue  # it is computed from the code in the definition, and Feast does not know it
             view = self.definition.view(name)
             try:
                 registered = self.store.get_feature_view(name)
@@ -93,8 +96,33 @@ class Versions:
         """Store the rows and register the views, unless this version is complete, and make it the project's latest."""
         root = self._home / definition.project
         for view in definition.views:
-            repository.write_source(root, view, tables[view.name])
+            rows = tables.get(view.name)
+            repository.write_source(root, view, repository.no_rows(view) if rows is None else rows)
         return self.ensure(definition)
+
+    def push(self, repo: FeatureRepo, name: str, given: pa.Table) -> FeatureRepo:
+        """Add rows to a view: return the version that has them, in which they are also online.
+
+        Rows that the view has already are not added again. The version that they are added to stays as it is.
+        """
+        opened = self.open(repo)
+        view = pushing.pushable(opened.definition.view(name))
+        rows = pushing.typed(view, given)
+        before = pq.read_table(opened.root / repository.source_file(view))
+        definition, table = pushing.added(opened.definition, view, before, rows)
+        after = repo
+        if definition is not opened.definition:
+            repository.write_source(opened.root, definition.view(name), table)
+            self._carry_online(opened.root, repo, definition)
+            after = self.ensure(definition)
+        pushing.publish(self.open(after).store, definition.view(name), table, rows)
+        return after
+
+    def _carry_online(self, root: Path, repo: FeatureRepo, definition: Definition) -> None:
+        """Give a new version the values that are online in the one before, where each has a file of its own."""
+        if isinstance(self._settings.online_store, SqliteOnlineStore):
+            old, new = (repository.version_folder(root, one) for one in (repo.digest, definition.digest()))
+            repository.copy_database(old / "online.db", new / "online.db")
 
     def ensure(self, definition: Definition) -> FeatureRepo:
         """Register the views of a definition whose rows are stored."""
@@ -135,7 +163,10 @@ class Versions:
             for entity in view.entities
         }
         views = [_feature_view(view, entities) for view in definition.views]
-        self._connect(root, definition).apply([*entities.values(), *views])
+        by_name = {view.name: view for view in views}
+        services = [_service(name, references, by_name) for name, references in definition.services.items()]
+        registered = [service for service in services if service is not None]
+        self._connect(root, definition).apply([*entities.values(), *views, *registered])
         repository.write_definition(root, definition)
 
     def _connect(self, root: Path, definition: Definition) -> sdk.FeatureStore:
@@ -190,21 +221,33 @@ def _bounded(function: Callable[..., Any], seconds: float, *args: Any, **kwargs:
 def _feature_view(view: View, entities: Mapping[str, sdk.Entity]) -> sdk.FeatureView:
     keys = [sdk.Field(name=entity.join_key, dtype=FEAST_TYPES[entity.type]) for entity in view.entities]
     features = [sdk.Field(name=name, dtype=FEAST_TYPES[type_]) for name, type_ in view.features.items()]
+    rows = sdk.FileSource(
+        name=f"{view.name}_source",
+        path=repository.source_file(view),
+        timestamp_field=view.timestamp,
+        created_timestamp_column=view.created or "",
+    )
     return sdk.FeatureView(
         name=view.name,
         entities=[entities[entity.name] for entity in view.entities],
         ttl=timedelta(seconds=view.ttl or 0),
         schema=[*keys, *features],
-        source=sdk.FileSource(
-            name=f"{view.name}_source",
-            path=repository.source_file(view),
-            timestamp_field=view.timestamp,
-            created_timestamp_column=view.created or "",
-        ),
+        source=sdk.PushSource(name=f"{view.name}_push", batch_source=rows) if view.push else rows,
         online=True,
         description=view.description,
         tags={**view.tags, DEFINITION_TAG: view.digest()},
     )
+
+
+def _service(name: str, references: Iterable[str], views: Mapping[str, Any]) -> Any:
+    """Return a feature service for Feast's registry; None when it has on-demand features, which only e2i computes."""
+    features: dict[str, list[str]] = {}
+    for reference in references:
+        view, _, feature = reference.partition(":")
+        features.setdefault(view, []).append(feature)
+    if not features.keys() <= views.keys():
+        return None
+    return sdk.FeatureService(name=name, features=[views[view][chosen] for view, chosen in features.items()])
 
 
 def _forged(repo: FeatureRepo) -> Refused:
