@@ -89,7 +89,7 @@ def test_corrected_values_of_the_same_times_are_served_or_named_as_not_published
 
 
 def test_pushed_rows_are_served_with_what_a_function_computes_of_them(ctx: LocalContext, server: Server) -> None:
-    repo = derived.applied(ctx)
+    repo = derived.applied(ctx, project="derived")
     publish(ctx, repo)
     new = log().head(1).assign(event_timestamp=log()["event_timestamp"].max() + DAY, calls=7.0)
     after = derived.pushed(ctx, repo, "history", new)
@@ -97,6 +97,10 @@ def test_pushed_rows_are_served_with_what_a_function_computes_of_them(ctx: Local
     assert [(row["calls"], row["weighted"]) for row in rows] == [(7.0, 21.0), (5.0, None)]
     assert derived.pushed(ctx, after, "history", new) == after
     assert join(ctx, after, derived.rows(), "service:scoring")["calls"].tolist()[:2] == [1.0, 7.0]
+    corrected = new.assign(calls=8.0)
+    if not isinstance(server, Postgres):
+        with pytest.raises(StepError, match="has other values online for the key"):  # Redis keeps what it has
+            derived.pushed(ctx, after, "history", corrected)
 
 
 @pytest.fixture

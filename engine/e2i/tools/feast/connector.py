@@ -198,11 +198,7 @@ class GuardedFeast:
 
             if not repo.existing:
                 return self._versions().push(repo, name, rows), [name]
-            theirs = self._existing()
-            views = existing_use.pushed_to(theirs, name)
-            for view in views:
-                theirs.push(view, rows, once=True)
-            return existing_use.look(theirs, moment).repo, views
+            return existing_use.push(self._existing(), name, rows, moment)
 
         return await self._ask(work)
 

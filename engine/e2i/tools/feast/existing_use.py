@@ -13,7 +13,6 @@ import pyarrow as pa
 from msgspec import Struct
 
 from e2i.catalog.artifacts import FeatureRepo
-from e2i.errors import StepError
 from e2i.tools.feast import Published, groups, retrieval, sdk
 from e2i.tools.feast.code_search import every
 from e2i.tools.feast.definitions import labels
@@ -21,7 +20,7 @@ from e2i.tools.feast.groups import Group
 from e2i.tools.feast.offline import exact_frame, micros, source_path, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
 from e2i.tools.feast.programs import EPOCH, LAST, Repository
-from e2i.tools.feast.published import not_online
+from e2i.tools.feast.published import not_online, refuse_unpublished
 
 
 class Seen(Struct, frozen=True):
@@ -116,12 +115,7 @@ def materialize(
                 sdk.restore_times()
                 store.materialize(since, until, feature_views=[group.name])
         lost = _lost(theirs, store, [name for name, count in published.items() if count.keys], start, until)
-    if lost is not None:
-        raise StepError(
-            f"not published: {lost}",
-            code="not-published",
-            hint="the store has other values with the same timestamp: use later timestamps for corrected rows",
-        )
+    refuse_unpublished(lost)
     return until, published
 
 
@@ -137,6 +131,21 @@ def rows(theirs: Repository, name: str) -> tuple[pa.Table, str]:
     time = "" if group.computed else group.view.batch_source.timestamp_field
     found = theirs.rows(store, group, [*group.features, time])  # raises for an on-demand view
     return found.select([*group.features, time]), time
+
+
+def push(theirs: Repository, name: str, given: pa.Table, moment: str) -> tuple[FeatureRepo, list[str]]:
+    """Write rows of a view, or of all views of a push source; return the repository after that, and the views.
+
+    Rows that a view has already are not written again. Raises StepError when a server ignored values.
+    """
+    views = pushed_to(theirs, name)
+    for view in views:
+        theirs.push(view, given, once=True)
+        store = theirs.current()
+        group = groups.find(store, view)
+        time = group.view.batch_source.timestamp_field
+        refuse_unpublished(not_online(store, view, given, list(group.keys), list(group.features), (time, None)))
+    return look(theirs, moment).repo, views
 
 
 def pushed_to(theirs: Repository, name: str) -> list[str]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from e2i.errors import StepError
 from e2i.tools.feast import sdk
 from e2i.tools.feast.definitions import View
 from e2i.tools.feast.offline import micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
-from e2i.tools.feast.versions import Opened
+
+if TYPE_CHECKING:
+    from e2i.tools.feast.versions import Opened
 
 KEYS = 50
 """Number of keys to check per view, evenly spread over its rows."""
@@ -35,6 +38,20 @@ def unpublished(opened: Opened, views: Sequence[str], start: datetime | None, un
         if lost := not_online(opened.store, name, table, view.join_keys, tuple(view.features), times_of(view)):
             return lost
     return None
+
+
+def refuse_unpublished(lost: str | None) -> None:
+    """Raise StepError when a server ignored published values.
+
+    Feast's Redis store keeps the existing value when another with the same timestamp arrives.
+    """
+    if lost is not None:
+        raise StepError(
+            f"not published: {lost}",
+            code="not-published",
+            hint="the store has other values with the same timestamp: use later timestamps for corrected "
+            "rows, or empty the store",
+        )
 
 
 def times_of(view: View) -> tuple[str, str | None]:

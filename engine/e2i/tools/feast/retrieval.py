@@ -17,7 +17,7 @@ from e2i.tools.feast import Published, on_demand, sdk
 from e2i.tools.feast.definitions import Entity, View, labels
 from e2i.tools.feast.offline import ENTITY_TIME, exact_frame, micros, read_source, within
 from e2i.tools.feast.point_in_time import newest_of_each_key
-from e2i.tools.feast.published import first_moment, source_of, unpublished
+from e2i.tools.feast.published import first_moment, refuse_unpublished, source_of, unpublished
 from e2i.tools.feast.versions import Opened
 
 ROW = "e2i_row"
@@ -263,17 +263,9 @@ def read_online(
 
 
 def _check_published(opened: Opened, views: Sequence[str], start: datetime | None, until: datetime) -> None:
-    """Raise StepError when a server ignored published values.
-
-    Feast's Redis store keeps the existing value when another with the same timestamp arrives.
-    """
-    if opened.store.config.online_store.type != "sqlite" and (lost := unpublished(opened, views, start, until)):
-        raise StepError(
-            f"not published: {lost}",
-            code="not-published",
-            hint="the store has other values with the same timestamp: use later timestamps for corrected "
-            "rows, or empty the store",
-        )
+    """Raise StepError when a server ignored published values."""
+    if opened.store.config.online_store.type != "sqlite":
+        refuse_unpublished(unpublished(opened, views, start, until))
 
 
 def _entities(opened: Opened, views: Mapping[str, object]) -> dict[str, Entity]:

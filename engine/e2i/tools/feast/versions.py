@@ -18,6 +18,7 @@ from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.resilience.guard import in_time
 from e2i.tools.feast import FeastSettings, FileRegistry, SqliteOnlineStore, SqlRegistry, pushing, repository, sdk
 from e2i.tools.feast.definitions import Definition, View
+from e2i.tools.feast.published import not_online, refuse_unpublished, times_of
 from e2i.tools.feast.registry import refresh, refuse_code_in_database
 
 DEFINITION_TAG = "e2i.definition"
@@ -115,7 +116,9 @@ class Versions:
             repository.write_source(opened.root, definition.view(name), table)
             self._carry_online(opened.root, repo, definition)
             after = self.ensure(definition)
-        pushing.publish(self.open(after).store, definition.view(name), table, rows)
+        store = self.open(after).store
+        pushing.publish(store, definition.view(name), table, rows)
+        refuse_unpublished(not_online(store, name, rows, view.join_keys, tuple(view.features), times_of(view)))
         return after
 
     def _carry_online(self, root: Path, repo: FeatureRepo, definition: Definition) -> None:
