@@ -20,7 +20,8 @@ class Group:
     """As ``replicas.Group``: replicas at addresses, in turn."""
 
     def __init__(self, tag: str, *urls: str | None) -> None:
-        self.members = [SimpleNamespace(url=url, busy=0, key=SimpleNamespace(tag=tag)) for url in urls]
+        self.key = SimpleNamespace(tag=tag)
+        self.members = [SimpleNamespace(url=url, busy=0, key=self.key) for url in urls]
         self.turn = 0
 
     def next(self) -> Any:

@@ -17,7 +17,7 @@ from e2i.tools.bentoml import BentoMLSettings
 from e2i.tools.bentoml.build import Recipe, ensure_bento
 from e2i.tools.bentoml.connector import GuardedBentoML
 from e2i.tools.bentoml.contents import of_mlflow
-from e2i.tools.bentoml.endpoints import holders
+from e2i.tools.bentoml.processes import holders
 from e2i.workers.environment import for_worker
 from project import LONGEST, WITHIN
 

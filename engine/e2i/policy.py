@@ -61,6 +61,7 @@ class Budgets(_Part):
     combinations: Annotated[int, Field(ge=1, description="Combinations of one matrix.")] = 1_000
     trials: Annotated[int, Field(ge=0, description="Trials of all studies together.")] = 10_000
     rows: Annotated[int, Field(ge=0, description="Rows that one step may request.")] = 5_000_000
+    replicas: Annotated[int, Field(ge=0, description="Replicas of endpoints that all steps together deploy.")] = 64
     timeout: Annotated[Duration, Field(description="Maximum time limit of one step.")] = "30d"
     attempts: Annotated[int, Field(ge=1, description="Maximum attempts of one step.")] = 100
 
@@ -99,6 +100,9 @@ class Rules(_Part):
     ] = ("*",)
     promote_to_production: Annotated[bool, Field(description="Whether a model may be moved to production.")] = True
     keep_services: Annotated[bool, Field(description="Whether a service may outlive its run.")] = True
+    change_endpoints: Annotated[
+        bool, Field(description="Whether endpoints may be deployed, changed and ended, and their traffic moved.")
+    ] = True
     write_formulas: Annotated[
         bool, Field(description="Whether a written text may be a formula to a spreadsheet, as in `=HYPERLINK(…)`.")
     ] = True
@@ -118,6 +122,7 @@ AGENT: Values = {
     "secrets": (),
     "promote_to_production": False,
     "keep_services": False,
+    "change_endpoints": False,
     "write_formulas": False,
     "unpinned_downloads": False,
     "budgets": {
@@ -127,6 +132,7 @@ AGENT: Values = {
         "combinations": 100,
         "trials": 1_000,
         "rows": 1_000_000,
+        "replicas": 4,
         "timeout": "1d",
         "attempts": 10,
     },

@@ -53,7 +53,11 @@ def test_another_database_of_a_server_is_another_place(other: dict[str, Any]) ->
 def test_effects_are_verified_of_these_actions() -> None:
     verified = [name for name in BUILT_IN.names() if (found := BUILT_IN.action(name)) and found.verified]
     assert verified == [
+        "bentoml.deploy",
         "bentoml.package",
+        "bentoml.rollback",
+        "bentoml.undeploy",
+        "bentoml.update_traffic",
         "data.write",
         "database.write",
         "feast.apply",

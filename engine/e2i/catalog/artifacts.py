@@ -122,6 +122,19 @@ class Service(Artifact):
     kept: bool = False
 
 
+class Endpoint(Artifact):
+    """A named endpoint of deployed Bentos, on this machine or on BentoCloud. It outlives the run.
+
+    ``bento`` was deployed, or moved to, last; it answers ``share`` percent of the requests.
+    """
+
+    type: Literal["endpoint"] = "endpoint"
+    name: str
+    url: str
+    bento: str
+    share: float = 100.0
+
+
 ARTIFACTS: dict[str, type[Artifact]] = {
     "table": Table,
     "model": Model,
@@ -132,6 +145,7 @@ ARTIFACTS: dict[str, type[Artifact]] = {
     "model_version": ModelVersion,
     "bento": Bento,
     "service": Service,
+    "endpoint": Endpoint,
 }
 
 

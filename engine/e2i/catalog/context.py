@@ -213,3 +213,9 @@ class StepContext(Protocol):
         ``keep``. ``digest`` identifies what is served. Raises ToolUnavailable when the process ends or does not answer
         before the deadline.
         """
+
+    def lasting(self, argv: Sequence[str], handed: int) -> list[str]:
+        """Returns the command that runs ``argv`` so that it outlives the run, in a session of its own.
+
+        It inherits the descriptor ``handed``. The caller starts it, and records how it is found and ended.
+        """

@@ -61,7 +61,7 @@ class Code(Struct, frozen=True):
 class Budget(Struct, frozen=True):
     """The number is an amount of something that a policy limits."""
 
-    of: Literal["trials", "rows"]
+    of: Literal["trials", "rows", "replicas"]
 
 
 class Privilege(Struct, frozen=True):
@@ -69,6 +69,10 @@ class Privilege(Struct, frozen=True):
 
     name: Literal["promote_to_production", "keep_services", "write_formulas", "unpinned_downloads", "run_python"]
     value: str | bool | None
+
+
+class Changing(Struct, frozen=True):
+    """The text names something that changes by itself: a result with it is never reused."""
 
 
 class NamedPlace(Struct, frozen=True):
@@ -86,7 +90,18 @@ class MayBeSecret(Struct, frozen=True):
     """The parameter, with everything inside it, accepts secrets, as far as the policy allows. No other does."""
 
 
-Mark = WorkspaceFile | FilePattern | MayNameFiles | WrittenFile | Code | Budget | Privilege | NamedPlace | MayBeSecret
+Mark = (
+    WorkspaceFile
+    | FilePattern
+    | MayNameFiles
+    | WrittenFile
+    | Code
+    | Budget
+    | Privilege
+    | NamedPlace
+    | MayBeSecret
+    | Changing
+)
 
 WorkspacePath = Annotated[str, WorkspaceFile()]
 """A path relative to the workspace's root. That it stays inside is checked before the run, and when it is opened."""
@@ -125,6 +140,13 @@ def found(model: type[BaseModel], data: Any) -> Iterator[tuple[tuple[str | int, 
             continue
         for path, value in _values(data, steps, ()):
             yield path, mark, value
+
+
+def changes_by_itself(model: type[BaseModel], data: Any) -> bool:
+    """Returns True when a value names something whose content changes by itself."""
+    if not any(isinstance(mark, Changing) for _, mark in of(model)):
+        return False
+    return any(isinstance(mark, Changing) and isinstance(value, str) for _, mark, value in found(model, data))
 
 
 def written(model: type[BaseModel], data: Any) -> tuple[str, ...]:

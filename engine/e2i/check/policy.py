@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from e2i.check.context import CheckContext
 
 Path = tuple[str | int, ...]
+SHARED = ("trials", "replicas")
+"""The budgets that all steps of a run have in common."""
 
 
 class Violation(Struct, frozen=True):
@@ -165,7 +167,7 @@ def amounts(action: Action | None, params: Values) -> dict[str, int]:
     if action is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(action.params)):
         return asked
     for _, mark, value in _marked(action, params):
-        if isinstance(mark, marks.Budget) and mark.of == "trials" and isinstance(value, int):
+        if isinstance(mark, marks.Budget) and mark.of in SHARED and isinstance(value, int):
             asked[mark.of] = asked.get(mark.of, 0) + value
     return asked
 
@@ -341,17 +343,18 @@ CODES = (
     Code(
         "policy-privilege",
         "An operation that needs a permission",
-        "Three operations are allowed to people and refused to specs written by a machine, unless config/policy.yaml "
-        "allows them: running Python files of the workspace, moving a model to production, and keeping a service after "
-        "its run.",
+        "Some operations are allowed to people and refused to specs written by a machine, unless config/policy.yaml "
+        "allows them: running Python files of the workspace, moving a model to production, keeping a service after "
+        "its run, and deploying, changing or ending endpoints.",
         "Leave the operation out and have a person do it, or ask the operator.",
         example="stage: production in an agent's mlflow.promote",
     ),
     Code(
         "policy-budget",
         "A budget that is exceeded",
-        "Bytes, steps, matrix combinations, trials, rows, attempts and time limits are limited by the author of the "
-        "spec, so that no spec takes the machine for itself. The trials of all steps are counted together.",
+        "Bytes, steps, matrix combinations, trials, rows, replicas, attempts and time limits are limited by the author "
+        "of the spec, so that no spec takes the machine for itself. The trials of all steps are counted together, and "
+        "so are their replicas.",
         "Reduce the amount, or have the operator raise the budget.",
         "steps:\n  a: {uses: debug.echo, timeout: 60d}\n",
         "steps:\n  a: {uses: debug.echo, timeout: 1h}\n",

@@ -135,6 +135,8 @@ def _links(record: RunRecord, store: str) -> list[tuple[str, str]]:
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):
                 links.append(("service", f"{value['url']} ({step.id}.{output}); stop it with kill {value['pid']}"))
+            if isinstance(value, dict) and value.get("type") == "endpoint":
+                links.append(("endpoint", f"{value['name']}: {value['url']} ({step.id}.{output})"))
             if isinstance(value, dict) and value.get("type") == "report":
                 digest = value["digest"][7:]
                 path = root / "objects" / digest[:2] / digest[2:]

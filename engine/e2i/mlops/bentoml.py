@@ -126,12 +126,37 @@ class BentoMLService(Connector[BentoMLConfig]):
             return await self.client.deploy(bento_tag, endpoint_name, replicas, limits, self.program.environment)
 
     @traced
-    async def update_traffic(self, endpoint_name: str, traffic_percentage: float, to: str | None = None) -> Endpoint:
+    async def update_traffic(
+        self,
+        endpoint_name: str,
+        traffic_percentage: float,
+        to: str | None = None,
+        shadow: bool = False,
+        sticky_by: str | None = None,
+    ) -> Endpoint:
         """Move a share of the endpoint's requests to its newest Bento, or to the one named; the rest stays.
 
         The newest is the Bento made last, of those with the names of the endpoint's. When it answers alone, the rest
-        goes to the one deployed before. No request is lost. Raises BadCall for an unknown endpoint or Bento, and when
+        goes to the one deployed before. No request is lost. With ``shadow`` the Bento receives copies of that share:
+        its answers are compared, never returned, and never waited for. ``sticky_by`` is a feature whose value keeps
+        requests without the header ``E2I-Key`` at one Bento. Raises BadCall for an unknown endpoint or Bento, and when
         there is nothing that could answer the rest.
+        """
+        text(endpoint_name, "endpoint_name")
+        for name, value in (("to", to), ("sticky_by", sticky_by)):
+            if value is not None:
+                text(str(value), name)
+        with mistakes():
+            arguments.text("endpoint_name", endpoint_name, ENDPOINT)
+            if to is not None:
+                arguments.text("to", to, TAG)
+            return await self.client.move(endpoint_name, traffic_percentage, to, shadow=bool(shadow), sticky=sticky_by)
+
+    @traced
+    async def rollback(self, endpoint_name: str, to: str | None = None) -> Endpoint:
+        """Return an endpoint to what it was before the last change of its traffic, or to the named Bento alone.
+
+        No request is lost. Raises BadCall for an unknown endpoint, and for one that has no earlier state.
         """
         text(endpoint_name, "endpoint_name")
         if to is not None:
@@ -140,7 +165,7 @@ class BentoMLService(Connector[BentoMLConfig]):
             arguments.text("endpoint_name", endpoint_name, ENDPOINT)
             if to is not None:
                 arguments.text("to", to, TAG)
-            return await self.client.move(endpoint_name, traffic_percentage, to)
+            return await self.client.roll_back(endpoint_name, to)
 
     @traced
     async def predict(self, endpoint_url: str, features: Any) -> np.ndarray[Any, Any]:

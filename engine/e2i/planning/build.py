@@ -195,6 +195,8 @@ class Planner(Struct, frozen=True, dict=True):
         """Returns the reason why the step runs regardless of past results, if there is one."""
         if action.always or (action.effect is Effect.SERVICE and _is_kept(params)):
             return Reason(Why.ALWAYS, f"{node.step.uses} is never reused")
+        if action.effect is Effect.PURE and marks.changes_by_itself(action.params, params):
+            return Reason(Why.ALWAYS, "what the name stands for changes by itself")
         if node.final:
             return Reason(Why.FINALLY, "runs after all others")
         if facts := self.expanded.sources(node).run:

@@ -17,6 +17,7 @@ from e2i.catalog.artifacts import (
     ARTIFACTS,
     Artifact,
     Bento,
+    Endpoint,
     FeatureRepo,
     Model,
     ModelVersion,
@@ -215,6 +216,9 @@ def _card(artifact: Artifact) -> Card:
         case Service():
             title, url = artifact.url, links.web(artifact.url)
             facts = [("running", "yes, as process " + str(artifact.pid) if artifact.kept else "stopped with the run")]
+        case Endpoint():
+            title, url = artifact.name, links.web(artifact.url)
+            facts = [("address", artifact.url), ("Bento", artifact.bento), ("share", f"{artifact.share:g} %")]
     return Card(artifact.type.replace("_", " "), title, short(artifact.digest), tuple(facts), columns, url)
 
 

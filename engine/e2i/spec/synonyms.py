@@ -129,7 +129,15 @@ ACTIONS = {
     ),
     **dict.fromkeys(("feast.register", "feast.register_feature", "feast.feature_view"), "feast.apply"),
     **dict.fromkeys(("bentoml.build", "bentoml.containerize", "bentoml.save"), "bentoml.package"),
-    **dict.fromkeys(("bentoml.deploy", "model.serve"), "bentoml.serve"),
+    "model.serve": "bentoml.serve",
+    **dict.fromkeys(("model.deploy", "bentoml.create_deployment", "sagemaker.deploy"), "bentoml.deploy"),
+    **dict.fromkeys(
+        ("bentoml.traffic", "bentoml.canary", "bentoml.shadow", "bentoml.move", "bentoml.split", "bentoml.promote"),
+        "bentoml.update_traffic",
+    ),
+    **dict.fromkeys(("bentoml.roll_back", "bentoml.revert", "bentoml.undo"), "bentoml.rollback"),
+    **dict.fromkeys(("bentoml.terminate", "bentoml.delete", "bentoml.stop"), "bentoml.undeploy"),
+    **dict.fromkeys(("bentoml.monitor", "bentoml.observe", "bentoml.drift", "bentoml.stats"), "bentoml.metrics"),
     **dict.fromkeys(
         ("python.run", "python.script", "python.exec", "python.function", "shell.run", "bash.run"), "python.call"
     ),
@@ -158,6 +166,10 @@ PARAMETERS = {
     "skip": ("skiprows", "skip_rows"),
     "how": ("join_type", "type"),
     "query": ("sql", "statement"),
+    "traffic": ("traffic_percentage", "percent", "percentage", "weight", "share"),
+    "replicas": ("scaling", "instances", "num_replicas", "min_replicas"),
+    "endpoint": ("endpoint_name", "deployment", "deployment_name"),
+    "sticky_by": ("sticky", "stickiness", "hash_key", "session_affinity"),
 }
 """Names of parameters in other tools, by our name."""
 

@@ -336,6 +336,9 @@ class WorkerContext:
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)
 
+    def lasting(self, argv: Sequence[str], handed: int) -> list[str]:
+        return services.lasting(argv, handed)
+
     def serve(
         self, argv: Sequence[str], *, port: int, ready: str, env: Mapping[str, str], digest: str, keep: bool
     ) -> Service:

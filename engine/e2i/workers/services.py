@@ -65,6 +65,16 @@ def start(
     return Service(digest=digest, url=f"http://127.0.0.1:{port}", pid=process.pid, kept=keep)
 
 
+def lasting(argv: Sequence[str], handed: int) -> list[str]:
+    """Return the command that runs ``argv`` under a guardian of its own, which ends with nobody else.
+
+    The guardian of a worker would end whatever else the worker started.
+    """
+    from e2i.workers import guardian
+
+    return [sys.executable, "-I", "-S", guardian.__file__, "", str(handed), *argv]
+
+
 def _wait(process: subprocess.Popen[bytes], port: int, ready: str, log: Path) -> None:
     from e2i.resilience.readiness import wait_until_ready  # needed only by steps that start a service
 

@@ -100,6 +100,14 @@ CODES = (
         example="mlflow.promote with if_better, before any version of the model was promoted",
     ),
     Code(
+        "nothing-to-roll-back",
+        "An endpoint without an earlier state",
+        "A rollback returns to what answered before the last change. The endpoint has had one Bento only, or has been "
+        "rolled back to its first state. BentoCloud keeps no earlier states.",
+        "Name the Bento with `to`, or undeploy the endpoint.",
+        example="bentoml.rollback right after the first bentoml.deploy",
+    ),
+    Code(
         "not-confirmed",
         "Telemetry that was accepted but is missing",
         "Telemetry counts as delivered when the tool has it. Opik accepted it, but did not return it afterwards.",
@@ -135,6 +143,14 @@ CODES = (
         "refused connections and answers such as 503 are no outage, and the circuit stays closed.",
         "See the end of its log, which the hint names: a large model may need more time or memory.",
         example="A model of several GB that is still being loaded.",
+    ),
+    Code(
+        "traffic-rolled-back",
+        "A change of traffic that the endpoint took back",
+        "The guard of bentoml.update_traffic was broken: the Bento failed too often, answered too slowly, or predicted "
+        "otherwise. The router has returned to what answered before. The message has the figure.",
+        "Look at the Bento. `on_rollback: report` of bentoml.metrics lets the run go on.",
+        example="guard: {max_error_rate: 0.01}, and 3 % of the canary's requests failed",
     ),
     Code(
         "undefined-metric",

@@ -1,4 +1,4 @@
-"""The BentoML tool: package a model, serve the package on this machine, send requests to the service.
+"""The BentoML tool: package a model, serve or deploy the package, move traffic, and send requests.
 
 Declarations only: nothing of BentoML is imported. Out: ``TOOL``.
 """
@@ -19,9 +19,32 @@ from pydantic import (
 )
 
 from e2i.catalog import addresses
-from e2i.catalog.action import Action, Effect, Outputs, Params, SettingsModel, Tool, ToolSettings
-from e2i.catalog.artifacts import Bento, Model, Service, Table
-from e2i.catalog.marks import Privilege
+from e2i.catalog.action import (
+    Action,
+    Effect,
+    Outputs,
+    Params,
+    SettingsModel,
+    Tool,
+    ToolSettings,
+    host_and_port,
+    without_credentials,
+)
+from e2i.catalog.artifacts import Bento, Endpoint, Model, Service, Table
+from e2i.catalog.marks import Changing, Privilege
+from e2i.documents import Values
+from e2i.tools.bentoml.endpoint_params import (
+    DeployParams,
+    EndpointName,
+    EndpointOutputs,
+    FeatureName,
+    MetricsOutputs,
+    MetricsParams,
+    RollbackParams,
+    UndeployOutputs,
+    UndeployParams,
+    UpdateTrafficParams,
+)
 
 Scalar = bool | int | FiniteFloat | str | None
 
@@ -75,6 +98,14 @@ class BentoMLSettings(ToolSettings):
     cloud: Annotated[Cloud | None, Field(description="BentoCloud; null: endpoints are processes on this machine.")] = (
         None
     )
+
+    def address(self) -> tuple[str, int] | None:
+        return host_and_port(self.cloud.endpoint) if self.cloud is not None else None
+
+    def identity(self) -> Values:
+        if self.cloud is None:
+            return {}
+        return {"cloud": without_credentials(self.cloud.endpoint), "cluster": self.cloud.cluster or ""}
 
 
 class PackageParams(Params):
@@ -131,9 +162,17 @@ class ServeOutputs(Outputs):
 
 
 class PredictParams(Params):
-    """Parameters of ``bentoml.predict``: the first rows of a table, or rows written in the spec."""
+    """Parameters of ``bentoml.predict``: whom to ask, and the first rows of a table, or rows written in the spec."""
 
-    service: Annotated[Service, Field(description="The service to call.")]
+    service: Annotated[Service | None, Field(description="The service to call.")] = None
+    endpoint: Annotated[
+        Endpoint | EndpointName | None,
+        Changing(),
+        Field(
+            description="The endpoint to call instead, as a step returns it, or its name. By its name, it is asked in "
+            "every run."
+        ),
+    ] = None
     table: Annotated[Table | None, Field(description="A table with the model's features.")] = None
     rows: Annotated[int, Field(ge=1, le=10_000, description="Number of rows to send, from the start of the table.")] = (
         100
@@ -146,6 +185,13 @@ class PredictParams(Params):
             description="Rows to send instead of a table, each a mapping of feature to value.",
         ),
     ] = None
+    key: Annotated[
+        FeatureName | None,
+        Field(
+            description="Column whose value is the key of a row: each row is sent in a request of its own, and "
+            "requests of one key are answered by one Bento of the endpoint. null: all rows in one request, no key."
+        ),
+    ] = None
     model: Annotated[
         Model | None,
         Field(description="A model to predict with locally as well. The service's predictions must agree with it."),
@@ -156,6 +202,8 @@ class PredictParams(Params):
     def _has_rows(self) -> PredictParams:
         if (self.table is None) == (self.input is None):
             raise ValueError("set either `table` or `input`")
+        if (self.service is None) == (self.endpoint is None):
+            raise ValueError("set either `service` or `endpoint`")
         return self
 
 
@@ -166,7 +214,7 @@ class PredictOutputs(Outputs):
         Table,
         Field(
             description="One row for each row sent: `prediction`, or one column `prediction_CLASS` per class for "
-            "several classes."
+            "several classes. With `key` also `bento`, the one that answered."
         ),
     ]
     max_difference: Annotated[
@@ -176,7 +224,7 @@ class PredictOutputs(Outputs):
 
 TOOL = Tool(
     name="bentoml",
-    summary="Packages models as services, serves them and calls them.",
+    summary="Packages models as services, serves or deploys them, moves traffic and calls them.",
     distribution="bentoml",
     extra="bentoml",
     settings=BentoMLSettings,
@@ -210,6 +258,55 @@ TOOL = Tool(
             outputs=PredictOutputs,
             gate=True,
             libraries=("bentoml",),
+            columns=True,
+        ),
+        Action(
+            name="deploy",
+            summary="Deploys a Bento to a named endpoint that outlives the run, on this machine or BentoCloud.",
+            params=DeployParams,
+            outputs=EndpointOutputs,
+            effect=Effect.EXTERNAL,
+            privilege="change_endpoints",
+            libraries=("bentoml",),
+            columns=True,
+            verified=True,
+        ),
+        Action(
+            name="update_traffic",
+            summary="Moves a share of an endpoint's requests to a Bento, or copies of them. No request is lost.",
+            params=UpdateTrafficParams,
+            outputs=EndpointOutputs,
+            effect=Effect.EXTERNAL,
+            privilege="change_endpoints",
+            columns=True,
+            verified=True,
+        ),
+        Action(
+            name="rollback",
+            summary="Returns an endpoint to what it was before the last change of its traffic.",
+            params=RollbackParams,
+            outputs=EndpointOutputs,
+            effect=Effect.EXTERNAL,
+            privilege="change_endpoints",
+            columns=True,
+            verified=True,
+        ),
+        Action(
+            name="undeploy",
+            summary="Ends an endpoint with all its processes.",
+            params=UndeployParams,
+            outputs=UndeployOutputs,
+            effect=Effect.EXTERNAL,
+            privilege="change_endpoints",
+            verified=True,
+        ),
+        Action(
+            name="metrics",
+            summary="Records what an endpoint has answered, its drift, and what the guard of its traffic has decided.",
+            params=MetricsParams,
+            outputs=MetricsOutputs,
+            always=True,
+            gate=True,
             columns=True,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Run the BentoML actions. In: models. Out: Bentos, services and their predictions."""
+"""Run the BentoML actions. In: models. Out: Bentos, services, endpoints and their predictions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from e2i.tools.bentoml import (
 from e2i.tools.bentoml.build import Recipe
 from e2i.tools.bentoml.connector import GuardedBentoML
 from e2i.tools.bentoml.contents import of_model
-from e2i.tools.bentoml.predicting import Answer, plain
+from e2i.tools.bentoml.on_endpoints import deploy, metrics, name_of, rollback, undeploy, update_traffic
+from e2i.tools.bentoml.predicting import Answer, plain, plain_value
+
+__all__ = ["deploy", "metrics", "package", "predict", "rollback", "serve", "undeploy", "update_traffic"]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,11 +52,16 @@ async def serve(params: ServeParams, ctx: StepContext) -> ServeOutputs:
 
 async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
     """Call the service. With a model, raise StepError when the predictions differ from the model's own."""
-    client, url = ctx.connect(GuardedBentoML), params.service.url
+    client = ctx.connect(GuardedBentoML)
+    url = await _address(params, client, ctx)
     known = await client.metadata(url)
     features = [feature["name"] for feature in known["features"]]
     frame = _rows(params, ctx, features)
-    output = _output(await client.ask(url, plain(frame)))
+    if params.key is None:
+        output, bentos = _output(await client.ask(url, plain(frame))), None
+    else:
+        answer, bentos = await client.ask_each(url, plain(frame), _keys(params, ctx, len(frame)))
+        output = _output(answer)
     difference = None
     if params.model is not None:
         difference = _difference(output, _local(params.model, ctx, frame))
@@ -64,7 +72,31 @@ async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
                 hint=f"the service runs model {known['model']}, compared with {params.model.digest}",
                 details={"max_difference": difference, "served": known["model"], "compared": params.model.digest},
             )
-    return PredictOutputs(predictions=ctx.table(_named(output, known["classes"])), max_difference=difference)
+    found = _named(output, known["classes"])
+    if bentos is not None:
+        found["bento"] = bentos
+    return PredictOutputs(predictions=ctx.table(found), max_difference=difference)
+
+
+async def _address(params: PredictParams, client: GuardedBentoML, ctx: StepContext) -> str:
+    """Return the address of the service, or the one that the endpoint has now."""
+    if params.endpoint is None:
+        assert params.service is not None
+        return params.service.url
+    client.endpoints.lasting = ctx.lasting
+    return await client.url_of(name_of(params.endpoint))
+
+
+def _keys(params: PredictParams, ctx: StepContext, number: int) -> list[str]:
+    """Return the key of each row."""
+    assert params.key is not None
+    if params.table is not None:
+        values = ctx.frame(params.table, [params.key])[params.key].head(number)
+    else:
+        import pandas as pd
+
+        values = pd.Series([row.get(params.key) for row in params.input or ()])
+    return [str(plain_value(value)) for value in values]
 
 
 def _rows(params: PredictParams, ctx: StepContext, features: list[str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from e2i.regular import open_to_group
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
 from e2i.tools.bentoml.contents import Contents
-from e2i.tools.bentoml.effects import is_there, mark_of
+from e2i.tools.bentoml.kept import is_there, mark_of
 
 if TYPE_CHECKING:
     import bentoml

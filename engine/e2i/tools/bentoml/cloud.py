@@ -73,7 +73,20 @@ class Find(Struct, frozen=True, tag="find"):
     url: str
 
 
-What = Deploy | Move | Undeploy | Find
+class Known(Struct, frozen=True, tag="known"):
+    """Find the deployment of a name."""
+
+    name: str
+
+
+class Return(Struct, frozen=True, tag="return"):
+    """Have all requests answered by the named Bento, or by the one besides the canary."""
+
+    name: str
+    to: str | None
+
+
+What = Deploy | Move | Undeploy | Find | Known | Return
 
 
 class Order(Struct, frozen=True):
@@ -83,12 +96,28 @@ class Order(Struct, frozen=True):
     what: What
 
 
+class Deployment(Struct, frozen=True):
+    """A deployment, with the Bentos that share its requests."""
+
+    endpoint: Endpoint
+    main: str
+    canary: str | None
+    percent: int
+    """Percentage of the requests that the canary answers."""
+
+
+def find(account: Account, name: str, environ: Mapping[str, str], home: Path) -> Deployment | None:
+    """Return the deployment of that name; None when there is none. Raises StepError and ToolUnavailable."""
+    order = Order(account, Known(name))
+    return apart.call(__file__, order, Deployment | None, environ, home, account.seconds + 5)  # type: ignore[arg-type]  # as below
+
+
 def ask(account: Account, what: What, environ: Mapping[str, str], home: Path) -> Endpoint | None:
     """Return the endpoint after the order; None when there is none. Raises StepError and ToolUnavailable."""
     return apart.call(__file__, Order(account, what), Endpoint | None, environ, home, account.seconds + 5)  # type: ignore[arg-type]  # a union is no class
 
 
-def execute(order: Order) -> Endpoint | None:
+def execute(order: Order) -> Endpoint | Deployment | None:
     """Execute the order in this process."""
     from bentoml._internal.cloud import BentoCloudClient
 
@@ -106,6 +135,13 @@ def execute(order: Order) -> Endpoint | None:
                     raise _unknown(what.name)
                 config, replicas = _moved(known, what)
                 return _applied(client, config, known, order.account, replicas)
+            case Return() as what:
+                if known is None:
+                    raise _unknown(what.name)
+                config, replicas = _moved(known, Move(what.name, 100, what.to or _main(known), {}))
+                return _applied(client, config, known, order.account, replicas)
+            case Known():
+                return None if known is None else _shown(known)
             case Undeploy(name=name):
                 if known is None:
                     raise _unknown(name)
@@ -129,6 +165,31 @@ def _found(client: Any, url: str, cluster: str | None) -> Endpoint | None:
         if url in [address.rstrip("/") for address in known._urls or ()]:
             return Endpoint(known.name, url, known.get_bento(refetch=False), 0)
     return None
+
+
+def _shown(known: Any) -> Deployment:
+    main, second, percent = _split(known)
+    url = known.get_endpoint_urls(refetch=False)[0].rstrip("/")
+    return Deployment(Endpoint(known.name, url, second or main, 0), main, second, percent)
+
+
+def _split(known: Any) -> tuple[str, str | None, int]:
+    """Return the main Bento, the canary's if there is one, and the canary's percentage."""
+    from bentoml._internal.utils.cattr import bentoml_cattr
+
+    now = bentoml_cattr.unstructure(known.get_config(refetch=False))
+    versions = (now.get("canary") or {}).get("versions") or {}
+    second = next(iter(versions.values()), None)
+    return now["bento"], second and second.get("bento"), int((second or {}).get("weight") or 0)
+
+
+def _main(known: Any) -> str:
+    main, second, _ = _split(known)
+    if second is None:
+        raise StepError(
+            f"BentoCloud keeps no earlier state of {known.name}", code="nothing-to-roll-back", hint="name the Bento"
+        )
+    return main
 
 
 def _config(what: Deploy, instance_type: str | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownModel, KnownTable
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, Known, KnownModel, KnownTable, absent
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.spec.problems import Code
@@ -19,19 +19,72 @@ def serve(given: Given, files: Files) -> Flow:
     return Flow(_same("service", given["bento"]))
 
 
+def deploy(given: Given, files: Files) -> Flow:
+    """Return what the endpoint serves. The reference for the drift must have the features."""
+    bento, table = given["bento"], given["reference"]
+    features = bento.features or () if isinstance(bento, KnownModel) else ()
+    return Flow(
+        _same("endpoint", bento), list(columns.lacking(table, ("reference",), features, "used by the deployed model"))
+    )
+
+
+def update_traffic(given: Given, files: Files) -> Flow:
+    """Return what the endpoint serves. Its callers send rows of one form: the features must be the same."""
+    return _on_endpoint(given, "bento")
+
+
+def rollback(given: Given, files: Files) -> Flow:
+    return _on_endpoint(given, "to")
+
+
+def metrics(given: Given, files: Files) -> Flow:
+    return Flow(
+        {
+            "bentos": KnownTable(dict(METRICS)),
+            "drift": KnownTable({"feature": "string", "psi": "double", "rows": "int64"}),
+        }
+    )
+
+
+def _on_endpoint(given: Given, parameter: str) -> Flow:
+    endpoint, bento = given["endpoint"], given[parameter]
+    problems = []
+    features = [one.features for one in (endpoint, bento) if isinstance(one, KnownModel) and one.features is not None]
+    if len(features) == 2 and features[0] != features[1]:
+        message = "the features of this Bento differ from those that the endpoint's callers send"
+        hint = f"they send {', '.join(features[0][:10])}; deploy it to an endpoint of its own"
+        problems.append(ColumnProblem((parameter,), "other-features", message, hint=hint))
+    known = bento if isinstance(bento, KnownModel) else endpoint
+    return Flow(_same("endpoint", known), problems)
+
+
 def predict(given: Given, files: Files) -> Flow:
     """Return the columns of the predictions, if known. For classification they depend on the classes in the data."""
     served, model = given["service"], given["model"]
+    if not isinstance(served, KnownModel):
+        served = given["endpoint"]
     if not isinstance(served, KnownModel) or served.features is None:
         return Flow({}, columns.uses({"model": model, "table": given["table"]}))
     problems = list(columns.lacking(given["table"], ("table",), served.features, "used by the served model"))
     problems += _rows(given["input"], served.features)
+    problems += absent(given["table"], ("key",), given["key"])
     if isinstance(model, KnownModel) and model.features not in (None, served.features):
         problems.append(
             ColumnProblem(("model",), "wrong-model", "the features of this model differ from those of the served model")
         )
-    known = KnownTable({"prediction": "double"})
+    known = KnownTable({"prediction": "double"} | ({} if given["key"] is None else {"bento": "string"}))
+    if given["key"] is UNKNOWN:
+        return Flow({}, problems)
     return Flow({"predictions": known} if served.task == "regression" else {}, problems)
+
+
+METRICS = {
+    "bento": "string", "share": "double", "requests": "int64", "failures": "int64", "mean_seconds": "double",
+    "p50_seconds": "double", "p95_seconds": "double", "copies": "int64", "failed_copies": "int64",
+    "dropped_copies": "int64", "compared_rows": "int64", "different_rows": "int64", "mean_difference": "double",
+    "largest_difference": "double",
+}  # fmt: skip
+"""The columns of the figures of an endpoint's Bentos."""
 
 
 def _rows(rows: Any, features: tuple[str, ...]) -> list[ColumnProblem]:
@@ -66,6 +119,21 @@ _SERVE = """steps:
       service: ${{ steps.serve.service }}
       table: ${{ steps.data.journeys }}
 """
+_TRAFFIC = """steps:
+  data: {{uses: dataset.hcp}}
+  train:
+    uses: model.train
+    with: {{table: "${{{{ steps.data.journeys }}}}", target: target, features: [brand, region]}}
+  train_other:
+    uses: model.train
+    with: {{table: "${{{{ steps.data.journeys }}}}", target: target, features: [brand]}}
+  package: {{uses: bentoml.package, with: {{model: "${{{{ steps.train.model }}}}", name: hcp}}}}
+  other: {{uses: bentoml.package, with: {{model: "${{{{ steps.train_other.model }}}}", name: hcp_two}}}}
+  deploy: {{uses: bentoml.deploy, with: {{bento: "${{{{ steps.package.bento }}}}", name: hcp}}}}
+  canary:
+    uses: bentoml.update_traffic
+    with: {{endpoint: "${{{{ steps.deploy.endpoint }}}}", traffic: 10, bento: "${{{{ steps.{}.bento }}}}"}}
+"""
 CODES = (
     Code(
         "wrong-model",
@@ -74,5 +142,13 @@ CODES = (
         "Compare with the model that was packaged.",
         _SERVE + "      model: ${{ steps.other.model }}\n",
         _SERVE + "      model: ${{ steps.train.model }}\n",
+    ),
+    Code(
+        "other-features",
+        "A Bento with other features than its endpoint",
+        "The callers of an endpoint send rows of one form. A Bento with other features would refuse its share of them.",
+        "Package a model with the same features, or deploy the Bento to an endpoint of its own.",
+        _TRAFFIC.format("other"),
+        _TRAFFIC.format("package"),
     ),
 )

@@ -83,6 +83,17 @@ def of_model(folder: Path, digest: str) -> Contents:
     return Contents((Stage("model", "e2i"),), files, _exact(manifest["requirements"]), None, digest)
 
 
+def features_of(home: Path, tag: str) -> list[str]:
+    """Return the features of a Bento in BentoML's home, in their order; none when they are not known."""
+    folder = home / "models" / tag.replace(":", "/")
+    serving = json.loads((folder / "serving.json").read_text("utf-8"))
+    first = serving["stages"][0]
+    listed = serving["features"]
+    if first["flavour"] == "e2i":
+        listed = json.loads((folder / first["folder"] / "manifest.json").read_text("utf-8"))["features"]
+    return [str(feature["name"]) for feature in listed or ()]
+
+
 def of_mlflow(model: Path, preprocessing: Path | None = None) -> Contents:
     """Describe a model that MLflow saved, and what is to happen to rows before it. Raises StepError."""
     described = [_described(model, "model")]

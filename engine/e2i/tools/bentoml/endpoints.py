@@ -7,14 +7,11 @@ one, which the router reaches without it, and the next call of any program goes 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import hashlib
 import os
 import re
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -22,18 +19,17 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.errors import StepError, ToolUnavailable
-from e2i.regular import file_mode, folder_mode, open_private
+from e2i.errors import StepError
+from e2i.regular import folder_mode
 from e2i.resilience.lock import exclusive
-from e2i.tools.bentoml import records
-from e2i.tools.bentoml.records import Share, Status, Wanted
+from e2i.tools.bentoml import changes, processes, records
+from e2i.tools.bentoml.observing import Snapshot, observed
+from e2i.tools.bentoml.records import Guard, Kind, Status, Wanted
 from e2i.tools.bentoml.resources import Resources
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,58}[a-z0-9])?")
 TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}(:[a-z0-9][a-z0-9._-]{0,126})?", re.IGNORECASE)
 MOST_REPLICAS = 64
-ENDS_WITHIN = 50.0
-"""Seconds after which the processes of an endpoint that is to end are killed: the requests under way, and a margin."""
 
 
 class Endpoint(Struct, frozen=True):
@@ -46,30 +42,51 @@ class Endpoint(Struct, frozen=True):
 
 
 class Endpoints:
-    """The endpoints of a store. ``home`` is BentoML's home, ``environ`` what their processes inherit."""
+    """The endpoints of a store. ``home`` is BentoML's home, ``environ`` what their processes inherit, and ``lasting``
+    the way to start a router that a worker's guardian does not end.
+    """
 
-    def __init__(self, root: Path, home: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, root: Path, home: Path, environ: Mapping[str, str], lasting: processes.Lasting | None = None
+    ) -> None:
         self.root = root
         self.home = home
         self.environ = environ
+        self.lasting = lasting
 
     def deploy(
-        self, tag: str, name: str, replicas: int, resources: Resources, environment: str
+        self,
+        tag: str,
+        name: str,
+        replicas: int,
+        resources: Resources,
+        environment: str,
+        *,
+        percent: float = 100.0,
+        shadow: bool = False,
+        sticky: str | None = None,
+        reference: bytes | None = None,
+        key: str = "",
     ) -> tuple[Wanted | None, Wanted]:
-        """Want all requests of the endpoint to go to that Bento. Returns what was wanted before, and what is now."""
+        """Want that share of the endpoint's requests to go to the Bento, or copies of them with ``shadow``.
+
+        A new endpoint has no other Bento. ``reference`` is that of the features' drift (``drifting.py``). Returns what
+        was wanted before, and what is now.
+        """
         tag = self.checked(tag, name, replicas)
+        check_share(percent)
+        home = str(self.home.resolve())
 
         def change(before: Wanted | None) -> Wanted:
-            history = tuple(known for known in (before.history if before else ()) if known != tag)
-            return Wanted(
-                name=name,
-                replicas=replicas,
-                resources=resources,
-                environment=environment,
-                home=str(self.home.resolve()),
-                shares=(Share(tag, 100.0),),
-                history=(*history, tag),
+            file = self._keep_reference(name, reference) if reference is not None else None
+            after = changes.deployed(
+                *(before, tag, name, replicas, resources, environment, home),
+                percent=percent,
+                shadow=shadow,
+                sticky=sticky,
+                reference=file,
             )
+            return self._noted(before, after, "shadow" if shadow else "deploy", tag, percent, key)
 
         return self._change(name, change)
 
@@ -80,8 +97,21 @@ class Endpoints:
         self._folder(name)
         return self.bento(tag)
 
-    def move(self, name: str, percent: float, to: str | None) -> tuple[Wanted | None, Wanted]:
-        """Want that share of the requests to go to the newest, or the named, Bento. The others share the rest."""
+    def move(
+        self,
+        name: str,
+        percent: float,
+        to: str | None,
+        *,
+        shadow: bool = False,
+        sticky: str | None = None,
+        guard: Callable[[str], Guard] | None = None,
+        key: str = "",
+    ) -> tuple[Wanted | None, Wanted]:
+        """Want that share of the requests to go to the newest, or the named, Bento. The others share the rest.
+
+        ``guard`` returns the rule by which the router takes the Bento's requests back.
+        """
         check_share(percent)
         if self.wanted(name) is None:
             raise self._unknown(name)
@@ -90,8 +120,28 @@ class Endpoints:
             if before is None:  # ended meanwhile
                 raise self._unknown(name)
             tag = self.newest(before) if to is None else self.bento(to)
-            history = before.history if tag in before.history else (*before.history, tag)
-            return replace(before, shares=_moved(before, tag, float(percent)), history=history)
+            rule = guard(tag) if guard is not None else None
+            after = changes.moved(before, tag, float(percent), shadow=shadow, sticky=sticky, guard=rule)
+            return self._noted(before, after, "shadow" if shadow else "move", tag, float(percent), key)
+
+        return self._change(name, change)
+
+    def roll_back(self, name: str, to: str | None = None, *, key: str = "") -> tuple[Wanted | None, Wanted]:
+        """Want again what was wanted before the last change of who answers, or all requests at the named Bento.
+
+        A repetition with the same key, with no other change in between, changes nothing.
+        """
+        if self.wanted(name) is None:
+            raise self._unknown(name)
+
+        def change(before: Wanted | None) -> Wanted:
+            if before is None:  # ended meanwhile
+                raise self._unknown(name)
+            if key and before.changes and before.changes[-1].key == key:
+                return before
+            after = changes.returned(before) if to is None else changes.moved(before, self.bento(to), 100.0)
+            main = max(after.shares, key=lambda share: share.percent)
+            return self._noted(before, after, "rollback", main.tag, main.percent, key)
 
         return self._change(name, change)
 
@@ -102,10 +152,19 @@ class Endpoints:
             now = records.wanted(folder)
             if now is None or now.generation != failed.generation:
                 return
+            if before is not None and before.generation == failed.generation:
+                before = self._earlier(folder, now)  # a program was killed before it could undo the same change
             if before is None:
                 _remove(folder)
             else:
                 records.write(folder, replace(before, generation=failed.generation + 1))
+
+    def _earlier(self, folder: Path, now: Wanted) -> Wanted | None:
+        """Return what was wanted before the last change; None when that was nothing and nothing ever answered."""
+        if now.past:
+            return replace(changes.returned(now), changes=now.changes[:-1])
+        status = records.last_status(folder)
+        return now if status is not None and status.shares else None
 
     def look(self, name: str) -> Status | None:
         """Return what the endpoint is. Starts its router if it does not run."""
@@ -117,6 +176,20 @@ class Endpoints:
     def wanted(self, name: str) -> Wanted | None:
         """Return what the endpoint should be; None when it was undeployed."""
         return records.wanted(self._folder(name))
+
+    def observed(self, name: str) -> tuple[Wanted, Status | None, Snapshot | None]:
+        """Return what the endpoint should be, is, and has answered. Starts its router if it does not run."""
+        folder = self._folder(name)
+        status, wanted = self.look(name), records.wanted(folder)
+        if wanted is None:
+            raise self._unknown(name)
+        return wanted, status, observed(folder)
+
+    def state(self, name: str) -> tuple[Wanted, Status] | None:
+        """Return what the endpoint should be, and is; None when it does not run. Reads files only."""
+        folder = self._folder(name)
+        wanted, status = records.wanted(folder), records.status(folder)
+        return None if wanted is None or status is None else (wanted, status)
 
     def stop(self, name: str) -> None:
         """End the endpoint. All its processes are gone when this returns. Safe to repeat."""
@@ -193,16 +266,22 @@ class Endpoints:
         return StepError(f"no endpoint {name}", code="unknown-endpoint", hint=f"deployed in this store: {known}")
 
     def _ensure_router(self, folder: Path) -> None:
-        """Start a router, unless a process of the endpoint exists. Only one can hold the lock that it inherits."""
-        lock = open_private(folder / records.ALIVE, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        else:
-            _spawn_router(folder, lock, self.environ)
-        finally:
-            os.close(lock)
+        processes.ensure_router(folder, self.environ, self.lasting)
+
+    def _noted(self, before: Wanted | None, after: Wanted, kind: Kind, tag: str, percent: float, key: str) -> Wanted:
+        now = time.time_ns() // 1_000_000
+        return changes.noted(before, after, changes.change_of(kind, tag, percent, key, now))
+
+    def _keep_reference(self, name: str, content: bytes) -> str:
+        """Write the reference of the features' drift into the endpoint's folder; return the name of its file."""
+        file = f"reference-{hashlib.sha256(content).hexdigest()[:16]}.json"
+        path = self._folder(name) / file
+        if not path.exists():
+            new = path.with_suffix(".new")
+            with os.fdopen(records.create(new), "wb") as handle:
+                handle.write(content)
+            new.replace(path)
+        return file
 
 
 def check_share(percent: float) -> None:
@@ -219,122 +298,12 @@ def _reported(folder: Path) -> int:
     return status.generation if status is not None else 0
 
 
-def _moved(before: Wanted, tag: str, percent: float) -> tuple[Share, ...]:
-    """Return the shares with that of one Bento changed; the others keep their proportions."""
-    others = [share for share in before.shares if share.tag != tag and share.percent > 0]
-    if not others:
-        previous = [known for known in before.history if known != tag]
-        if percent == 100:
-            return (Share(tag, 100.0),)
-        if not previous:
-            raise _bad(
-                f"{tag} is the only Bento of the endpoint {before.name}: nothing else can answer the other requests",
-                "package and deploy another one first, or name it with `to`",
-            )
-        others = [Share(previous[-1], 100.0)]
-    total = sum(share.percent for share in others)
-    rest = [Share(share.tag, share.percent / total * (100.0 - percent)) for share in others]
-    return tuple(share for share in (*rest, Share(tag, percent)) if share.percent > 0)
-
-
-def _spawn_router(folder: Path, lock: int, environ: Mapping[str, str]) -> None:
-    """Start the router in a session of its own, with the lock. It outlives this process."""
-    from e2i.tools.bentoml import __file__ as package
-
-    log = folder / records.LOG
-    records.shorten_logs(folder)
-    router = str(Path(package).with_name("router.py"))
-    handed = 3
-    os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-P", "-s", router, str(folder.resolve()), str(handed)],
-        dict(environ),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, file_mode(folder)),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-            (os.POSIX_SPAWN_DUP2, lock, handed),
-        ],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP),
-    )
-
-
 def _remove(folder: Path) -> None:
     """End the endpoint and forget it. The locked files stay: another process may be waiting for them."""
     (folder / records.WANTED).unlink(missing_ok=True)
-    _end(folder / records.ALIVE)
+    processes.end(folder / records.ALIVE)
     (folder / records.STATUS).unlink(missing_ok=True)
     records.tidy(folder)
-
-
-def _end(alive: Path) -> None:
-    """Wait until no process of the endpoint exists; after ``ENDS_WITHIN``, or without a router, kill what is left."""
-    lock = open_private(alive, os.O_RDWR | os.O_CREAT)
-    try:
-        seen: set[int] = set()
-        asked = time.monotonic()
-        while not _is_free(lock):
-            found = holders(alive) - {os.getpid()}
-            seen |= found
-            if time.monotonic() - asked > ENDS_WITHIN:
-                _send(found, signal.SIGKILL)
-                if time.monotonic() - asked > ENDS_WITHIN + 10:
-                    raise ToolUnavailable(
-                        "bentoml", f"processes {sorted(found)} of the endpoint do not end", hint="see their state"
-                    )
-            _reap(seen)
-            time.sleep(0.02)
-        _reap(seen)
-    finally:
-        os.close(lock)
-
-
-def _is_free(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def holders(alive: Path) -> set[int]:
-    """Return the processes that have the file open: those of the endpoint, whatever ids they have."""
-    found = set()
-    try:
-        known = alive.stat()
-    except FileNotFoundError:
-        return set()
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and _holds(process, known):
-            found.add(int(process.name))
-    return found
-
-
-def _holds(process: Path, known: os.stat_result) -> bool:
-    try:
-        for descriptor in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                has = descriptor.stat()
-                if (has.st_dev, has.st_ino) == (known.st_dev, known.st_ino):
-                    return True
-    except OSError:  # it has just ended, or belongs to another user
-        return False
-    return False
-
-
-def _send(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-
-
-def _reap(pids: Iterable[int]) -> None:
-    """Collect the exit codes of those that are this process's children."""
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
 
 
 def _bad(message: str, hint: str | None) -> StepError:

@@ -18,6 +18,7 @@ from e2i.errors import StepError, ToolUnavailable
 from e2i.resilience.transient import pause_of
 
 if TYPE_CHECKING:
+    import httpx
     import pandas as pd
 
 MOST_ROWS = 10_000
@@ -45,27 +46,28 @@ def ask(url: str, rows: Sequence[Any], seconds: float, headers: Mapping[str, str
     )
 
 
+def ask_each(
+    url: str, rows: Sequence[tuple[Any, str]], seconds: float, headers: Mapping[str, str] | None = None
+) -> list[tuple[Answer, str]]:
+    """Return the prediction for each row, sent with its key in a request of its own, and the Bento that answered."""
+    import httpx
+
+    found = []
+    with httpx.Client(timeout=seconds, trust_env=False, verify=url.startswith("https:")) as client:
+        for row, key in rows:
+            own = {**(headers or {}), "E2I-Key": key.encode("utf-8", "backslashreplace").decode("ascii", "replace")}
+            document, answered = _posted(client, f"{url}/predict", {"input": [row]}, own)
+            found.append((_read(url, document, 1), answered.get("E2I-Bento", "")))
+    return found
+
+
 def post(url: str, body: Mapping[str, Any], seconds: float, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the JSON object that is the answer to a POST. Raises ToolUnavailable (failing) and StepError (refused)."""
     import httpx
 
     # Without TLS no certificates are needed; to load them takes longer than the request.
-    with (
-        httpx.Client(timeout=seconds, trust_env=False, verify=url.startswith("https:")) as client,
-        client.stream("POST", url, json=body, headers=dict(headers or {})) as answer,
-    ):
-        content = bytearray()
-        for piece in answer.iter_bytes():
-            content += piece
-            if len(content) > MOST_BYTES:
-                raise StepError(f"{url} answers with more than {MOST_BYTES >> 20} MiB", code="bad-answer")
-    text = content.decode("utf-8", "replace")
-    if answer.status_code >= 500 or answer.status_code == 429:
-        wanted = pause_of(answer.status_code, answer.headers)
-        raise ToolUnavailable("bentoml", f"{url} answered {answer.status_code}: {text[:300]}", retry_after=wanted)
-    if answer.status_code >= 400:
-        raise StepError(f"{url} refused the request: {text[:500]}", code="service-refused")
-    return _object(url, text)
+    with httpx.Client(timeout=seconds, trust_env=False, verify=url.startswith("https:")) as client:
+        return _posted(client, url, body, headers)[0]
 
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -88,11 +90,33 @@ def plain_value(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def _posted(
+    client: httpx.Client, url: str, body: Mapping[str, Any], headers: Mapping[str, str] | None
+) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """Return the JSON object that is answered, and the answer's headers."""
+    with client.stream("POST", url, json=body, headers=dict(headers or {})) as answer:
+        content = bytearray()
+        for piece in answer.iter_bytes():
+            content += piece
+            if len(content) > MOST_BYTES:
+                raise StepError(f"{url} answers with more than {MOST_BYTES >> 20} MiB", code="bad-answer")
+    text = content.decode("utf-8", "replace")
+    if answer.status_code >= 500 or answer.status_code == 429:
+        wanted = pause_of(answer.status_code, answer.headers)
+        raise ToolUnavailable("bentoml", f"{url} answered {answer.status_code}: {text[:300]}", retry_after=wanted)
+    if answer.status_code >= 400:
+        raise StepError(f"{url} refused the request: {text[:500]}", code="service-refused")
+    return _object(url, text), answer.headers
+
+
 def _ask(url: str, rows: Sequence[Any], seconds: float, headers: Mapping[str, str] | None) -> Answer:
-    found = post(f"{url}/predict", {"input": rows}, seconds, headers)
+    return _read(url, post(f"{url}/predict", {"input": rows}, seconds, headers), len(rows))
+
+
+def _read(url: str, found: Mapping[str, Any], rows: int) -> Answer:
     predictions, shares = found.get("predictions"), found.get("probabilities")
     for part in (predictions,) if shares is None else (predictions, shares):
-        if not isinstance(part, list) or len(part) != len(rows):
+        if not isinstance(part, list) or len(part) != rows:
             raise StepError(f"{url} did not return one prediction for each row", code="bad-answer")
     return Answer(predictions or [], shares)
 

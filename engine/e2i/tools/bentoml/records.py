@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,7 @@ ALIVE = "alive"
 LOG = "log"
 KEPT_LOG = 4 << 20
 """Maximum size in bytes of the log of a router or of a replica: of a larger one, the last half of that is kept."""
+Kind = Literal["deploy", "move", "shadow", "rollback", "guard"]
 T = TypeVar("T")
 
 
@@ -35,6 +36,47 @@ class Share(Struct, frozen=True):
     percent: float
 
 
+class Guard(Struct, frozen=True, kw_only=True):
+    """When the router takes the requests of a Bento back by itself. None: that figure is not judged."""
+
+    tag: str
+    requests: int
+    """Requests that must have been answered before anything is judged."""
+    seconds: float
+    """How long the router watches."""
+    errors: float | None = None
+    """Largest share of requests that the Bento fails to answer."""
+    latency: float | None = None
+    """Largest 95th percentile of its seconds for an answer."""
+    slowdown: float | None = None
+    """Largest ratio of that percentile to the one of the other Bentos."""
+    difference: float | None = None
+    """Largest mean difference between its predictions and the others', for the same requests."""
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """Who answers requests, and how: what a rollback returns to."""
+
+    replicas: int
+    resources: Resources
+    environment: str
+    shares: tuple[Share, ...]
+    shadow: Share | None = None
+    sticky: str | None = None
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One change of an endpoint."""
+
+    kind: Kind
+    tag: str
+    percent: float
+    key: str = ""
+    """Idempotency key of the step that wanted it; empty for a program's change, and for one of the router's guard."""
+    at_ms: int = 0
+    why: str = ""
+
+
 class Wanted(Struct, frozen=True, kw_only=True):
     """What an endpoint should be."""
 
@@ -43,14 +85,26 @@ class Wanted(Struct, frozen=True, kw_only=True):
     generation: int = 0
     """Incremented with every change."""
     replicas: int
-    """Number of processes for each Bento that answers requests."""
+    """Number of processes for each Bento."""
     resources: Resources
     environment: str
     home: str
     """BentoML's home, which has the Bentos."""
     shares: tuple[Share, ...]
+    """Who answers requests. A Bento with 0 % stands by: its replicas run."""
+    shadow: Share | None = None
+    """The Bento that receives copies of that percentage of the requests. Its answers are compared, never returned."""
+    sticky: str | None = None
+    """The feature by which requests are kept together when they have no header ``E2I-Key``."""
+    guard: Guard | None = None
+    reference: str | None = None
+    """The file with the reference for the drift of the features."""
     history: tuple[str, ...] = ()
     """The Bentos that were ever deployed to the endpoint, the last one at the end."""
+    past: tuple[State, ...] = ()
+    """What rollbacks return to, the last state at the end."""
+    changes: tuple[Change, ...] = ()
+    """The last changes, the newest at the end."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -68,6 +122,10 @@ class Status(Struct, frozen=True, kw_only=True):
     """When the router's process was started, in the kernel's ticks: with ``pid`` it identifies the process."""
     shares: tuple[Share, ...] = ()
     """What answers requests now."""
+    guard: str = ""
+    """``watching`` or ``passed``; empty without a guard."""
+    watched: str = ""
+    """The figures that the guard has judged last."""
 
 
 def wanted(folder: Path) -> Wanted | None:
@@ -117,7 +175,7 @@ def create(path: Path) -> int:
 
 def shorten_logs(folder: Path) -> None:
     """Cut what is too long of the logs of the router and its replicas, which go on appending to them."""
-    for log in (folder / LOG, *folder.glob("replica-*.log")):
+    for log in (folder / LOG, folder / "compared.jsonl", *folder.glob("replica-*.log")):
         with contextlib.suppress(FileNotFoundError):
             if log.stat().st_size > KEPT_LOG:
                 with log.open("r+b") as file:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from e2i.catalog.retention import Kept, Leftover, changed_ms, is_old
-from e2i.tools.bentoml.effects import mark_of
+from e2i.tools.bentoml.kept import mark_of
 
 
 def leftovers(home: Path, kept: Kept) -> list[Leftover]:

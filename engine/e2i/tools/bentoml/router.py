@@ -2,8 +2,9 @@
 
 Run as ``python -P -s router.py FOLDER LOCK`` in a session of its own. LOCK is the descriptor of the locked file
 ``alive``, which every process of the endpoint holds. The router follows ``endpoint.json``: new replicas are started,
-requests go to them once all of them answer, and only then are the old ones ended, each after its requests. It ends with
-all replicas on SIGTERM, or when the file is gone.
+requests go to them once all of them answer, and only then are the old ones ended, each after its requests. It keeps
+what it observes in ``observed.json``, and takes a change back whose guard is broken. It ends with all replicas on
+SIGTERM, or when the file is gone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from e2i.tools.bentoml.front import Front
 from e2i.tools.bentoml.proxy import Proxy, Split
 from e2i.tools.bentoml.records import Share, Status, Wanted
 from e2i.tools.bentoml.replicas import HOST, Group, Key
+from e2i.tools.bentoml.watching import Watch
 
 LOOKS = 0.1
 """Seconds between two looks at the files."""
@@ -40,6 +42,7 @@ class Router:
         self.alive = alive
         self.http = http
         self.proxy = Proxy(http)
+        self.watch = Watch(folder, self.proxy, http)
         self.url = ""
         self.wanted: Wanted | None = None
         self.groups: dict[Key, Group] = {}
@@ -61,11 +64,13 @@ class Router:
         try:
             while not self.stopping.is_set() and (wanted := records.wanted(self.folder)) is not None:
                 self.follow(wanted)
+                self.watch.keep()
                 records.shorten_logs(self.folder)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), LOOKS)
         finally:
             await runner.cleanup()  # accepts no more, and waits for the requests under way
+            await self.watch.stop()
             await asyncio.gather(*(group.stop() for group in self.groups.values()), *self._retiring)
 
     def follow(self, wanted: Wanted) -> None:
@@ -77,9 +82,12 @@ class Router:
                     self.groups[key] = Group(key, self._numbers, self.folder, self.alive, self.http)
         keys = _keys(wanted)
         if self.routed != wanted.generation and all(self.groups[key].is_ready for key in keys):
-            self.proxy.split = Split([(self.groups[key], percent) for key, percent in keys.items()])
+            shares = [(self.groups[key], share) for key, share in keys.items()]
+            self.proxy.split = Split([(group, percent) for group, percent in shares if percent > 0])
+            self.proxy.sticky = wanted.sticky
             self.routed = wanted.generation
-        used = {group.key for group, _ in self.proxy.split.groups}
+            self.watch.begin(wanted, {key.tag: self.groups[key] for key in keys})
+        used = {group.key for group, _ in self.proxy.split.groups} | {group.key for group in self.watch.copied()}
         for key in [key for key in self.groups if key not in keys and key not in used]:
             task = asyncio.create_task(self.groups.pop(key).stop())
             self._retiring.add(task)
@@ -98,6 +106,8 @@ class Router:
             pid=os.getpid(),
             started=records.started(os.getpid()) or 0,
             shares=shares,
+            guard=self.watch.state if self.routed == wanted.generation else "",
+            watched=self.watch.figures if self.routed == wanted.generation else "",
         )
         if now != self._published:
             records.write(self.folder, now)
@@ -105,11 +115,15 @@ class Router:
 
 
 def _keys(wanted: Wanted) -> dict[Key, float]:
-    """Return the groups of replicas that are wanted, each with its percentage."""
+    """Return the groups of replicas that are wanted, each with its percentage of the requests: 0 for one that stands
+    by, or is the shadow.
+    """
+    tags = {share.tag: share.percent for share in wanted.shares}
+    if wanted.shadow is not None:
+        tags.setdefault(wanted.shadow.tag, 0.0)
     return {
-        Key(share.tag, wanted.replicas, wanted.resources, wanted.environment, wanted.home): share.percent
-        for share in wanted.shares
-        if share.percent > 0
+        Key(tag, wanted.replicas, wanted.resources, wanted.environment, wanted.home): percent
+        for tag, percent in tags.items()
     }
 
 
