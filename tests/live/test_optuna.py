@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from context import LocalContext
 from e2i import settings as e2i_settings
@@ -22,7 +25,7 @@ from learning import others, table
 from live.servers import Postgres
 from project import Project, lines, until
 
-PLAN = search.Plan(space={}, trials=6, direction="maximize", parallel=2)
+PLAN = search.Plan(space={}, trials=6, directions=("maximize",), parallel=2)
 SPEC = """
 version: 1
 name: tuned
@@ -122,11 +125,12 @@ def test_a_search_that_has_lost_its_turn_writes_nothing_more(postgres: Postgres,
                 )
         return 0.5
 
+    plan = replace(PLAN, parallel=1)
     with pytest.raises(ToolUnavailable) as caught:
-        asyncio.run(tuner(tmp_path, address).optimize("s", objective, PLAN))
+        asyncio.run(tuner(tmp_path, address).optimize("s", objective, plan))
     assert caught.value.code == "storage-unavailable"
     assert len(stored(address, "s").trials) == 2
-    trials = asyncio.run(tuner(tmp_path, address).optimize("s", lambda trial: 0.7, PLAN))
+    trials = asyncio.run(tuner(tmp_path, address).optimize("s", lambda trial: 0.7, plan))
     assert [trial.value for trial in trials] == [0.5, 0.5, *[0.7] * 4]
     assert len(stored(address, "s").trials) == 6
 
@@ -149,7 +153,7 @@ def test_a_server_that_is_killed_in_mid_search_has_the_exact_number_in_the_end(
     postgres.start()
     trials = asyncio.run(connector.optimize("s", lambda trial: float(trial.number), PLAN))
     assert [trial.value for trial in trials] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
-    assert [trial.value for trial in stored(address, "s").trials] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert sorted(trial.value or 0 for trial in stored(address, "s").trials) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
 
 def test_a_run_whose_database_is_killed_defers_its_search_and_the_next_run_ends_it(
@@ -204,3 +208,67 @@ def test_the_same_run_in_two_stores_at_once_searches_once(postgres: Postgres, tm
     (name,) = names(address)
     assert [trial.state.name for trial in stored(address, name).trials] == ["COMPLETE"] * 40
     assert until(lambda: not any(project.processes() for project in projects))
+
+
+PROGRAM = """
+import asyncio, json, sys, time
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from e2i.mlops.optuna import OptunaConfig, OptunaTuner
+
+r = np.random.default_rng(0)
+X = r.normal(size=(120, 3)); y = (X[:, 0] + r.normal(size=120) > 0).astype(int)
+
+def model(C):
+    with open(sys.argv[2], "a") as file:
+        file.write(f"{C!r}\\n")
+    time.sleep(float(sys.argv[3]))
+    return LogisticRegression(C=C)
+
+tuner = OptunaTuner(OptunaConfig(study_storage=sys.argv[1]) if sys.argv[1] else None)
+best = asyncio.run(tuner.optimize(
+    model, {"C": (0.01, 9.0)}, X[:60], y[:60], X[60:], y[60:], n_trials=24, study_name="s", seed=5, parallel=8,
+    sampler=sys.argv[4]))
+print(json.dumps([best.value, [[t.number, t.params, t.value] for t in best.trials]]))
+"""
+
+
+def program(folder: Path, name: str, *arguments: object) -> subprocess.Popen[str]:
+    """A process with a store of its own, as on another machine."""
+    (folder / name / ".git").mkdir(parents=True, exist_ok=True)
+    (folder / name / "program.py").write_text(PROGRAM)
+    given = [sys.executable, "program.py", *map(str, arguments)]
+    return subprocess.Popen(given, cwd=folder / name, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def tried(file: Path) -> list[str]:
+    return file.read_text().split() if file.exists() else []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "sampler",
+    ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("multivariate_tpe", "cmaes", "random", "qmc"))],
+)
+def test_four_processes_share_a_search_also_when_one_is_killed(
+    postgres: Postgres, tmp_path: Path, sampler: str
+) -> None:
+    address = postgres.database()
+    processes = [program(tmp_path, f"{n}", address, tmp_path / f"tried{n}", 0.4, sampler) for n in range(4)]
+    count = lambda: [len(tried(tmp_path / f"tried{n}")) for n in range(4)]  # noqa: E731
+    assert until(lambda: count()[0] >= 1 and sum(count()) >= 6, 300)
+    processes[0].kill()  # in the middle of its trials
+    processes[0].communicate()
+    ends = [process.communicate(timeout=300) for process in processes[1:]]
+    assert all(process.returncode == 0 for process in processes[1:]), ends
+    found = [json.loads(out) for out, _ in ends]
+    assert found[0] == found[1] == found[2]
+    study = stored(address, "s")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 24
+    assert sorted(trial.user_attrs["e2i.number"] for trial in study.trials) == list(range(24))
+    each = [text for n in range(1, 4) for text in tried(tmp_path / f"tried{n}")]
+    assert len(each) == len(set(each))  # none of the others evaluated a trial that another one did
+    evaluated = {*each, *tried(tmp_path / "tried0")}
+    assert len(evaluated) == 24 and len(each) + len(tried(tmp_path / "tried0")) <= 24 + 8
+    alone = program(tmp_path, "alone", "", tmp_path / "tried", 0, sampler)
+    assert json.loads(alone.communicate(timeout=300)[0]) == found[0]

@@ -106,7 +106,8 @@ def address(tuner: OptunaTuner) -> str:
 def test_the_signature_is_that_of_the_interface() -> None:
     found = inspect.signature(OptunaTuner.optimize).parameters
     names = "algorithm search_space X_train y_train X_val y_val n_trials metric direction timeout study_name sampler pruner seed"
-    assert list(found)[1:-1] == names.split()
+    extra = "treatment choose stop warm_start parallel"
+    assert list(found)[1:] == [*names.split(), *extra.split()]
     defaults = {name: found[name].default for name in names.split()[6:]}
     assert defaults == {
         "n_trials": 50, "metric": "auc", "direction": "maximize", "timeout": None, "study_name": None, "sampler": "tpe",
@@ -683,3 +684,42 @@ def test_trials_survive_a_database_that_dies_in_mid_search(postgres: Postgres, w
 def test_a_storage_that_keeps_no_study_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="study_storage"):
         OptunaConfig(study_storage=address)
+
+
+def test_several_metrics_give_a_front_and_stop_and_know_other_studies(tuner: OptunaTuner) -> None:
+    y, space = (
+        target("texts"),
+        {**SPACES["XGBoost"], "max_leaves": {"type": "int", "low": 3, "high": 9, "when": {"n_estimators": 20}}},
+    )
+    given: dict[str, Any] = {"metric": ["auc", "brier"], "n_trials": 40, "stop": {"no_improvement": 9}, "parallel": 3}
+    rule = {"rule": "constraint", "best": "brier", "at_least": {"roc_auc": 0.5}}
+    best = optimize("XGBoost", space, y, tuner, study_name="first", choose=rule, pruner="median", **given)
+    assert 9 < len(best.trials) < 40
+    study = optuna.load_study(study_name="first", storage=address(tuner))
+    assert {tuple(trial.values) for trial in study.best_trials} == {tuple(trial.values) for trial in best.front}
+    assert best.metrics["brier"] == min(trial.values[1] for trial in best.front)
+    assert (best.value, list(best.metrics)) == (best.metrics["roc_auc"], ["roc_auc", "brier"])
+    assert all(("max_leaves" in trial.params) == (trial.params["n_estimators"] == 20) for trial in best.trials)
+    warm = optimize("XGBoost", space, y, tuner, study_name="warm", warm_start=["first"], **{**given, "n_trials": 3})
+    again = optimize("XGBoost", space, y, tuner, warm_start=["first"], **{**given, "n_trials": 3})
+    assert [trial.params for trial in warm.trials] == [trial.params for trial in again.trials]
+    with pytest.raises(ValueError, match="so their values cannot be compared"):
+        optimize("XGBoost", space, y, tuner, warm_start=["first"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metric": ["auc", "rmse"]}, "cannot be searched by together"),
+        ({"metric": []}, "neither a name nor a list"),
+        ({"metric": ["auc", "brier"], "direction": "minimize"}, "`direction` is for one metric"),
+        ({"choose": {"rule": "knee"}}, "`choose` is about several metrics"),
+        ({"choose": {"rule": "best"}}, "`choose`: "),
+        ({"stop": {"no_improvement": 0}}, "`stop.no_improvement`"),
+        ({"parallel": 0}, "`parallel` is 0"),
+        ({"warm_start": ["nowhere"]}, "no study 'nowhere'"),
+    ],
+)
+def test_wrong_options_are_refused(change: dict[str, Any], said: str, workspace: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        optimize("LogisticRegression", {"C": (0.1, 1.0)}, Y, **change)

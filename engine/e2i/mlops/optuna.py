@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from e2i.catalog.action import without_credentials
@@ -12,7 +12,8 @@ from e2i.mlops.mlflow import Run, current_run
 from e2i.mlops.tracing import traced
 from e2i.tools.optuna import OptunaSettings as OptunaConfig
 from e2i.tools.optuna.connector import GuardedOptuna
-from e2i.tools.optuna.tuning import Best, Request, optimize
+from e2i.tools.optuna.request import Request
+from e2i.tools.optuna.tuning import Best, optimize
 
 __all__ = ["Best", "OptunaConfig", "OptunaTuner"]
 
@@ -26,6 +27,8 @@ class _Default(str):
 LONGEST_STUDY = 512
 """Length of the column with the names of studies in Optuna's tables."""
 MAXIMIZE = _Default("maximize")
+Rule = Mapping[str, str | float | Mapping[str, float] | None]
+"""A rule as it is written in a spec, such as ``{"no_improvement": 20}``."""
 
 
 class OptunaTuner(Connector[OptunaConfig]):
@@ -46,7 +49,7 @@ class OptunaTuner(Connector[OptunaConfig]):
         X_val: Any,  # noqa: N803
         y_val: Any,
         n_trials: int = 50,
-        metric: str = "auc",
+        metric: str | Sequence[str] = "auc",
         direction: str = MAXIMIZE,
         timeout: float | None = None,
         study_name: str | None = None,
@@ -54,6 +57,10 @@ class OptunaTuner(Connector[OptunaConfig]):
         pruner: str | None = None,
         seed: int | None = None,
         treatment: Any = None,
+        choose: Rule | None = None,
+        stop: Rule | None = None,
+        warm_start: Sequence[str] = (),
+        parallel: int = 1,
     ) -> Best:
         """Search hyperparameters; return the best, with ``value``, ``study_name``, ``trials`` and ``fit``.
 
@@ -63,8 +70,12 @@ class OptunaTuner(Connector[OptunaConfig]):
         Tables have the shape (rows, features): frames of pandas and Polars, tables of Arrow, arrays. Labels may be of
         any type; of two classes the last in order is the positive one. ``metric`` is one of the catalogue, ``auc`` is
         ``roc_auc``; a regression is tuned by rmse, mae, r2 or mape. ``direction`` must be the metric's; left out, it
-        is. ``sampler``: tpe, random, qmc, grid, cmaes. ``pruner``: median, hyperband or successive_halving, for
-        algorithms that train in rounds. After ``timeout`` seconds no new trial starts.
+        is. ``sampler``: tpe, multivariate_tpe, random, qmc, grid, cmaes, gp. ``pruner``: median, hyperband or
+        successive_halving, for algorithms that train in rounds. After ``timeout`` seconds no new trial starts.
+
+        Several metrics give a Pareto front (``front``); ``choose`` takes one trial of it, ``stop`` ends the search
+        early, both as in ``optuna.tune``. The sampler knows the trials of the studies ``warm_start`` from the start.
+        ``parallel`` trials are in flight, in threads of this process and in other processes on the same study.
 
         A named study is resumed to ``n_trials`` in all, also by several processes at once; None begins a new one. Equal
         arguments with a ``seed`` give equal parameters. Each trial is a nested run of the MLflow run that is open. A
@@ -97,6 +108,10 @@ class OptunaTuner(Connector[OptunaConfig]):
             sampler=sampler,
             pruner=pruner,
             seed=seed,
+            choose=choose,
+            stop=stop,
+            warm_start=tuple(warm_start),
+            parallel=parallel,
         )
         with mistakes():
             return await optimize(self.client, request, None if run is None else _reporter(run))
@@ -113,12 +128,12 @@ class OptunaTuner(Connector[OptunaConfig]):
         )
 
 
-def _reporter(run: Run) -> Callable[[Any, str], Any]:
-    async def report(trial: Any, metric: str) -> None:
+def _reporter(run: Run) -> Callable[[Any, Sequence[str]], Any]:
+    async def report(trial: Any, names: Sequence[str]) -> None:
         await run.log_child(
             name=f"trial-{trial.number:04d}",
             params={name: "null" if value is None else value for name, value in trial.params.items()},
-            metrics={} if trial.value is None else {metric: trial.value},
+            metrics={} if trial.values is None else dict(zip(names, trial.values, strict=True)),
             status="failed" if trial.state.name == "FAIL" else "finished",
             started_ms=int(trial.datetime_start.timestamp() * 1000),
             ended_ms=int(trial.datetime_complete.timestamp() * 1000),

@@ -16,7 +16,7 @@ from e2i.resilience.guard import Guard
 from e2i.tools.optuna import TOOL, OptunaSettings, search
 from e2i.tools.optuna.connector import GuardedOptuna
 
-PLAN = search.Plan(space={}, trials=3, direction="maximize")
+PLAN = search.Plan(space={}, trials=3, directions=("maximize",))
 
 
 def tuner(home: Path, settings: OptunaSettings | None = None) -> GuardedOptuna:
@@ -27,13 +27,13 @@ def tuner(home: Path, settings: OptunaSettings | None = None) -> GuardedOptuna:
 
 def test_a_locked_storage_says_that_it_is_locked(tmp_path: Path) -> None:
     connector = tuner(tmp_path)
-    asyncio.run(connector.open_study("s", "maximize"))
+    asyncio.run(connector.open_study("s", ["maximize"], {}))
     holder = sqlite3.connect(tmp_path / "studies.db", isolation_level=None)
     holder.execute("begin exclusive")
     with pytest.raises(ToolUnavailable, match="database is locked"):
         asyncio.run(connector.add_trials("s", [optuna.trial.create_trial(value=1.0)]))
     holder.close()
-    assert [trial.value for trial in asyncio.run(connector.open_study("s", "maximize"))] == [1.0]
+    assert [trial.value for trial in asyncio.run(connector.open_study("s", ["maximize"], {}))[0]] == [1.0]
 
 
 def test_a_storage_removed_in_mid_study_is_noticed(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_half_written_trial_does_not_count(tmp_path: Path) -> None:
 def test_a_dead_server_is_unavailable(tmp_path: Path) -> None:
     settings = OptunaSettings.model_validate({"study_storage": "postgresql://e2i:secret@127.0.0.1:1/studies"})
     with pytest.raises(ToolUnavailable, match=r"(?i)connection") as caught:
-        asyncio.run(tuner(tmp_path, settings).open_study("s", "maximize"))
+        asyncio.run(tuner(tmp_path, settings).open_study("s", ["maximize"], {}))
     assert "secret" not in str(caught.value)
 
 
@@ -83,7 +83,7 @@ def test_a_missing_driver_is_named(tmp_path: Path) -> None:
     if find_spec("psycopg2"):
         pytest.skip("psycopg2 is installed")
     with pytest.raises(ToolUnavailable, match="driver") as caught:
-        asyncio.run(tuner(tmp_path, settings).open_study("s", "maximize"))
+        asyncio.run(tuner(tmp_path, settings).open_study("s", ["maximize"], {}))
     assert caught.value.code == "tool-missing"
 
 

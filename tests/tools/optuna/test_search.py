@@ -18,7 +18,7 @@ SPACE = {
     "x": FloatRange.model_validate({"type": "float", "low": -2.0, "high": 2.0}),
     "n": IntRange.model_validate({"type": "int", "low": 1, "high": 9}),
 }
-PLAN = Plan(space=SPACE, trials=24, direction="minimize", parallel=4, seed=3)
+PLAN = Plan(space=SPACE, trials=24, directions=("minimize",), parallel=4, seed=3)
 
 
 def distance(trial: Any) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import optuna
 import pytest
 import xgboost
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, recall_score, roc_auc_score
 
 from context import LocalContext
 from e2i.errors import StepError
+from e2i.estimators import saved
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.tools.optuna import TuneOutputs, TuneParams
 from e2i.tools.optuna.actions import tune
@@ -29,7 +31,7 @@ SMALL: dict[str, Any] = {
 def run(ctx: LocalContext, **params: Any) -> TuneOutputs:
     frame = table(400)
     target = params.setdefault("target", "binary")
-    given = {"exclude": others(target), "space": SMALL, "trials": 6, **params}
+    given = {"exclude": others(target), "space": SMALL, "trials": 6, "plots": False, **params}
     return asyncio.run(tune(TuneParams(train=ctx.table(frame[:300]), validation=ctx.table(frame[300:]), **given), ctx))
 
 
@@ -124,8 +126,8 @@ def test_every_algorithm_is_tuned_over_its_own_space(ctx: LocalContext, algorith
 
 
 def test_no_completed_trial_is_an_error_with_the_reasons(ctx: LocalContext) -> None:
-    space = {"max_depth": {"type": "int", "low": -5, "high": -3}}
-    with pytest.raises(StepError, match=r"no trial was completed: XGBoost: .*max_depth.*\(\d of 3\)"):
+    space = {"base_score": {"type": "float", "low": 5, "high": 6}}
+    with pytest.raises(StepError, match=r"no trial was completed: XGBoost: .*base_score.*\(\d of 3\)"):
         run(ctx, space=space, trials=3)
 
 
@@ -203,3 +205,74 @@ def test_a_validation_table_of_one_class_is_refused(ctx: LocalContext) -> None:
     )
     with pytest.raises(StepError, match="rows of one class, so no trial can be judged"):
         asyncio.run(tune(params, ctx))
+
+
+GRID: dict[str, Any] = {
+    "n_estimators": {"type": "int", "low": 4, "high": 12, "step": 4},
+    "max_depth": {"type": "categorical", "choices": [1, 3]},
+    "learning_rate": {"type": "float", "low": 0.1, "high": 0.5, "step": 0.2},
+}
+
+
+def test_the_pareto_front_of_a_grid_equals_brute_force(ctx: LocalContext) -> None:
+    features = ["a", "b", "count"]
+    metrics = [{"name": "roc_auc"}, {"name": "brier"}, {"name": "recall"}]
+    given: dict[str, Any] = {"space": GRID, "sampler": "grid", "trials": 100, "metrics": metrics, "plots": True}
+    found = run(ctx, features=features, exclude=(), **given)
+    frame = table(400)
+    points = {}
+    for rounds, depth, rate in itertools.product([4, 8, 12], [1, 3], [0.1, 0.1 + 0.2, 0.5]):
+        model = xgboost.XGBClassifier(
+            tree_method="hist", random_state=ctx.seed, n_estimators=rounds, max_depth=depth, learning_rate=rate
+        ).fit(frame[:300][features], frame[:300]["binary"])
+        truth, p = frame[300:]["binary"], model.predict_proba(frame[300:][features])[:, 1].astype(float)
+        figures = roc_auc_score(truth, p), -brier_score_loss(truth, p), recall_score(truth, p >= 0.5)
+        points[rounds, depth, round(rate, 9)] = tuple(round(float(figure), 9) for figure in figures)
+    ahead = {
+        key for key, one in points.items()
+        if not any(two != one and all(b >= a for a, b in zip(one, two, strict=True)) for two in points.values())
+    }  # fmt: skip
+    front, trials = ctx.frame(found.front), ctx.frame(found.trials)
+    names = ["params_n_estimators", "params_max_depth", "params_learning_rate"]
+    assert len(trials) == 18
+    assert {(n, d, round(r, 9)) for n, d, r in front[names].itertuples(index=False)} == ahead
+    assert front["roc_auc"].is_monotonic_decreasing and front["chosen"].sum() == 1
+    chosen = front[front["chosen"]].iloc[0]
+    assert found.best_params == {name.removeprefix("params_"): chosen[name] for name in names}
+    assert found.best_values == {name: chosen[name] for name in ("roc_auc", "brier", "recall")}
+    study = stored(ctx, found.study.name)
+    assert {trial.number for trial in study.best_trials} == set(front["number"])
+    scorer = saved.open_model(found.model, ctx)
+    p = saved.predict(scorer, frame[300:])
+    assert roc_auc_score(frame[300:]["binary"], p) == found.best_values["roc_auc"] == found.best_value
+    resumed = run(ctx, features=features, exclude=(), **{**given, "plots": False})
+    report = found.report  # the model is equal too, which is then fitted again
+    assert resumed.model_copy(update={"report": report}) == found
+    pictures = {path.name for path in ctx.open(found.report).iterdir()}
+    assert {"index.html", "pareto_0_1.png", "history_0.png", "importance_2.png", "slices_1.png"} <= pictures
+    assert {"contour_0.png", "parallel_1.png"} <= pictures
+
+
+def test_options_that_are_known_only_in_the_run_are_checked_there(ctx: LocalContext) -> None:
+    with pytest.raises(StepError, match="pruner: RandomForest does not train in rounds") as caught:
+        run(ctx, algorithm="RandomForest", space=None, pruner="median")
+    assert caught.value.code == "unprunable"
+    with pytest.raises(StepError, match="accuracy is not computed round by round"):
+        run(ctx, metric="accuracy", pruner="median")
+    assert not ctx.children
+
+
+def test_a_warm_search_knows_the_study_of_another_step(ctx: LocalContext, tmp_path: Path) -> None:
+    first = run(ctx, trials=12, plots=False)
+    other = LocalContext(ctx.workspace.parent, step="another")
+    warm = run(other, trials=3, warm_start=(first.study,), seed=3)
+    assert len(other.frame(warm.trials)) == 3 and other.warned == []
+    assert run(other, trials=3, warm_start=(first.study,), seed=3) == warm
+    third = LocalContext(ctx.workspace.parent, step="third")
+    with pytest.raises(StepError, match=r"is to maximize roc_auc, this search is to minimize brier") as caught:
+        run(third, trials=3, warm_start=(first.study.name,), metric="brier")
+    assert caught.value.code == "other-study"
+    with pytest.raises(StepError, match="no study 'nowhere'"):
+        run(third, trials=3, warm_start=("nowhere",))
+    other.close()
+    third.close()

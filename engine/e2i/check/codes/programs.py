@@ -57,13 +57,6 @@ CODES = (
         example="optimize with seed=-1",
     ),
     Code(
-        "bad-space",
-        "A search space that cannot be read",
-        "The range of a hyperparameter has none of the known forms, is empty, or is infinite for a grid.",
-        "Write the range in a form that the hint shows.",
-        example="An interval from 9 to 1",
-    ),
-    Code(
         "bad-text",
         "A text that cannot be stored",
         "A name or a value contains a lone surrogate, half of a character, which no file and no server can store.",

@@ -267,6 +267,27 @@ CODES = (
         example="OPTUNA_STORAGE names a PostgreSQL that is not running.",
     ),
     Code(
+        "no-such-study",
+        "A study that is not in the storage",
+        "`warm_start` names a study whose trials the sampler should know, and the study storage has none of that name.",
+        "Check the name, or pass the output `study` of another step.",
+        example="warm_start: [last_month], before there was such a study",
+    ),
+    Code(
+        "no-trial-in-bounds",
+        "No trial within the bounds",
+        "`choose` takes the best trial within bounds, and no trial of the Pareto front meets them.",
+        "Loosen the bounds, or raise `trials`. The message has the range of each metric on the front.",
+        example="choose: {rule: constraint, best: brier, at_least: {roc_auc: 0.99}}",
+    ),
+    Code(
+        "other-study",
+        "A study of another metric",
+        "The trials of a study in `warm_start` were judged by another metric, so their values cannot be compared.",
+        "Leave the study out, or search by the same metrics.",
+        example="A search by roc_auc that begins with a study of log_loss",
+    ),
+    Code(
         "study-changed",
         "A study that somebody else changed",
         "A search repeats its trials by its seed, but the stored trials have other parameters.",

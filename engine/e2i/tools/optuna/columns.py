@@ -1,29 +1,48 @@
-"""Derive the columns of ``optuna.tune`` while planning. In: known parameters. Out: columns and problems."""
+"""Derive the outputs of ``optuna.tune`` while planning. In: known parameters. Out: columns and problems."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from e2i.catalog.columns import Flow, Given, KnownKeys, KnownTable
+from e2i.catalog.columns import Flow, Given, Known, KnownKeys, KnownTable, settled
 from e2i.catalog.files import Files
 from e2i.estimators import columns, hyperparameters
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators.metrics import METRICS
+from e2i.tools.optuna import options, ranges
+
+CODES = (*ranges.CODES, *options.CODES)
 
 
 def tune(given: Given, files: Files) -> Flow:
     model, problems = columns.learn(given, "train", "validation")
     problems += hyperparameters.check(given, "space", "fixed", task=model.task)
     problems += hyperparameters.hidden(given, "space", by="fixed")
+    problems += ranges.check(given)
+    names = options.metrics(given)
+    problems += options.check(given, names, model.task or _task(names))
+    outputs: dict[str, Known] = {"model": model}
+    if names:
+        outputs["best_values"] = KnownKeys(names)
     searched, fixed = _space(given), given["fixed"]
-    if searched is None or not isinstance(fixed, Mapping):
-        return Flow({}, problems)
-    names = [name for name in searched if name not in fixed]
-    trials = ["number", "state", "value", *(f"params_{name}" for name in names), "reason"]
-    return Flow(
-        {"best_params": KnownKeys((*fixed, *names)), "trials": KnownTable(dict.fromkeys(trials))},
-        problems,
-    )
+    if searched is not None and isinstance(fixed, Mapping):
+        free = [name for name in searched if name not in fixed]
+        outputs["best_params"] = KnownKeys((*fixed, *free))
+        if given["metrics"] is None or len(names) > 1:
+            outputs |= _tables(free, names if given["metrics"] is not None else ("value",))
+    return Flow(outputs, problems)
+
+
+def _tables(free: list[str], values: tuple[str, ...]) -> dict[str, Known]:
+    params = [f"params_{name}" for name in free]
+    trials = ["number", "state", *values, *params, "reason"]
+    front = ["number", *values, *params, "chosen"]
+    return {"trials": KnownTable(dict.fromkeys(trials)), "front": KnownTable(dict.fromkeys(front))}
+
+
+def _task(names: tuple[str, ...]) -> str | None:
+    return METRICS[names[0]].task if names else None
 
 
 def _space(given: Given) -> Mapping[str, Any] | None:
@@ -31,4 +50,4 @@ def _space(given: Given) -> Mapping[str, Any] | None:
     space, algorithm = given["space"], given["algorithm"]
     if space is None and isinstance(algorithm, str) and algorithm in ALGORITHMS:
         return ALGORITHMS[algorithm].space
-    return space if isinstance(space, Mapping) else None
+    return space if isinstance(space, Mapping) and settled(space) else None

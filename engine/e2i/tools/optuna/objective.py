@@ -1,40 +1,77 @@
-"""Evaluate a trial. In: a trial's parameters. Out: the metric of a model fitted with them on one thread."""
+"""Evaluate a trial. In: a trial's parameters. Out: the metrics of a model fitted with them on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import fitting, metrics
-from e2i.estimators.rounds import WatchedMetric
+from e2i.estimators.rounds import USABLE, WatchedMetric
+from e2i.tools.optuna.front import dominates
 
 REPORT_EVERY = 10
 """Number of rounds between two reports to the pruner."""
+
+
+class Models:
+    """The fitted models of the trials that no other one dominates, so that the best need not be fitted again.
+
+    Safe to use from several threads at once.
+    """
+
+    def __init__(self, directions: Sequence[str]) -> None:
+        self._signs = [-1.0 if direction == "maximize" else 1.0 for direction in directions]
+        self._kept: dict[tuple[float, ...], tuple[int, fitting.Fitted]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, number: int, values: Sequence[float], fitted: fitting.Fitted) -> None:
+        """Keep the model of a trial as long as no other trial is better; of equal trials the first."""
+        cost = tuple(sign * value for sign, value in zip(self._signs, values, strict=True))
+        with self._lock:
+            if any(dominates(other, cost) for other in self._kept):
+                return
+            self._kept = {other: found for other, found in self._kept.items() if not dominates(cost, other)}
+            if cost not in self._kept or number < self._kept[cost][0]:
+                self._kept[cost] = (number, fitted)
+
+    def of(self, number: int) -> fitting.Fitted | None:
+        """Return the model of a trial; None when it is not kept."""
+        return next((fitted for found, fitted in self._kept.values() if found == number), None)
 
 
 class Objective(Struct, frozen=True, eq=False):
     """Fits and evaluates one trial. Safe to call from several threads at once: the prepared tables are only read."""
 
     prepared: fitting.Prepared
-    metric: str
+    metrics: tuple[str, ...]
     fixed: Mapping[str, Any]
     seed: int
-    prune: bool
+    models: Models
+    watched: WatchedMetric | None = None
+    """The metric that is reported on the way; None: none is."""
 
-    def __call__(self, trial: Any) -> float:
+    def __call__(self, trial: Any) -> tuple[float, ...]:
         """Evaluate the trial. Raises StepError when it fails, optuna.TrialPruned when it is pruned."""
         import optuna
 
-        watch = Pruning(trial, _watched(self.metric)) if self.prune else None
-        fitted = fitting.fit(self.prepared, {**self.fixed, **trial.params}, seed=self.seed, threads=1, watch=watch)
+        watch = None if self.watched is None else Pruning(trial, self.watched)
+        fitted = self.fit(trial.params, watch)
         if watch is not None and watch.pruned:
             raise optuna.TrialPruned
         held_out = self.prepared.validation
         assert held_out is not None
-        return metrics.score(self.metric, held_out.labels, fitted.scorer.output(held_out.matrix))
+        predicted = fitted.scorer.output(held_out.matrix)
+        values = tuple(metrics.score(metric, held_out.labels, predicted) for metric in self.metrics)
+        self.models.add(trial.number, values, fitted)
+        return values
+
+    def fit(self, params: Mapping[str, Any], watch: Pruning | None = None) -> fitting.Fitted:
+        """Return the model of a trial with these parameters."""
+        return fitting.fit(self.prepared, {**self.fixed, **params}, seed=self.seed, threads=1, watch=watch)
 
 
 class Pruning(Struct):
@@ -52,13 +89,15 @@ class Pruning(Struct):
         return self.pruned
 
 
-def _watched(metric: str) -> WatchedMetric:
-    match metric:
-        case "roc_auc" | "log_loss" | "rmse" | "mae":
-            return metric
-        case _:
-            raise StepError(
-                f"{metric} is not computed round by round, so it cannot be used to prune trials",
-                code="wrong-metric",
-                hint="use metric roc_auc, log_loss, rmse or mae, or set `pruner: none`",
-            )
+def watched_metric(names: Sequence[str], shape: str) -> tuple[int, WatchedMetric]:
+    """Return the first metric that is computed round by round, and its position. Raises StepError if none is."""
+    for position, name in enumerate(names):
+        for usable in USABLE[shape]:
+            if name == usable:
+                return position, usable
+    what = f"{names[0]} is" if len(names) == 1 else f"{' and '.join(names)} are"
+    raise StepError(
+        f"{what} not computed round by round for this target, so no trial can be pruned",
+        code="wrong-metric",
+        hint=f"use {' or '.join(USABLE[shape])}, or leave `pruner` out",
+    )

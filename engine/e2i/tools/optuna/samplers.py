@@ -6,20 +6,25 @@ import itertools
 import math
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, assert_never
 
 from e2i.errors import StepError, ToolUnavailable
+from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange, is_active
+from e2i.tools.optuna import pruners
 
 if TYPE_CHECKING:
     from e2i.tools.optuna.search import Plan
 
+NAME = "search"
+"""Name of every study in memory: Hyperband derives the bracket of a trial from it."""
 LARGEST_GRID = 1_000_000
 """Combinations of a grid that are listed; more cannot be tried."""
 
 
-def study(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> Any:
+def study(plan: Plan, known: Sequence[Any]) -> Any:
     """Return a study in memory that holds the ``known`` trials.
 
     Proposals are spread away from those in flight (the constant liar of TPE). Raises StepError for a space that the
@@ -27,29 +32,89 @@ def study(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> Any:
     """
     import optuna
 
-    _check_same_kinds(space, known)
+    _check_same_kinds(distributions(plan.space), known)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    made = optuna.create_study(
+        study_name=NAME, directions=plan.directions, sampler=_sampler(plan, known), pruner=pruners.make(plan.pruner)
+    )
+    made.add_trials(known)
+    return made
+
+
+def _sampler(plan: Plan, known: Sequence[Any]) -> Any:
+    from optuna import samplers
+
     seed = plan.seed + len(known)  # a sampler that begins again must not repeat its first proposals
+    liar = plan.parallel > 1
     match plan.sampler:
         case "tpe":
-            sampler: Any = optuna.samplers.TPESampler(seed=seed, constant_liar=plan.parallel > 1)
+            return samplers.TPESampler(seed=seed, constant_liar=liar)
+        case "multivariate_tpe":
+            group = any(dimension.when for dimension in plan.space.values())
+            return samplers.TPESampler(seed=seed, constant_liar=liar, multivariate=True, group=group)
         case "random":
-            sampler = optuna.samplers.RandomSampler(seed=seed)
+            return samplers.RandomSampler(seed=seed)
         case "qmc":
-            sampler = optuna.samplers.QMCSampler(
+            return samplers.QMCSampler(
                 seed=seed, scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
             )
         case "grid":
-            sampler = _grid(space, plan.seed, known)
+            return _grid(plan, known)
         case "cmaes":
-            sampler = _cmaes(seed)
+            return _cmaes(plan, seed)
+        case "gp":
+            return _gp(seed)
         case _:
             assert_never(plan.sampler)
-    # The name is fixed because Hyperband derives the bracket of a trial from it.
-    made = optuna.create_study(study_name="search", direction=plan.direction, sampler=sampler, pruner=_pruner(plan))
-    made.add_trials(known)
-    return made
+
+
+def distributions(space: Mapping[str, Dimension]) -> dict[str, Any]:
+    """Return Optuna's form of each range."""
+    return {name: _distribution(dimension) for name, dimension in space.items()}
+
+
+def _distribution(dimension: Dimension) -> Any:
+    """Return Optuna's form of a range. One whose steps miss its end is as long as the steps, which Optuna warns of."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match dimension:
+        case IntRange(low=low, high=high, step=step, log=log):
+            return IntDistribution(low, high - (high - low) % step, step=step, log=log)
+        case FloatRange(low=low, high=high, step=step, log=log):
+            return FloatDistribution(low, high if step is None else _last(low, high, step), step=step, log=log)
+        case Choices(choices=choices):
+            return CategoricalDistribution(choices)
+        case _:
+            assert_never(dimension)
+
+
+def _last(low: float, high: float, step: float) -> float:
+    first, end, distance = (Decimal(str(value)) for value in (low, high, step))
+    return float(first + (end - first) // distance * distance)
+
+
+def ask(study: Any, plan: Plan) -> Any:
+    """Return a new trial (optuna Trial) with a value of each range that is searched in it."""
+    trial = study.ask()
+    chosen = dict(plan.fixed)
+    for name, dimension in plan.space.items():
+        if is_active(dimension, chosen):
+            chosen[name] = _suggest(trial, name, dimension)
+    return trial
+
+
+def _suggest(trial: Any, name: str, dimension: Dimension) -> Any:
+    form = _distribution(dimension)
+    match dimension:
+        case IntRange():
+            return trial.suggest_int(name, form.low, form.high, step=form.step, log=form.log)
+        case FloatRange():
+            return trial.suggest_float(name, form.low, form.high, step=form.step, log=form.log)
+        case Choices(choices=choices):
+            return trial.suggest_categorical(name, choices)
+        case _:
+            assert_never(dimension)
 
 
 def _check_same_kinds(space: Mapping[str, Any], known: Sequence[Any]) -> None:
@@ -68,39 +133,25 @@ def _check_same_kinds(space: Mapping[str, Any], known: Sequence[Any]) -> None:
             ) from error
 
 
-def trials(plan: Plan, space: Mapping[str, Any], known: Sequence[Any]) -> int:
-    """Return the number of trials that a search ends with: a grid ends when each combination was tried."""
+def trials(plan: Plan, known: Sequence[Any], own: int) -> int:
+    """Return the number of trials that a search ends with: a grid ends when each combination was tried.
+
+    ``own`` of the ``known`` trials count as the search's own.
+    """
     if plan.sampler != "grid":
         return plan.trials
-    values = _values(space)
-    tried = {_key(trial.params, space) for trial in known if _is_of(trial.params, values)}
-    return min(plan.trials, len(known) + math.prod(map(len, values.values())) - len(tried))
+    listed = {_key(params, plan) for params in combinations(plan)}
+    tried = {_key(trial.params, plan) for trial in known} & listed
+    return min(plan.trials, own + len(listed) - len(tried))
 
 
-def _pruner(plan: Plan) -> Any:
-    from optuna import pruners
-
-    match plan.pruner:
-        case "none":
-            return pruners.NopPruner()
-        case "median":
-            return pruners.MedianPruner()
-        case "hyperband":
-            return pruners.HyperbandPruner()
-        case "successive_halving":
-            return pruners.SuccessiveHalvingPruner()
-        case _:
-            assert_never(plan.pruner)
-
-
-def _grid(space: Mapping[str, Any], seed: int, known: Sequence[Any]) -> Any:
+def _grid(plan: Plan, known: Sequence[Any]) -> Any:
     from optuna.samplers import BaseSampler
 
-    combinations = list(itertools.product(*_values(space).values()))
-    random.Random(seed).shuffle(combinations)
-    tried = {_key(trial.params, space) for trial in known}
-    listed = (dict(zip(space, values, strict=True)) for values in combinations)
-    untried = (params for params in listed if _key(params, space) not in tried)
+    listed = combinations(plan)
+    random.Random(plan.seed).shuffle(listed)
+    tried = {_key(trial.params, plan) for trial in known}
+    untried = (params for params in listed if _key(params, plan) not in tried)
 
     class Grid(BaseSampler):  # type: ignore[misc]  # optuna has no types here
         """Proposes each combination once, also after the trials of another search, which Optuna's own does not."""
@@ -123,55 +174,80 @@ def _grid(space: Mapping[str, Any], seed: int, known: Sequence[Any]) -> Any:
     return Grid()
 
 
-def _key(params: Mapping[str, Any], space: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(repr(params.get(name)) for name in space)
+def _key(params: Mapping[str, Any], plan: Plan) -> tuple[tuple[str, str], ...]:
+    return tuple((name, repr(params[name])) for name in plan.space if name in params)
 
 
-def _is_of(params: Mapping[str, Any], values: Mapping[str, Sequence[Any]]) -> bool:
-    return all(name in params and params[name] in listed for name, listed in values.items())
+def combinations(plan: Plan) -> list[dict[str, Any]]:
+    """Return each combination of a finite space once, in the order of the ranges.
 
-
-def _values(space: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the values of each parameter of a finite space. Raises StepError for a range without steps."""
-    found: dict[str, list[Any]] = {}
-    size = 1
-    for name, dimension in space.items():
-        listed = _listed(name, dimension)
-        size *= len(listed)
-        if size > LARGEST_GRID:
+    Raises StepError for a range without steps, and for more than LARGEST_GRID combinations.
+    """
+    values = {name: _listed(name, dimension) for name, dimension in plan.space.items()}
+    certain = math.prod(len(values[name]) for name, dimension in plan.space.items() if not dimension.when)
+    found: list[dict[str, Any]] = [{}]
+    for name, dimension in plan.space.items():
+        if certain > LARGEST_GRID or len(found) > LARGEST_GRID:
             raise StepError(
                 f"the grid has more than {LARGEST_GRID:,} combinations",
                 code="bad-space",
                 hint="set larger steps, or choose another sampler",
             )
-        found[name] = list(listed)
+        found = list(itertools.islice(_wider(found, plan, name, dimension, values[name]), LARGEST_GRID + 1))
     return found
 
 
-def _listed(name: str, dimension: Any) -> Sequence[Any]:
-    if hasattr(dimension, "choices"):
-        choices: Sequence[Any] = dimension.choices
-        return choices
+def _wider(
+    found: Sequence[Mapping[str, Any]], plan: Plan, name: str, dimension: Dimension, values: Sequence[Any]
+) -> Iterator[dict[str, Any]]:
+    for params in found:
+        if is_active(dimension, {**plan.fixed, **params}):
+            yield from ({**params, name: value} for value in values)
+        else:
+            yield dict(params)
+
+
+def _listed(name: str, dimension: Dimension) -> Sequence[Any]:
+    if isinstance(dimension, Choices):
+        return dimension.choices
     if dimension.step is None:
         raise StepError(
             f"a grid needs a finite number of values, and {name!r} is a range of numbers without a step",
             code="bad-space",
             hint=f"list the values of {name!r}, give it a `step`, or choose another sampler",
         )
-    if isinstance(dimension.low, int):
+    if isinstance(dimension, IntRange):
         return range(dimension.low, dimension.high + 1, dimension.step)
     count = math.floor((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
     return [float(dimension.low + number * dimension.step) for number in range(min(count, LARGEST_GRID + 1))]
 
 
-def _cmaes(seed: int) -> Any:
+def _cmaes(plan: Plan, seed: int) -> Any:
     from optuna.samplers import CmaEsSampler
 
-    if find_spec("cmaes") is None:
-        raise ToolUnavailable(
-            "optuna",
-            "the sampler cmaes needs the package cmaes, which is not installed",
-            code="tool-missing",
-            hint='pip install "e2i[optuna]", or choose the sampler tpe',
+    if len(plan.directions) > 1:
+        raise StepError(
+            "cmaes searches by one metric",
+            code="bad-search",
+            hint="choose the sampler tpe, or one metric",
         )
+    if find_spec("cmaes") is None:
+        raise _missing("cmaes", "cmaes", "optuna")
     return CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _gp(seed: int) -> Any:
+    from optuna.samplers import GPSampler
+
+    if find_spec("torch") is None:
+        raise _missing("gp", "torch", "optuna-gp")
+    return GPSampler(seed=seed)
+
+
+def _missing(sampler: str, package: str, extra: str) -> ToolUnavailable:
+    return ToolUnavailable(
+        "optuna",
+        f"the sampler {sampler} needs the package {package}, which is not installed",
+        code="tool-missing",
+        hint=f'pip install "e2i[{extra}]", or choose the sampler tpe',
+    )

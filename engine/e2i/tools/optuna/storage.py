@@ -60,20 +60,30 @@ class StudyStorage:
             )
         return storage
 
-    def file_turn(self, name: str) -> FileTurn:
+    def file_turn(self, name: str, *, shared: bool = False) -> FileTurn:
         """Return the lock of a study among processes that use this file, or this store."""
         own = self._settings.study_storage is None or self.file is None
         file = self.file
         folder = self._home / "locks" if own or file is None else file.parent / f"{file.name}.locks"
-        return FileTurn(folder, plain(name))
+        return FileTurn(folder, plain(name), shared=shared)
 
-    def server_turn(self, name: str) -> ServerTurn:
+    def server_turn(self, name: str, *, shared: bool = False) -> ServerTurn:
         """Return a lock among all clients of the server. Raises ToolUnavailable without the server's driver."""
         assert self.server is not None
         try:
-            return ServerTurn(self.server, name, self._settings.deadline)
+            return ServerTurn(self.server, name, self._settings.deadline, shared=shared)
         except ImportError as error:
             raise _no_driver() from error
+
+    @contextmanager
+    def opening(self, name: str) -> Iterator[None]:
+        """Exclude other processes that open the study on a server, for the short time that it takes."""
+        if self.server is None:
+            yield
+            return
+        with closing(self.server_turn(f"open/{name}")) as turn:
+            turn.wait()
+            yield
 
     @contextmanager
     def explained(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from e2i.errors import StepError
 from e2i.estimators import arrays, live
 from e2i.estimators.algorithms import Task
 from e2i.estimators.metrics import METRICS
-from e2i.estimators.rounds import USABLE, WatchedMetric
+from e2i.estimators.rounds import WatchedMetric
 from e2i.tools.optuna import making
 from e2i.tools.optuna.objective import Pruning
 
@@ -108,11 +108,12 @@ class LiveObjective(Struct, frozen=True, eq=False):
 
     recipe: Recipe
     data: Data
-    metric: str
+    metrics: tuple[str, ...]
     threads: int
-    prune: bool
+    watched: WatchedMetric | None
+    """The metric that is reported on the way; None: none is."""
 
-    def __call__(self, trial: Any) -> float:
+    def __call__(self, trial: Any) -> tuple[float, ...]:
         """Evaluate the trial. Raises StepError when it fails, optuna.TrialPruned when it is pruned."""
         try:
             return self._evaluate(trial)
@@ -124,7 +125,7 @@ class LiveObjective(Struct, frozen=True, eq=False):
             text = " ".join(str(error).split())[:300]
             raise StepError(f"{type(error).__name__}: {text}", code="fit-failed") from error
 
-    def _evaluate(self, trial: Any) -> float:
+    def _evaluate(self, trial: Any) -> tuple[float, ...]:
         import optuna
 
         data = self.data
@@ -133,8 +134,8 @@ class LiveObjective(Struct, frozen=True, eq=False):
         labels = data.train_places if by_position else data.labels
         arguments: dict[str, Any] = {}
         watch = None
-        if self.prune:
-            watch = Pruning(trial, watched_metric(self.metric, data.shape))
+        if self.watched is not None:
+            watch = Pruning(trial, self.watched)
             estimator, watching = making.watched(estimator, watch, data.shape)
             arguments = dict(watching)
             held_out = data.places if by_position or data.classes is None else data.classes[data.places]
@@ -142,7 +143,9 @@ class LiveObjective(Struct, frozen=True, eq=False):
         fitted = making.fit(estimator, data.train, labels, arguments)
         if watch is not None and watch.pruned:
             raise optuna.TrialPruned
-        return live.measure(fitted, self.metric, data.validation, data.places, data.classes)
+        return tuple(
+            live.measure(fitted, metric, data.validation, data.places, data.classes) for metric in self.metrics
+        )
 
     def _knows_positions(self, estimator: Any) -> bool:
         return isinstance(self.recipe.algorithm, str) or live.library_of(estimator) == "xgboost"
@@ -200,18 +203,6 @@ def _texts(table: Any) -> list[Any]:
         return []
     kinds = {name: str(kind) for name, kind in table.dtypes.items()}
     return [name for name, kind in kinds.items() if kind in ("object", "str", "category") or kind.startswith("string")]
-
-
-def watched_metric(metric: str, shape: str) -> WatchedMetric:
-    """Return a metric that can be watched round by round. Raises StepError for another one."""
-    for name in USABLE[shape]:
-        if name == metric:
-            return name
-    raise StepError(
-        f"{metric} is not computed round by round for this target, so it cannot be used to prune trials",
-        code="wrong-metric",
-        hint=f"use {' or '.join(USABLE[shape])}, or leave `pruner` out",
-    )
 
 
 def metric_named(metric: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import hashlib
+import json
 import os
-import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,52 +18,39 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i import startup
 from e2i.errors import BadCall, StepError
-from e2i.estimators import live
-from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS
-from e2i.spec import suggest
-from e2i.tools.optuna import failures, making, search, spaces, trials
-from e2i.tools.optuna.connector import GuardedOptuna
-from e2i.tools.optuna.trials import Data, Features, LiveObjective, Make, Recipe
+from e2i.tools.optuna import choosing, failures, search, trials, warming
+from e2i.tools.optuna import request as request_
+from e2i.tools.optuna.choosing import Goals
+from e2i.tools.optuna.connector import KNOWN, GuardedOptuna
+from e2i.tools.optuna.objective import watched_metric
+from e2i.tools.optuna.parameters import Choose
+from e2i.tools.optuna.request import Request
+from e2i.tools.optuna.trials import Data, Features, LiveObjective, Recipe
 
 T = TypeVar("T")
-Report = Callable[[Any, str], Awaitable[None]]
-"""Takes a finished trial (optuna FrozenTrial) and the name of its metric."""
-SEEDS = 2**31
+Report = Callable[[Any, Sequence[str]], Awaitable[None]]
+"""Takes a finished trial (optuna FrozenTrial) and the names of its metrics."""
+PLAN = "e2i.plan"
+"""Attribute of a study: what the proposals of the search depend on, beside its seed."""
 _LIBRARIES = ("optuna.storages", "alembic.command", "alembic.script", "sqlalchemy.dialects.sqlite", "sklearn.metrics")
 CELLS_PER_THREAD = 500_000
 """Values of a table for which another thread pays off; on a busy machine too many cost more than they save."""
 
 
-class Request(Struct, frozen=True, eq=False):
-    """A program's call, as it was made. ``direction`` None is the metric's own."""
-
-    algorithm: str | Make
-    search_space: Mapping[str, Any]
-    train: tuple[Any, Any]
-    """Table and labels of training."""
-    validation: tuple[Any, Any]
-    n_trials: int
-    metric: str
-    direction: str | None
-    timeout: float | None
-    study_name: str | None
-    sampler: str
-    pruner: str | None
-    seed: int | None
-
-
 class Best(dict[str, Any]):
     """The best parameters of a search, by name.
 
-    ``value`` is their metric, ``trials`` are all finished trials (optuna FrozenTrial) of the study ``study_name``, and
+    ``value`` is their metric, of several the first; ``metrics`` has each by its name. ``trials`` are all finished
+    trials (optuna FrozenTrial) of the study ``study_name``, ``front`` are those that no other one dominates, and
     ``seed`` is the one of the sampler and of every fit.
     """
 
@@ -75,9 +63,13 @@ class Best(dict[str, Any]):
         trials: Sequence[Any],
         recipe: Recipe,
         features: Features,
+        metrics: Mapping[str, float] | None = None,
+        front: Sequence[Any] = (),
     ) -> None:
         super().__init__(params)
         self.value = value
+        self.metrics = dict(metrics or {})
+        self.front = list(front)
         self.study_name = study_name
         self.trials = list(trials)
         self.seed = recipe.seed
@@ -120,43 +112,110 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
             code="bad-call",
             hint="a text, or None for a new study",
         )
-    ends = None if request.timeout is None else time.monotonic() + _seconds(request.timeout)
+    ends = None if request.timeout is None else time.monotonic() + request_.seconds(request.timeout)
 
     def expired() -> bool:
         return stopped() or (ends is not None and time.monotonic() >= ends)
 
-    metric = trials.metric_named(request.metric)
-    direction = trials.direction_of(metric, request.direction)
-    recipe = _recipe(request, metric)
-    plan = _plan(request, recipe, direction)
+    sought = request_.goals(request)
+    rule = request_.choose(request, sought)
+    recipe = request_.recipe(request, METRICS[sought.names[0]].task)
     own = not isinstance(recipe.algorithm, str)
     data = trials.read(*request.train, *request.validation, recipe.task, own)
-    prune = plan.pruner != "none"
-    if prune:
-        trials.watched_metric(metric, data.shape)
+    plan = request_.plan(request, recipe, sought, data.shape)
     if not own:  # what every trial would fail by is no trial
         trials.prepared(recipe.make({}), data.train)
     name = request.study_name or f"{recipe.name.strip('<>')}-{uuid4().hex[:12]}"
-    about = {"e2i.metric": metric, "e2i.algorithm": "callable" if own else recipe.name, "e2i.seed": recipe.seed}
-    async with tuner.alone_with(name, expired) as alone:
-        if not alone:
-            return _best(name, await tuner.finished_trials(name), direction, recipe, data)
-        recorded, begun = await tuner.claim_study(name, direction, about)
-        _check_same(name, begun, about)
-        seed = int(begun["e2i.seed"]) if request.seed is None else recipe.seed
-        recipe = Recipe(recipe.algorithm, recipe.task, seed)
-        if len(recorded) >= plan.trials:
-            return _best(name, recorded, direction, recipe, data)
+    about = {"e2i.metric": ",".join(sought.names), "e2i.algorithm": "callable" if own else recipe.name}
+    asked = _Asked(tuner, request, sought, rule, recipe, data, plan, name, about, report, expired)
+    if tuner.is_shared and (found := await asked.search(shared=True)) is not None:
+        return found
+    found = await asked.search(shared=False)
+    assert found is not None
+    return found
 
-        async def record(fresh: Sequence[Any]) -> None:
-            await tuner.add_trials(name, fresh, mirrored=False)
-            if report is not None:
-                for trial in fresh:
-                    await report(trial, metric)
 
-        objective = LiveObjective(recipe, data, metric, _threads(data.train.shape), prune)
-        found = await search.resume(_with_seed(plan, seed), objective, recorded, record, expired)
-    return _best(name, found, direction, recipe, data)
+class _Asked(Struct, frozen=True, eq=False):
+    """A search that a program has asked for."""
+
+    tuner: GuardedOptuna
+    request: Request
+    sought: Goals
+    rule: Choose | None
+    recipe: Recipe
+    data: Data
+    plan: search.Plan
+    name: str
+    about: dict[str, Any]
+    report: Report | None
+    expired: Callable[[], bool]
+
+    async def search(self, *, shared: bool) -> Best | None:
+        """Search, alone with the study, or with other processes: None when these have another search."""
+        tuner, name, plan = self.tuner, self.name, self.plan
+        known = {other: await self._known(other) for other in self.request.warm_start}
+        async with tuner.alone_with(name, self.expired, shared=shared) as turn:
+            if turn is None:
+                return self._best(await tuner.finished_trials(name), self.recipe)
+            counts = {other: len(found) for other, found in known.items()}
+            about = {**self.about, "e2i.seed": self.recipe.seed, PLAN: _digest(plan), KNOWN: counts}
+            recorded, begun = await tuner.claim_study(name, plan.directions, about)
+            _check_same(name, begun, about)
+            seed = int(begun["e2i.seed"]) if self.request.seed is None else self.recipe.seed
+            recipe = Recipe(self.recipe.algorithm, self.recipe.task, seed)
+            if len(recorded) >= plan.trials:
+                return self._best(recorded, recipe)
+            if shared and (begun[PLAN] != about[PLAN] or begun["e2i.seed"] != seed):
+                return None
+
+            async def record(fresh: Sequence[Any]) -> None:
+                await tuner.add_trials(name, fresh, mirrored=False)
+                if self.report is not None:
+                    for trial in fresh:
+                        await self.report(trial, self.sought.names)
+
+            cores = min(plan.parallel, len(os.sched_getaffinity(0)))
+            try:
+                found = await search.resume(
+                    replace(plan, seed=seed),
+                    self._objective(recipe),
+                    recorded,
+                    record,
+                    self.expired,
+                    threads=cores,
+                    known=[trial for other, found in known.items() for trial in found[: begun[KNOWN].get(other, 0)]],
+                    sharing=tuner.together(name, turn, record, cores) if shared else None,
+                )
+            except StepError as error:
+                if shared and error.code == "study-changed":
+                    return None
+                raise
+        return self._best(found, recipe)
+
+    async def _known(self, other: str) -> list[Any]:
+        metric, directions = self.about["e2i.metric"], self.sought.directions
+        return warming.known(await self.tuner.trials_of(other, metric, directions), self.plan)
+
+    def _objective(self, recipe: Recipe) -> LiveObjective:
+        watched = None
+        if self.plan.pruner != "none":
+            watched = watched_metric(self.sought.names, self.data.shape)[1]
+        threads = _threads(self.data.train.shape) if self.plan.parallel == 1 else 1
+        return LiveObjective(recipe, self.data, self.sought.names, threads, watched)
+
+    def _best(self, found: Sequence[Any], recipe: Recipe) -> Best:
+        hint = failures.advice(found, isinstance(recipe.algorithm, str))
+        best, front = choosing.best(found, self.sought, self.rule, hint=hint)
+        return Best(
+            best.params,
+            value=float(best.values[0]),
+            metrics=dict(zip(self.sought.names, map(float, best.values), strict=True)),
+            front=front,
+            study_name=self.name,
+            trials=found,
+            recipe=recipe,
+            features=self.data.features,
+        )
 
 
 @cache
@@ -168,97 +227,17 @@ def _load() -> None:
     gc.freeze()
 
 
-def _recipe(request: Request, metric: str) -> Recipe:
-    task = METRICS[metric].task
-    seed = secrets.randbelow(SEEDS) if request.seed is None else _seed(request.seed)
-    if callable(request.algorithm):
-        return Recipe(request.algorithm, task, seed)
-    if not isinstance(request.algorithm, str):
-        raise StepError(
-            f"`algorithm` is {request.algorithm!r:.80}, neither a name nor a callable",
-            code="unknown-algorithm",
-            hint=f"algorithms: {', '.join(ALGORITHMS)}, or a callable that makes an estimator of parameters",
-        )
-    name = live.named(request.algorithm)
-    making.check(name, task, request.search_space if isinstance(request.search_space, Mapping) else {})
-    return Recipe(name, task, seed)
-
-
-def _seed(given: Any) -> int:
-    """Return the seed as a number of Python. Raises StepError."""
-    seed = -1 if isinstance(given, bool) or not hasattr(given, "__index__") else given.__index__()
-    if not 0 <= seed < SEEDS:
-        raise StepError(
-            f"the seed {given!r:.80} is not between 0 and {SEEDS - 1:,}",
-            code="bad-seed",
-            hint="such as seed=3, or None",
-        )
-    return int(seed)
-
-
-def _plan(request: Request, recipe: Recipe, direction: Any) -> search.Plan:
-    pruner: Any = _one_of("pruner", "none" if request.pruner is None else request.pruner, get_args(search.Pruner))
-    known = ALGORITHMS.get(recipe.algorithm) if isinstance(recipe.algorithm, str) else None
-    if pruner != "none" and known is not None and not known.rounds:
-        able = ", ".join(name for name, found in ALGORITHMS.items() if found.rounds)
-        raise StepError(
-            f"{recipe.name} does not train in rounds, so its trials cannot be pruned",
-            code="no-rounds",
-            hint=f"leave `pruner` out, or use one of {able}",
-        )
-    if isinstance(request.n_trials, bool) or not isinstance(request.n_trials, int) or request.n_trials < 1:
-        raise StepError(
-            f"`n_trials` is {request.n_trials!r:.80}, not a number of trials from 1",
-            code="bad-trials",
-            hint="such as n_trials=50",
-        )
-    return search.Plan(
-        space=spaces.read(request.search_space),
-        trials=request.n_trials,
-        direction=direction,
-        sampler=_one_of("sampler", request.sampler, get_args(search.Sampler)),
-        pruner=pruner,
-        seed=recipe.seed,
-    )
-
-
 def _threads(shape: tuple[int, int]) -> int:
     """Return the number of threads of a fit: one for little data, where more only wait for each other."""
     return max(1, min(len(os.sched_getaffinity(0)), shape[0] * shape[1] // CELLS_PER_THREAD))
 
 
-def _with_seed(plan: search.Plan, seed: int) -> search.Plan:
-    from msgspec.structs import replace
-
-    return replace(plan, seed=seed)
-
-
-def _one_of(argument: str, value: Any, known: Sequence[str]) -> Any:
-    if not isinstance(value, str):
-        raise StepError(
-            f"`{argument}` is of the type {type(value).__name__}, not a text",
-            code=f"unknown-{argument}",
-            hint=f"choose from: {', '.join(known)}",
-        )
-    folded = "".join(sign for sign in str(value).casefold() if sign.isalnum())
-    for name in known:
-        if folded == name.replace("_", ""):
-            return name
-    raise StepError(
-        f"there is no {argument} {value!r}",
-        code=f"unknown-{argument}",
-        hint=suggest.hint(str(value), known) or f"choose from: {', '.join(known)}",
-    )
-
-
-def _seconds(timeout: Any) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise StepError(
-            f"`timeout` is {timeout!r}, not a number of seconds above 0",
-            code="bad-timeout",
-            hint="such as timeout=600, or None for no limit",
-        )
-    return float(timeout)
+def _digest(plan: search.Plan) -> str:
+    """Return what two searches have in common that make the same proposals."""
+    space = {name: dimension.model_dump() for name, dimension in plan.space.items()}
+    stop = [plan.stop.no_improvement, *plan.stop.targets]
+    content = [space, plan.sampler, plan.pruner, plan.watched, plan.parallel, stop]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check_same(name: str, begun: Mapping[str, Any], about: Mapping[str, Any]) -> None:
@@ -269,12 +248,6 @@ def _check_same(name: str, begun: Mapping[str, Any], about: Mapping[str, Any]) -
                 code="study-changed",
                 hint="set `study_name` to a new name, or None for a new study",
             )
-
-
-def _best(name: str, found: Sequence[Any], direction: str, recipe: Recipe, data: Data) -> Best:
-    best = search.best(found, direction, hint=failures.advice(found, isinstance(recipe.algorithm, str)))
-    value, features = float(best.value), data.features
-    return Best(best.params, value=value, study_name=name, trials=found, recipe=recipe, features=features)
 
 
 async def _aside(work: Callable[[], T]) -> T:

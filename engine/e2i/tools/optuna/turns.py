@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,13 +36,15 @@ class Turn(Protocol):
 class FileTurn:
     """A lock among the processes of one machine, by a file in ``folder``."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, shared: bool = False) -> None:
+        """``shared``: others that are shared may hold it at the same time."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self._handle = open_private(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR)
 
     def take(self) -> bool:
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._handle, self._kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
@@ -59,8 +62,8 @@ class ServerTurn:
     Raises ImportError when the driver is not installed; its methods raise sqlalchemy.exc.DBAPIError.
     """
 
-    def __init__(self, url: str, name: str, seconds: float) -> None:
-        """``seconds`` is the timeout of one query."""
+    def __init__(self, url: str, name: str, seconds: float, *, shared: bool = False) -> None:
+        """``seconds`` is the timeout of one query. ``shared``: others that are shared may hold it at the same time."""
         import sqlalchemy
 
         self._engine = sqlalchemy.create_engine(
@@ -69,18 +72,30 @@ class ServerTurn:
             isolation_level="AUTOCOMMIT",
             **engine_options(url, min(CONNECTING, seconds), seconds),
         )
-        self._number = _number(name)
+        self._name = name
+        self._kind = "_shared" if shared else ""
+        self._one_at_a_time = threading.Lock()
         self._session: Any = None
+        self._lost: Exception | None = None
+        """How the session was lost, with its locks."""
 
     def take(self) -> bool:
-        return bool(self._ask(f"SELECT pg_try_advisory_lock({self._number})"))
+        return bool(self._ask(f"SELECT pg_try_advisory_lock{self._kind}({_number(self._name)})"))
+
+    def take_part(self, part: int) -> bool:
+        """Try to acquire the lock of one part, in the same session; return True on success."""
+        return bool(self._ask(f"SELECT pg_try_advisory_lock({_number(f'{self._name}/{part}')})"))
+
+    def release_part(self, part: int) -> None:
+        """Release the lock of one part."""
+        self._ask(f"SELECT pg_advisory_unlock({_number(f'{self._name}/{part}')})")
 
     def wait(self) -> None:
         """Wait for the lock, for short work."""
-        self._ask(f"SELECT pg_advisory_lock({self._number})")
+        self._ask(f"SELECT pg_advisory_lock({_number(self._name)})")
 
     def check(self) -> None:
-        """Forbid reconnecting: after a lost session, the first query fails."""
+        """Forbid reconnecting: after a lost session, every query fails."""
         self._ask("SELECT 1")
 
     def close(self) -> None:
@@ -88,9 +103,18 @@ class ServerTurn:
             self._session.close()
 
     def _ask(self, question: str) -> Any:
-        if self._session is None:
-            self._session = self._engine.connect()
-        return self._session.exec_driver_sql(question).scalar()
+        import sqlalchemy.exc
+
+        with self._one_at_a_time:
+            if self._lost is not None:
+                raise self._lost
+            if self._session is None:
+                self._session = self._engine.connect()
+            try:
+                return self._session.exec_driver_sql(question).scalar()
+            except sqlalchemy.exc.DBAPIError as error:
+                self._lost = error
+                raise
 
 
 def with_driver(address: str) -> str:

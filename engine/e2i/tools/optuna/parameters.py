@@ -1,0 +1,262 @@
+"""Declare the parameters and outputs of ``optuna.tune``. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from e2i.catalog.action import Outputs, Params
+from e2i.catalog.artifacts import Model, Report, Study, Table
+from e2i.catalog.marks import Budget
+from e2i.estimators.algorithms import AlgorithmName, Task
+from e2i.estimators.metrics import MetricName
+from e2i.estimators.space import Dimension
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
+Parameter = Annotated[str, Field(min_length=1, max_length=100)]
+Direction = Literal["maximize", "minimize"]
+Bounds = Annotated[dict[MetricName, float], Field(default_factory=dict)]
+Scalar = bool | int | float | str | None
+StudyName = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
+
+
+class Goal(_Part):
+    """One of several metrics to search by."""
+
+    name: Annotated[MetricName, Field(description="The metric.")]
+    direction: Annotated[
+        Direction | None, Field(description="maximize or minimize; null: derived from the metric.")
+    ] = None
+
+
+class Knee(_Part):
+    """Take the trial at the knee of the Pareto front."""
+
+    rule: Annotated[
+        Literal["knee"], Field(description="The trial that lies farthest from the line through the ends of the front.")
+    ]
+
+
+class Weights(_Part):
+    """Take the trial with the best weighted sum."""
+
+    rule: Annotated[
+        Literal["weights"],
+        Field(description="The largest weighted sum of scores: 0 at the worst value of the front, 1 at the best."),
+    ]
+    weights: Annotated[
+        dict[MetricName, Annotated[float, Field(ge=0)]],
+        Field(min_length=1, description="Weight of each metric; one that is left out has none."),
+    ]
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Weights:
+        if not any(self.weights.values()):
+            raise ValueError("every weight is 0; give a metric a weight above 0")
+        return self
+
+
+class Constraint(_Part):
+    """Take the best trial by one metric among those that meet bounds of others."""
+
+    rule: Annotated[Literal["constraint"], Field(description="The best by one metric within bounds of others.")]
+    best: Annotated[MetricName, Field(description="The metric that decides among the trials within the bounds.")]
+    at_least: Annotated[Bounds, Field(description="Lower bounds, such as `{recall: 0.8}`.")]
+    at_most: Annotated[Bounds, Field(description="Upper bounds, such as `{log_loss: 0.5}`.")]
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Constraint:
+        if not self.at_least and not self.at_most:
+            raise ValueError("a constraint needs a bound in `at_least` or `at_most`")
+        return self
+
+
+Choose = Annotated[Knee | Weights | Constraint, Field(discriminator="rule")]
+
+
+class Stopping(_Part):
+    """When to start no more trials."""
+
+    no_improvement: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Number of trials one after the other that did not improve the best value; with several "
+            "metrics, that did not enter the Pareto front.",
+        ),
+    ] = None
+    target: Annotated[
+        float | dict[MetricName, float] | None,
+        Field(
+            description="Value of the metric to reach; with several metrics, values by metric, all met by one trial."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _some_rule(self) -> Stopping:
+        if self.no_improvement is None and (self.target is None or self.target == {}):
+            raise ValueError("set `no_improvement`, `target`, or both")
+        return self
+
+
+class TuneParams(Params):
+    """Parameters of ``optuna.tune``."""
+
+    train: Annotated[Table, Field(description="Rows to fit every trial on.")]
+    validation: Annotated[Table, Field(description="Rows to evaluate every trial on.")]
+    target: Annotated[ColumnName, Field(description="The column to predict.")]
+    algorithm: Annotated[AlgorithmName, Field(description="The algorithm.")] = "XGBoost"
+    trials: Annotated[
+        int,
+        Budget("trials"),
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Number of trials in the finished study; `stop`, `timeout` and a grid may end it earlier.",
+        ),
+    ] = 20
+    features: Annotated[
+        tuple[ColumnName, ...] | None,
+        Field(min_length=1, description="Feature columns; null: every column but the target and `exclude`."),
+    ] = None
+    exclude: Annotated[tuple[ColumnName, ...], Field(description="Columns that are never features.")] = ()
+    predict_after: Annotated[
+        tuple[ColumnName, ...],
+        Field(
+            description="Moments, as in `known_at` of data.load, that have passed when the model predicts. A column "
+            "that is known only at another moment cannot be a feature."
+        ),
+    ] = ()
+    task: Annotated[
+        Task | None,
+        Field(
+            description="Type of prediction. null: classification for text, booleans and two distinct numbers, "
+            "otherwise regression."
+        ),
+    ] = None
+    positive: Annotated[
+        bool | int | float | str | None,
+        Field(description="The positive class, of two: probabilities are of it. null: the last in order."),
+    ] = None
+    max_categories: Annotated[
+        int, Field(ge=2, le=1_000_000, description="Categories kept for one text feature, as in model.train.")
+    ] = 10_000
+    metric: Annotated[
+        MetricName | None,
+        Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),
+    ] = None
+    direction: Annotated[
+        Direction | None,
+        Field(description="maximize or minimize; null: derived from the metric."),
+    ] = None
+    metrics: Annotated[
+        tuple[Goal, ...] | None,
+        Field(
+            min_length=2,
+            max_length=6,
+            description="Several metrics to search by at once, instead of `metric` and `direction`. The result is the "
+            "Pareto front, and `choose` takes one trial of it.",
+        ),
+    ] = None
+    choose: Annotated[
+        Choose | None,
+        Field(description="Which trial of the Pareto front is the best one; null: the one at the knee."),
+    ] = None
+    space: Annotated[
+        dict[Parameter, Dimension] | None,
+        Field(
+            min_length=1,
+            description="Hyperparameters to search, each with its range; null: the algorithm's default space.",
+        ),
+    ] = None
+    fixed: Annotated[
+        dict[Parameter, Scalar], Field(default_factory=dict, description="Hyperparameters with a constant value.")
+    ]
+    sampler: Annotated[
+        Literal["tpe", "multivariate_tpe", "cmaes", "random", "grid", "qmc", "gp"],
+        Field(
+            description="Sampler that proposes parameters. `multivariate_tpe` knows how parameters depend on each "
+            "other, `cmaes` suits numbers, `grid` tries each combination of a finite space once, `gp` needs the extra "
+            "`optuna-gp`."
+        ),
+    ] = "tpe"
+    pruner: Annotated[
+        Literal["none", "median", "hyperband", "successive_halving"],
+        Field(
+            description="Stop trials that are behind, by their metric of each tenth round. median: worse than the "
+            "median of earlier trials. successive_halving: not among the best at the rounds where trials are halved; "
+            "hyperband: the same, with several such schedules."
+        ),
+    ] = "none"
+    stop: Annotated[
+        Stopping | None, Field(description="When to start no more trials before there are `trials`; null: never.")
+    ] = None
+    warm_start: Annotated[
+        tuple[Study | StudyName, ...],
+        Field(
+            max_length=20,
+            description="Studies whose trials the sampler knows from the start: outputs of other steps, or names of "
+            "studies in the storage. Their trials neither count nor become the best.",
+        ),
+    ] = ()
+    parallel: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Number of concurrent trials, each on one thread. It affects the result, whatever the "
+            "number of cores, because a proposal cannot use the results of running trials. Twice the number of "
+            "cores keeps all cores busy.",
+        ),
+    ] = 4
+    timeout: Annotated[
+        float | None, Field(gt=0, description="Seconds after which no new trial starts; null: no limit.")
+    ] = None
+    plots: Annotated[bool, Field(description="Draw the plots of the report.")] = True
+    study: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$",
+            description="Name of the study; null: derived from target and algorithm.",
+        ),
+    ] = None
+    seed: Annotated[
+        int | None, Field(ge=0, le=2**31 - 1, description="Seed of the sampler and of every fit; null: the run's seed.")
+    ] = None
+
+
+class TuneOutputs(Outputs):
+    """Outputs of ``optuna.tune``."""
+
+    study: Annotated[Study, Field(description="The study in Optuna's storage, with each of its trials once.")]
+    best_params: Annotated[
+        dict[str, Scalar],
+        Field(description="Parameters of the best trial and the fixed ones, for `params` of model.train."),
+    ]
+    best_value: Annotated[
+        float, Field(description="Metric of the best trial on the validation table; of several metrics, the first.")
+    ]
+    best_values: Annotated[dict[str, float], Field(description="Each metric of the best trial, by name.")]
+    model: Annotated[Model, Field(description="The model of the best trial, fitted on `train`.")]
+    trials: Annotated[
+        Table,
+        Field(
+            description="One row per trial: number, state, value (of several metrics, a column for each), the "
+            "parameters, the reason."
+        ),
+    ]
+    front: Annotated[
+        Table,
+        Field(
+            description="The trials that no other one dominates, best first by the first metric: number, a column for "
+            "each metric, the parameters, and `chosen`, true for the best trial."
+        ),
+    ]
+    report: Annotated[
+        Report, Field(description="One HTML page with the best trial, the front and, if requested, the plots.")
+    ]
