@@ -12,12 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i import regular, route
 from e2i import settings as settings_module
-from e2i.documents import JsonObject, Values, plain
+from e2i.documents import Documented, JsonObject, Values, plain
 from e2i.errors import BadInput, E2IError, Exit, Refused
 from e2i.policy import Origin
 from e2i.spec.problems import Problem, ProblemsDocument
@@ -50,7 +49,7 @@ CHANGED = ("parameter-changed", "input-changed", "file-changed", "library-change
 """Reasons for which a finished step does not stay finished. Values of ``planning.model.Why``."""
 
 
-class Validation(Struct, frozen=True):
+class Validation(Documented, frozen=True):
     """The verdict on a spec, with all of its problems."""
 
     problems: tuple[Problem, ...]
@@ -69,8 +68,9 @@ class Validation(Struct, frozen=True):
         """Refused when only the policy forbids the spec."""
         return Exit.DONE if self.valid else Exit.REFUSED if route.only_policy(self.problems) else Exit.BAD_INPUT
 
-    def to_json(self) -> JsonObject:
-        return plain(ProblemsDocument.of(self.problems))
+    @property
+    def document(self) -> ProblemsDocument:
+        return ProblemsDocument.of(self.problems)
 
 
 def validate(

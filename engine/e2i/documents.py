@@ -35,6 +35,23 @@ class JsonDocument(Element, frozen=True, kw_only=True):
 
     schema_version: Version = 1
 
+    def to_json(self) -> JsonObject:
+        """Returns the document as plain data."""
+        return plain(self)
+
+
+class Documented(Struct, frozen=True):
+    """Base of results for programs that have a document to print."""
+
+    @property
+    def document(self) -> Struct:
+        """The result as printed."""
+        raise NotImplementedError
+
+    def to_json(self) -> JsonObject:
+        """Returns the document as plain data."""
+        return plain(self.document)
+
 
 @overload
 def plain(document: Struct) -> JsonObject: ...

@@ -17,6 +17,9 @@ from e2i.catalog import addresses, credentials
 from e2i.documents import Values
 from e2i.errors import BadSettings
 
+Identity = Mapping[str, str]
+"""What distinguishes a server: addresses, databases and prefixes, by name."""
+
 
 class Params(BaseModel):
     """Base of an action's parameters, the keys of ``with:``. Every field has a description."""
@@ -118,11 +121,11 @@ class ToolSettings(SettingsModel):
             return (f"{address[0]}:{address[1]}",)
         return tuple(map(without_credentials, found))
 
-    def identity_of(self, given: Values) -> Values:
+    def identity_of(self, given: Values) -> Identity:
         """As ``identity``, of the server that a step with these parameters acts on."""
         return self.identity()
 
-    def identity(self) -> Values:
+    def identity(self) -> Identity:
         """Identifies the server that the tool acts on: addresses, databases and prefixes, without credentials.
 
         Empty when the tool is embedded: its state is then part of the store. Equal on every machine that reaches the

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-from e2i.documents import JsonDocument, JsonObject, plain
+from e2i.documents import Documented, JsonDocument
 from e2i.spec import document as documents
 from e2i.spec import edit, text_fix
 from e2i.spec.document import Document
@@ -37,7 +37,7 @@ class FixedDocument(JsonDocument, frozen=True, kw_only=True):
     included: Annotated[dict[str, str], Meta(description="New texts of included specs, by name.")]
 
 
-class Fixed(Struct, frozen=True):
+class Fixed(Documented, frozen=True):
     """The result: ``text`` with the fixes of ``applied``, in that order, and the ``remaining`` problems."""
 
     text: str
@@ -60,9 +60,6 @@ class Fixed(Struct, frozen=True):
             text=self.text,
             included=dict(sorted(self.included.items())),
         )
-
-    def to_json(self) -> JsonObject:
-        return plain(self.document)
 
 
 def fix_all(

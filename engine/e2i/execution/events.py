@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Count, Digest, JsonDocument, JsonObject, plain
+from e2i.documents import Count, Digest, JsonDocument, JsonObject
 from e2i.execution.record import Attempts, FinalStatus, RunStatus, Seconds, StepEnd
 from e2i.resilience.breaker import State
 from e2i.spec.problems import ProblemDocument
@@ -26,10 +26,6 @@ class RunEvent(JsonDocument, frozen=True, tag_field="event"):
     run: Annotated[str, Meta(description="The run's id.")]
     at: Annotated[float, Meta(description="Seconds since the epoch.")]
     step: Annotated[str | None, Meta(description="The step of the event, if any.")] = None
-
-    def to_json(self) -> JsonObject:
-        """Returns the line as plain data."""
-        return plain(self)
 
 
 class RunStarted(RunEvent, frozen=True, kw_only=True, tag="run.started"):

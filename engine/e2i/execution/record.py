@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Count, Element, JsonDocument, JsonObject, plain
+from e2i.documents import Count, Documented, Element, JsonDocument, JsonObject
 from e2i.execution.state import OPEN, Status
 from e2i.telemetry.outbox import Tally
 
@@ -35,7 +35,7 @@ class StepEnd(Element, frozen=True, kw_only=True):
 
 
 class RunEnd(JsonDocument, frozen=True, kw_only=True):
-    """The result of a run for programs: ``RunRecord.to_json``."""
+    """The result of a run for programs: ``RunRecord.document``."""
 
     run: str
     name: str
@@ -61,7 +61,7 @@ class StepRecord(Struct, frozen=True):
         return StepEnd(status=self.status, attempts=self.attempts, seconds=round(self.seconds, 3), error=self.error)
 
 
-class RunRecord(Struct, frozen=True):
+class RunRecord(Documented, frozen=True):
     """The end of a run, with the store that holds everything. Times are milliseconds since the epoch."""
 
     run: str
@@ -94,15 +94,13 @@ class RunRecord(Struct, frozen=True):
         """Returns the results of the steps, in the order of the plan."""
         return {name: step.end for name, step in self.steps.items()}
 
-    def to_json(self) -> JsonObject:
-        """Returns the ``RunEnd`` as plain data."""
-        return plain(
-            RunEnd(
-                run=self.run,
-                name=self.pipeline,
-                status=self.status,
-                steps=self.ends,
-                outputs=self.outputs,
-                degraded=self.degraded,
-            )
+    @property
+    def document(self) -> RunEnd:
+        return RunEnd(
+            run=self.run,
+            name=self.pipeline,
+            status=self.status,
+            steps=self.ends,
+            outputs=self.outputs,
+            degraded=self.degraded,
         )

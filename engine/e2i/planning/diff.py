@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from e2i.documents import Element, JsonDocument, JsonObject, Values, plain
+from e2i.documents import Documented, Element, JsonDocument, JsonObject, Values
 from e2i.planning.canonical import fields
 from e2i.planning.fingerprint import changes
 from e2i.planning.model import Plan, PlanStep
@@ -36,7 +36,7 @@ class Difference(Struct, frozen=True):
     detail: str
 
 
-class SpecDiff(Struct, frozen=True):
+class SpecDiff(Documented, frozen=True):
     """The classified change of a spec."""
 
     differences: tuple[Difference, ...]
@@ -52,9 +52,6 @@ class SpecDiff(Struct, frozen=True):
             DifferenceDocument(weight=_name(one.weight), what=one.what, detail=one.detail) for one in self.differences
         ]
         return SpecDiffDocument(meaning=_name(self.weight), differences=found)
-
-    def to_json(self) -> JsonObject:
-        return plain(self.document)
 
 
 WeightName = Literal["cosmetic", "adds", "changes", "breaks"]

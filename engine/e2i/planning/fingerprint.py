@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, convert
 from msgspec.structs import replace
 
 from e2i.catalog import marks
-from e2i.catalog.action import Action
+from e2i.catalog.action import Action, Identity
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import FilePattern, MayNameFiles, WorkspaceFile
 from e2i.catalog.registry import BUILT_IN, Registry
@@ -41,7 +41,7 @@ class Environment(Struct, frozen=True):
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     matching: Callable[[str], Collection[str]] = lambda name: (name,)
     """Returns the files that a folder or a pattern names."""
-    server: Callable[[str, Values], Values] = lambda tool, given: {}
+    server: Callable[[str, Values], Identity] = lambda tool, given: {}
     """Returns the identity of the server that a step of a tool acts on, by its parameters. Empty when it is embedded.
     """
     registry: Registry = BUILT_IN

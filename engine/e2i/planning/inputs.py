@@ -22,7 +22,9 @@ class Inputs(Part, frozen=True, kw_only=True):
     libraries: Annotated[dict[str, str | None], Meta(description="Versions of the libraries; None: not installed.")]
     python: Annotated[str, Meta(description="Major and minor version.")]
     seed: int | bool
-    server: Annotated[JsonObject | UnsetType, Meta(description="The server of the tool; absent if embedded.")] = UNSET
+    server: Annotated[dict[str, str] | UnsetType, Meta(description="The server of the tool; absent if embedded.")] = (
+        UNSET
+    )
     params: Annotated[Any, Meta(description="Parameters of the action; expressions for values still unknown.")]
 
 
@@ -60,7 +62,7 @@ class Components(Struct, frozen=True, kw_only=True):
     libraries: dict[str, str | None]
     python: str
     seed: int | bool
-    server: JsonObject | UnsetType = UNSET
+    server: dict[str, str] | UnsetType = UNSET
     """The identity of the server that the tool acts on. Absent when it is embedded."""
     params: Any = UNSET
     """The resolved parameters, with the digest of every artifact."""

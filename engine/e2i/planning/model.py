@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import asdict, replace
 
-from e2i.documents import Digest, JsonDocument, JsonObject, Values, plain
+from e2i.documents import Digest, Documented, JsonDocument, JsonObject, Values
 from e2i.planning.canonical import digest
 from e2i.planning.inputs import BoundOptions, Components, Inputs, Part
 from e2i.spec.problems import Problem
@@ -214,7 +214,7 @@ class PlanStep(Struct, frozen=True):
         return StepDocument(**asdict(self.outline()), inputs=self.components.inputs, options=self.bound)
 
 
-class Plan(Struct, frozen=True, dict=True):
+class Plan(Documented, frozen=True, dict=True):
     """All steps in dependency order. Two plans with the same digest lead to the same work."""
 
     name: str
@@ -281,6 +281,3 @@ class Plan(Struct, frozen=True, dict=True):
             steps=[step.outline() for step in self.steps],
             summary=self.summary,
         )
-
-    def to_json(self) -> JsonObject:
-        return plain(self.document)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from e2i.documents import Element, JsonDocument, plain
+from e2i.documents import Element, JsonDocument
 from e2i.store.past import Planned, RecordedReason, RunHead, StepStatus
 
 Weight = Annotated[
@@ -95,7 +95,3 @@ class RunDiff(JsonDocument, frozen=True, kw_only=True):
     outputs: Annotated[tuple[Pair, ...], Meta(description="Other outputs of the pipeline.")]
     artifacts: Annotated[tuple[Pair, ...], Meta(description="Digests of the steps' outputs.")]
     steps: Annotated[tuple[StepPair, ...], Meta(description="Every step of either run, in the order of the plans.")]
-
-    def to_json(self) -> Any:
-        """Returns the document as plain data."""
-        return plain(self)

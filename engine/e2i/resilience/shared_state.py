@@ -23,7 +23,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +31,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.documents import Values
 from e2i.regular import file_mode, folder_mode
 from e2i.resilience.breaker import Circuit, Contended, State, renew_lock_after_fork
 from e2i.resilience.processes import boot_id, process_alive, process_identity
@@ -74,7 +73,7 @@ class Record(Struct, frozen=True):
     circuit: Circuit
 
 
-def file_of(store: Path, tool: str, identity: Values) -> Path:
+def file_of(store: Path, tool: str, identity: Mapping[str, str | list[str | int]]) -> Path:
     """Returns the file of a tool's breaker in a store; ``identity`` names the server, empty for an embedded tool.
 
     The same tool on another server has another breaker.

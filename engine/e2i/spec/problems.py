@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from e2i.documents import Element, JsonDocument, JsonObject, Pointer, plain
+from e2i.documents import Documented, Element, JsonDocument, Pointer
 from e2i.spec.operations import Operation
 
 MOST = 1_000
@@ -40,7 +40,7 @@ class TextEdit(Element, frozen=True):
     text: Annotated[str, Meta(description="The new text.")]
 
 
-class Problem(Struct, frozen=True):
+class Problem(Documented, frozen=True):
     """One error: what (``code``, ``message``), where (``location``, pointer ``path``), how to fix it (``hint``,
     ``fixes``).
 
@@ -91,9 +91,6 @@ class Problem(Struct, frozen=True):
             fixable=self.fixable,
             edit=self.edit,
         )
-
-    def to_json(self) -> JsonObject:
-        return plain(self.document)
 
 
 class ProblemDocument(Element, frozen=True, kw_only=True):

@@ -88,10 +88,10 @@ class Settings(ToolSettings):
     def places(self) -> Mapping[str, Place]:
         return {name: Place(one.host, one.read_only) for name, one in self.connections.items()}
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, str]:
         return {name: one.shown for name, one in sorted(self.connections.items())}
 
-    def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, str]:
         name = str(given.get("connection"))
         found = self.connections.get(name)
         return self.identity() if found is None else {name: found.shown}

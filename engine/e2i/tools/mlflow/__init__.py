@@ -6,7 +6,7 @@ Declarations only: nothing of MLflow is imported. Out: ``TOOL``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
@@ -97,7 +97,7 @@ class MLflowSettings(ToolSettings):
     def is_embedded(self) -> bool:
         return self.artifact_root is None and not self.identity()
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, str]:
         registry = self.registry_uri if self.registry_uri != self.tracking_uri else None
         addresses = {"tracking_uri": self.tracking_uri, "registry_uri": registry}
         known = {name: without_credentials(address) for name, address in addresses.items() if address}

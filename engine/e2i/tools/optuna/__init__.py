@@ -60,7 +60,7 @@ class OptunaSettings(ToolSettings):
             return None
         return Path(found["file"])
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, str]:
         if self.study_storage is None:
             return {}
         return {"study_storage": without_credentials(self.study_storage.get_secret_value())}

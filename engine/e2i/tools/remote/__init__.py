@@ -95,10 +95,10 @@ class Settings(ToolSettings):
     def places(self) -> Mapping[str, Place]:
         return {name: Place(one.host, one.read_only) for name, one in self.locations.items()}
 
-    def identity(self) -> Mapping[str, Any]:
+    def identity(self) -> Mapping[str, str]:
         return {name: one.shown for name, one in sorted(self.locations.items())}
 
-    def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, str]:
         name = str(given.get("location"))
         found = self.locations.get(name)
         return self.identity() if found is None else {name: found.shown}
