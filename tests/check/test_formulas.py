@@ -12,15 +12,22 @@ from e2i.catalog.artifacts import Table
 from e2i.check import formulas, types
 from e2i.check.types import Types
 from e2i.spec import formula
-from e2i.spec.references import Reference
+from e2i.spec.references import Reference, Scope
 
-SCOPE: dict[str, Any] = {
-    "params": {"n": 3, "x": 0.5, "s": "text", "b": True, "l": [1, 2], "t": ["a", "b"], "m": {"k": 1.5, "w": 2.5}},
+PARAMS: dict[str, Any] = {
+    "n": 3,
+    "x": 0.5,
+    "s": "text",
+    "b": True,
+    "l": [1, 2],
+    "t": ["a", "b"],
+    "m": {"k": 1.5, "w": 2.5},
 }
+SCOPE = Scope(params=PARAMS)
 
 
 def look(reference: Reference) -> Types:
-    return types.at(types.of_value(SCOPE["params"]), reference.path)
+    return types.at(types.of_value(PARAMS), reference.path)
 
 
 def infer(source: str) -> tuple[Types, list[str]]:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "engine"))
 with atheris.instrument_imports(include=["e2i.spec", "e2i.check", "e2i.route", "e2i.policy"]):
     from e2i import api, policy, route, settings
     from e2i.spec import expressions, filters
-    from e2i.spec.references import ROOTS
+    from e2i.spec.references import ROOTS, Scope
     from e2i.spec.values import ExpressionError
 
 HANG_SECONDS = 5
@@ -32,11 +32,11 @@ WORKSPACE = api.Workspace(
     policy.default(),
     policy.Origin.AGENT,
 )
-SCOPE = {
-    "params": {"n": 3, "text": "abc", "list": [1, 2.5, None, True, "x"], "map": {"a": {"b": [1]}}},
-    "steps": {"load": {"rows": 10, "names": ["a", "b"]}},
-    "matrix": {"fold": 1}, "env": {"STAGE": "dev"}, "run": {"id": "r", "name": "x", "profile": "default"},
-}  # fmt: skip
+SCOPE = Scope(
+    params={"n": 3, "text": "abc", "list": [1, 2.5, None, True, "x"], "map": {"a": {"b": [1]}}},
+    steps={"load": {"rows": 10, "names": ["a", "b"]}},
+    matrix={"fold": 1}, env={"STAGE": "dev"}, run={"id": "r", "name": "x", "profile": "default"},
+)  # fmt: skip
 
 
 def one(data: bytes) -> None:

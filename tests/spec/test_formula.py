@@ -13,11 +13,10 @@ from jinja2.nativetypes import NativeEnvironment
 from jinja2.sandbox import SandboxedEnvironment
 
 from e2i.spec import formula
+from e2i.spec.references import Scope
 from e2i.spec.values import ExpressionError
 
-SCOPE: dict[str, Any] = {
-    "params": {"i": 7, "x": 0.25, "s": "Abc dE", "l": [3, 1, 2], "w": ["b", "a", "B"], "m": {"k": 1}}
-}
+SCOPE = Scope(params={"i": 7, "x": 0.25, "s": "Abc dE", "l": [3, 1, 2], "w": ["b", "a", "B"], "m": {"k": 1}})
 
 
 class Oracle(SandboxedEnvironment, NativeEnvironment):
@@ -128,7 +127,7 @@ def sources(draw: Draw) -> str:
 @given(sources())
 def test_a_formula_means_what_jinja_says_it_means(source: str) -> None:
     try:
-        expected = Oracle().compile_expression(source, undefined_to_none=False)(**SCOPE)
+        expected = Oracle().compile_expression(source, undefined_to_none=False)(params=SCOPE.params)
     except (ArithmeticError, ValueError, TypeError):
         expected = ArithmeticError
     try:

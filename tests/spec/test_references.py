@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2i.spec.references import ROOTS, Reference, root
+from e2i.spec.references import ROOTS, Reference, Scope, root
 from e2i.spec.values import ExpressionError, Secret
 
 
@@ -20,11 +20,11 @@ def test_an_unknown_name_is_shown_where_it_stands_as_a_word() -> None:
 
 
 def test_a_reference_leads_through_mappings_and_lists() -> None:
-    assert Reference("steps", ("a", "b", -1)).look_up({"steps": {"a": {"b": [1, 2]}}}) == 2
+    assert Reference("steps", ("a", "b", -1)).look_up(Scope(steps={"a": {"b": [1, 2]}})) == 2
 
 
 def test_a_secret_never_leads_to_its_value() -> None:
-    assert Reference("secrets", ("X",)).look_up({"secrets": {"X": "canary"}}) == Secret("X")
+    assert Reference("secrets", ("X",)).look_up(Scope()) == Secret("X")
 
 
 @pytest.mark.parametrize(

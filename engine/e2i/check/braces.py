@@ -5,10 +5,9 @@ In: an expanded spec. Out: warnings, each with its fix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from e2i.documents import Values
 from e2i.spec import expressions, fixes
 from e2i.spec.expansion.nodes import Path
 from e2i.spec.load import LoadedSpec
@@ -20,12 +19,19 @@ if TYPE_CHECKING:
     from e2i.check.context import CheckContext
 
 
+Names = Mapping[str, Collection[str]]
+"""The names that expressions of a spec can use, by root."""
+
+
 def check(context: CheckContext) -> Iterator[Problem]:
     """Yields a warning for each text with such an expression, in a spec and its included specs."""
     for loaded in context.expanded.loaded.files():
         if not _has_others(loaded.document.text):
             continue
-        names = {"params": loaded.spec.params, "steps": {**loaded.spec.steps, **loaded.spec.finally_}}
+        names: dict[str, Collection[str]] = {
+            "params": loaded.spec.params,
+            "steps": {**loaded.spec.steps, **loaded.spec.finally_},
+        }
         for section, name, step in loaded.spec.every_step():
             for key, value in (("with", step.with_), ("matrix", step.matrix)):
                 for path, text in _braced(value, (section, name, key)):
@@ -50,7 +56,7 @@ def _braced(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
                 yield from _braced(item, (*path, key))
 
 
-def _in_text(loaded: LoadedSpec, path: Path, text: str, known: Values) -> Iterator[Problem]:
+def _in_text(loaded: LoadedSpec, path: Path, text: str, known: Names) -> Iterator[Problem]:
     """Yields the warning if an expression in other braces only names what there is."""
     from e2i.spec import dialects  # only needed for a text with other braces
 
@@ -65,7 +71,7 @@ def _in_text(loaded: LoadedSpec, path: Path, text: str, known: Values) -> Iterat
     yield loaded.document.problem("plain-braces", path, message, severity="warning", fixes=fix)
 
 
-def _is_expression(inside: str, known: Values) -> bool:
+def _is_expression(inside: str, known: Names) -> bool:
     try:
         references = expressions.parse(f"${{{{ {inside} }}}}").references
     except ExpressionError:
@@ -73,7 +79,7 @@ def _is_expression(inside: str, known: Values) -> bool:
     return bool(references) and all(_is_known(reference, known) for reference in references)
 
 
-def _is_known(reference: Reference, known: Values) -> bool:
+def _is_known(reference: Reference, known: Names) -> bool:
     return bool(reference.path) and reference.path[0] in known.get(reference.root, ())
 
 

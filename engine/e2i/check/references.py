@@ -129,7 +129,7 @@ class _Use(NamedTuple):
             case "params" if name not in (known := self.node.instance.loaded.spec.params):
                 hint = suggest.hint(name, known) or "declare it under params:"
                 return self._unknown("unknown-parameter", f'the spec has no parameter "{name}"', known, hint)
-            case "matrix" if name not in (self.node.combination or {}):
+            case "matrix" if name not in self.node.matrix:
                 return self._matrix()
             case "env" if name not in (names := self.expanded.env):
                 hint = suggest.hint(name, names) or "the operator lists what specs may read under env: in config/"
@@ -164,7 +164,7 @@ class _Use(NamedTuple):
     def _matrix(self) -> Iterable[Problem]:
         node, name = self.node, self.name
         combinations = node.instance.units[node.name] if isinstance(node, StepNode) else ()
-        known = {key: None for unit in combinations for key in unit.combination or {}}
+        known = {key: None for unit in combinations for key in unit.matrix}
         if name not in known:
             where = "the step's matrix has" if known else "there is"
             message = f'{where} no name "{name}"'

@@ -103,7 +103,7 @@ def _values(expanded: Expanded, unit: StepNode) -> tuple[str, ...]:
     named = sorted(
         {str(ref.path[0]) for path, ref in unit.references if path[2] == "when" and ref.root == "matrix" and ref.path}
     )
-    return tuple(f"{name}={matrix.key((unit.combination or {}).get(name))}" for name in named)
+    return tuple(f"{name}={matrix.key(unit.matrix.get(name))}" for name in named)
 
 
 def _demands(when: Any) -> list[tuple[str, Reference | None]]:

@@ -8,9 +8,9 @@ from typing import Any
 from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.check import types
 from e2i.check.types import ANY, MAPPING, STRING, Type, Types
-from e2i.documents import Values
 from e2i.spec import expressions
 from e2i.spec.expansion.expanded import At, Expanded
+from e2i.spec.expansion.matrix import Combination
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Expression, Template
 from e2i.spec.references import Reference
@@ -134,8 +134,8 @@ class TypeEnvironment:
         return self._outputs[node.id]
 
 
-def _combination(combination: Values | None) -> Types:
+def _combination(combination: Combination | None) -> Types:
     if combination is None:
         return MAPPING
     return (Type("mapping", {name: ANY if isinstance(value, Pending) else types.of_value(value)
-                             for name, value in combination.items()}),)  # fmt: skip
+                             for name, value in combination.values.items()}),)  # fmt: skip

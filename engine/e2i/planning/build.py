@@ -296,7 +296,7 @@ class Planner(Struct, frozen=True, dict=True):
         """
         if (node.is_plain or is_settled(self._known_params(node))) and is_settled(conditions):
             return [], []
-        combinations = [shown(dict(unit.combination)) for unit in node.chain if unit.combination]
+        combinations = [shown(unit.combination.values) for unit in node.chain if unit.combination]
         given = [shown(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
         return combinations, given
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from e2i.documents import Values
-from e2i.spec.references import Reference, root
+from e2i.spec.references import Reference, Scope, root
 from e2i.spec.values import Budget, ExpressionError, as_text
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Expression(Struct, frozen=True):
     def references(self) -> tuple[Reference, ...]:
         return (self.body,) if isinstance(self.body, Reference) else self.body.references
 
-    def evaluate(self, scope: Values) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         try:
             return self.body.look_up(scope) if isinstance(self.body, Reference) else self.body.evaluate(scope)
         except ExpressionError as error:
@@ -112,11 +111,8 @@ def normal(text: str) -> str:
     )
 
 
-def evaluate(template: Template, scope: Values) -> Any:
-    """Returns the template's value: of any type when it is one expression, else text. Raises ExpressionError.
-
-    ``scope`` contains the values under each root, as plain data; a root that it lacks cannot be used.
-    """
+def evaluate(template: Template, scope: Scope) -> Any:
+    """Returns the template's value: of any type when it is one expression, else text. Raises ExpressionError."""
     if template.whole:
         return template.whole.evaluate(scope)
     budget = Budget()
@@ -140,7 +136,7 @@ def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Template | Express
                 yield from walk(item, (*path, key))
 
 
-def render(value: Any, scope: Values) -> Any:
+def render(value: Any, scope: Scope) -> Any:
     """Returns nested data with every text evaluated. Keys stay as they are. Raises ExpressionError."""
     if isinstance(value, str):
         return evaluate(parse(value), scope) if has_expression(value) else value
@@ -240,7 +236,7 @@ def _words(expression: Expression) -> str:
     return _SPACES.sub(lambda found: found["quoted"] or " ", expression.body.source)
 
 
-def _text(part: Expression, scope: Values, budget: Budget) -> str:
+def _text(part: Expression, scope: Scope, budget: Budget) -> str:
     value = part.evaluate(scope)
     try:
         return as_text(value, budget)

@@ -18,10 +18,10 @@ from jinja2.tests import TESTS as JINJA_TESTS
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject
 from e2i.spec import operators
 from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
-from e2i.spec.references import Reference, root
+from e2i.spec.references import Reference, Scope, root
 from e2i.spec.scalars import INT_MAX, INT_MIN, character, forbidden, shorten
 from e2i.spec.values import Budget, ExpressionError, MissingError
 
@@ -38,7 +38,7 @@ class Formula(Struct, frozen=True):
     node: nodes.Expr
     references: tuple[Reference, ...]
 
-    def evaluate(self, scope: Values) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         """Returns the value. Raises ExpressionError, also for a result that is too large."""
         budget = Budget()
         value = _Evaluator(scope, budget).value(self.node)
@@ -177,7 +177,7 @@ class _Checker:
 class _Evaluator:
     """One evaluation. The tree's nesting bounds its recursion, the budget its work."""
 
-    def __init__(self, scope: Values, budget: Budget) -> None:
+    def __init__(self, scope: Scope, budget: Budget) -> None:
         self.scope = scope
         self.budget = budget
 

@@ -6,6 +6,7 @@ In: the keys of a name, and later the scope. Out: ``Reference``, and its value.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -20,6 +21,16 @@ ROOTS = ("params", "steps", "matrix", "env", "secrets", "run")
 
 _NAMED_ONE_BY_ONE = ("steps", "env", "secrets")
 """Roots that are never used as a whole: the step, variable or secret must be known before the run."""
+
+
+class Scope(Struct, frozen=True):
+    """The values that expressions can read, as plain data under their roots. A root that is None cannot be used."""
+
+    params: Values | None = None
+    steps: Values | None = None
+    matrix: Values | None = None
+    env: Mapping[str, str] | None = None
+    run: Mapping[str, str] | None = None
 
 
 class Reference(Struct, frozen=True):
@@ -48,16 +59,16 @@ class Reference(Struct, frozen=True):
                 hint='write only "${{ secrets.NAME }}"',
             )
 
-    def look_up(self, scope: Values) -> Any:
+    def look_up(self, scope: Scope) -> Any:
         """Returns the value. Only keys of mappings and indices of lists are followed, never attributes of objects.
 
-        A secret is returned as a ``Secret``, whatever the scope contains. Raises MissingError with the missing name.
+        A secret is returned as a ``Secret``: no scope contains it. Raises MissingError with the missing name.
         """
         if self.root == "secrets":
             return Secret(str(self.path[0]))
-        if self.root not in scope:
+        value = getattr(scope, self.root)
+        if value is None:
             raise MissingError(f'"{self.root}" cannot be used here')
-        value = scope[self.root]
         for index, key in enumerate(self.path):
             value = operators.look_up(value, key, self.parts[: index + 1])
         return value

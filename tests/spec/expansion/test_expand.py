@@ -23,7 +23,7 @@ def expanded(steps: str, params: dict[str, Any] | None = None) -> tuple[Expanded
 def test_a_matrix_is_every_combination_the_last_name_fastest() -> None:
     found, _ = expanded("  a: {uses: x.y, matrix: {m: [1, b], n: '${{ params.p }}'}}\n", {"p": [True, "x y"]})
     assert list(found.nodes) == ["a[1,true]", "a[1,x_y]", "a[b,true]", "a[b,x_y]"]
-    assert found.nodes["a[b,true]"].combination == {"m": "b", "n": True}
+    assert found.nodes["a[b,true]"].matrix == {"m": "b", "n": True}
 
 
 def test_cells_with_equal_names_stay_apart() -> None:

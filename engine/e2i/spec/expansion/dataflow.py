@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.spec import expressions
-from e2i.spec.expansion.nodes import SpecInstance, StepNode, is_settled, pairing
+from e2i.spec.expansion.nodes import SpecInstance, StepNode, is_settled
 from e2i.spec.references import Reference
 
 MAX_HOPS = 32
@@ -94,8 +94,7 @@ def behind(at: StepNode | SpecInstance, reference: Reference) -> Sources:
             case "run":
                 found.run.add(str(ref.path[0]) if ref.path else "id")
             case "matrix":
-                combination = here.combination or {}
-                values = (combination.get(str(name)) for name in ref.path[:1] or combination)
+                values = (here.matrix.get(str(name)) for name in ref.path[:1] or here.matrix)
                 found.is_open |= not all(map(is_settled, values))
     return found
 
@@ -141,7 +140,7 @@ def _counterpart(at: StepNode | SpecInstance, name: str) -> StepNode | None:
     if at.combination is None:
         return None
     for names, combinations in at.instance.combinations.get(name, {}).items():
-        if all(one in at.combination for one in names) and (found := combinations.get(pairing(at.combination, names))):
+        if at.combination.values.keys() >= set(names) and (found := combinations.get(at.combination.pairing(names))):
             return found
     return None
 

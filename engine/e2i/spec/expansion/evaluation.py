@@ -17,7 +17,7 @@ from e2i.documents import JsonObject, Values
 from e2i.spec import expressions, params
 from e2i.spec.expansion import dataflow
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode, shown
-from e2i.spec.references import ROOTS, Reference
+from e2i.spec.references import ROOTS, Reference, Scope
 from e2i.spec.values import Budget, ExpressionError, MissingError
 
 At = StepNode | SpecInstance
@@ -97,7 +97,7 @@ class Evaluation:
         template = expressions.parse(value)
         return expressions.evaluate(template, self._scope(at, template.references))
 
-    def _scope(self, at: At, references: Iterable[Reference]) -> Values:
+    def _scope(self, at: At, references: Iterable[Reference]) -> Scope:
         """Returns the names that these references use, with their values."""
         instance = at.instance
         values = instance.params
@@ -116,10 +116,10 @@ class Evaluation:
             # A combination without a result is not in the list. Only expressions that can do without it come here.
             there = [(unit, result) for unit, result in found if result is not None]
             if not dataflow.is_one(at, name):
-                steps[name] = [{"matrix": dict(unit.combination or {}), "outputs": result} for unit, result in there]
+                steps[name] = [{"matrix": dict(unit.matrix), "outputs": result} for unit, result in there]
             elif there:
                 steps[name] = there[0][1]
-        return {"params": values, "env": self.env, "matrix": at.combination or {}, "run": self.run, "steps": steps}
+        return Scope(params=values, env=self.env, matrix=at.matrix, run=self.run, steps=steps)
 
     def _given(self, instance: SpecInstance, reference: Reference) -> Values:
         """Returns the parameters of an included spec that are only known in a run, as passed by the including step."""

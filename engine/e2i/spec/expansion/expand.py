@@ -17,13 +17,13 @@ from e2i.spec.expansion import matrix
 from e2i.spec.expansion.evaluation import bounded
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.matrix import BadMatrixError, Combination
-from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode, holds_secret, is_settled, pairing
+from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode, holds_secret, is_settled
 from e2i.spec.expressions import Template
 from e2i.spec.included import is_included
 from e2i.spec.load import LoadedSpec
 from e2i.spec.models import StepSpec
 from e2i.spec.problems import Code, Fixes, Problem
-from e2i.spec.references import Reference
+from e2i.spec.references import Reference, Scope
 from e2i.spec.values import ExpressionError, MissingError, Secret
 
 MAX_INSTANCES = 1_000
@@ -79,19 +79,18 @@ class _Expansion:
                 unit = StepNode(
                     id=ident,
                     group=group,
-                    combination=combination.values if combination else None,
+                    combination=combination,
                     step=step,
                     options=options,
                     instance=instance,
                     section=section,
                     references=held,
-                    names=combination.names if combination else (),
                     inner=self._inner(instance, step),
                 )
                 units.append(unit)
-                if unit.combination is not None:
-                    index = instance.combinations.setdefault(name, {}).setdefault(unit.names, {})
-                    index.setdefault(pairing(unit.combination, unit.names), unit)
+                if combination is not None:
+                    index = instance.combinations.setdefault(name, {}).setdefault(combination.names, {})
+                    index.setdefault(combination.pairing(combination.names), unit)
                 if unit.inner is None:
                     self._add(unit)
             instance.units[name] = tuple(units)
@@ -219,7 +218,7 @@ def _known_now(instance: SpecInstance, env: Mapping[str, str], name: str, writte
     if waits:
         return Pending(str(written), tuple(waits))
     try:
-        value = expressions.render(written, {"params": instance.params, "env": env})
+        value = expressions.render(written, Scope(params=instance.params, env=env))
         if holds_secret(value):
             raise BadMatrixError("a secret cannot be a value of a matrix", "pass it to the step under with:", (name,))
         return value

@@ -16,11 +16,13 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject
 from e2i.spec import suggest
 from e2i.spec.models import IDENTIFIER
 
 Path = tuple[str | int, ...]
+Written = Mapping[str, list[Any] | str]
+"""A matrix as written: a list, or an expression for one, by name."""
 MAX_COMBINATIONS = 1_000
 MAX_VALUES = 100_000
 """Limit on the values in all matrix combinations together."""
@@ -38,7 +40,7 @@ class BadMatrixError(ValueError):
 
 
 class Combination(Struct):
-    """One combination of a matrix, for which the step runs once."""
+    """One combination of a matrix, for which the step runs once; or an entry of ``include`` or ``exclude``."""
 
     values: JsonObject
     names: tuple[str, ...]
@@ -50,6 +52,10 @@ class Combination(Struct):
     def label(self) -> str:
         return ",".join(_label(self.values[name]) for name in self.names)
 
+    def pairing(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the key by which a combination with these names is looked up."""
+        return tuple(key(self.values[name]) for name in names)
+
 
 class Combinations(Struct, frozen=True):
     """The matrix combinations, and the entries of ``exclude`` that match nothing."""
@@ -58,7 +64,7 @@ class Combinations(Struct, frozen=True):
     unused: list[Path] = field(default_factory=list)
 
 
-def expand(matrix: Values, fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]) -> Combinations:
+def expand(matrix: Written, fill_in: Callable[[str, Any], Any], *, is_open: Callable[[Any], bool]) -> Combinations:
     """Returns the combinations in order: names alphabetically, the last one varying fastest.
 
     ``fill_in(name, written)`` returns the value written for a name. ``is_open`` returns True for a value that is not
@@ -82,7 +88,7 @@ def expand(matrix: Values, fill_in: Callable[[str, Any], Any], *, is_open: Calla
     closed = not any(is_open(value) for values in axes.values() for value in values)
     unused: list[Path] = []
     for index, entry in enumerate(exclude):
-        for name in entry:
+        for name in entry.values:
             if name not in axes:
                 hint = suggest.hint(name, axes)
                 raise BadMatrixError(f'it has no name "{name}" to exclude by', hint, ("exclude", index, name))
@@ -95,13 +101,13 @@ def expand(matrix: Values, fill_in: Callable[[str, Any], Any], *, is_open: Calla
     if not total:
         raise BadMatrixError("no combination is left", "exclude fewer combinations", ("exclude",))
     reached = _reached(extending)
-    size = combinations.left.bit_count() * len(axes) + sum(map(len, added))
+    size = combinations.left.bit_count() * len(axes) + sum(len(entry.values) for entry in added)
     _require_few(total, size + sum(members.bit_count() for name, members in reached.items() if name not in axes))
     product = itertools.product(*axes.values()) if axes else ()
     every = [Combination(dict(zip(axes, combination, strict=True)), tuple(axes)) for combination in product]
     _extend(every, extending, reached)
     found = [every[index] for index in _bits(combinations.left)]
-    return Combinations([*found, *(Combination(dict(entry), tuple(sorted(entry))) for entry in added)], unused)
+    return Combinations([*found, *added], unused)
 
 
 class _Combinations:
@@ -122,15 +128,15 @@ class _Combinations:
                 members[text] = members.get(text, 0) | stripe << index * period
             self._members[name] = members
 
-    def agreeing(self, entry: Values) -> int:
+    def agreeing(self, entry: Combination) -> int:
         """Returns the remaining combinations that have the entry's values for the matrix's own names."""
         found = self.left
-        for name, value in entry.items():
+        for name, value in entry.values.items():
             if name in self._members:
                 found &= self._members[name].get(key(value), 0)
         return found
 
-    def leave_out(self, entry: Values) -> bool:
+    def leave_out(self, entry: Combination) -> bool:
         """Removes the matching combinations. Returns False when none matches."""
         found = self.agreeing(entry)
         self.left &= ~found
@@ -144,7 +150,7 @@ def _require_few(combinations: int, values: int) -> None:
         raise BadMatrixError(f"its combinations hold {values:,} values together, more than {MAX_VALUES:,}", None, ())
 
 
-_Extending = list[tuple[JsonObject, int]]
+_Extending = list[tuple[Combination, int]]
 """Entries of ``include``, each with the combinations that it extends."""
 
 
@@ -152,7 +158,7 @@ def _reached(extending: _Extending) -> dict[str, int]:
     """Returns the names that entries add, in the order of the entries, each with the combinations that get a value."""
     reached: dict[str, int] = {}
     for entry, members in extending:
-        for name in entry:
+        for name in entry.values:
             reached[name] = reached.get(name, 0) | members
     return reached
 
@@ -164,7 +170,7 @@ def _extend(every: list[Combination], extending: _Extending, reached: Mapping[st
             every[index].values.setdefault(name)  # so that names have the order in which they are written
     waiting = dict(reached)
     for entry, members in reversed(extending):
-        for name, value in entry.items():
+        for name, value in entry.values.items():
             for index in _bits(members & waiting[name]):
                 every[index].values[name] = value
             waiting[name] &= ~members
@@ -183,7 +189,7 @@ def key(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=repr)
 
 
-def _entries(matrix: Values, which: str, fill_in: Callable[[str, Any], Any]) -> list[JsonObject]:
+def _entries(matrix: Written, which: str, fill_in: Callable[[str, Any], Any]) -> list[Combination]:
     if which not in matrix:
         return []
     entries = fill_in(which, matrix[which])
@@ -196,7 +202,7 @@ def _entries(matrix: Values, which: str, fill_in: Callable[[str, Any], Any]) -> 
         for name in entry:
             if not re.match(IDENTIFIER, name) or name in RESERVED:
                 raise BadMatrixError(f'"{name}" is not a name for a value', None, (which, index, name))
-    return entries
+    return [Combination(dict(entry), tuple(sorted(entry))) for entry in entries]
 
 
 def _label(value: Any) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from e2i.documents import JsonObject, Values
 from e2i.spec import expressions
 from e2i.spec.document import Document
-from e2i.spec.expansion import matrix
+from e2i.spec.expansion.matrix import Combination
 from e2i.spec.load import Held, LoadedSpec
 from e2i.spec.models import StepOptions, StepSpec
 from e2i.spec.references import Reference
@@ -61,6 +61,10 @@ class SpecInstance(Struct, eq=False):
         """The outputs of an included spec see no matrix."""
 
     @property
+    def matrix(self) -> Values:
+        return {}
+
+    @property
     def prefix(self) -> str:
         """Prefix of the ids of its nodes."""
         return f"{self.owner.id}/" if self.owner else ""
@@ -81,7 +85,7 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     id: str
     group: str
     """The id without the combination, which all combinations of a step have in common."""
-    combination: Values | None
+    combination: Combination | None
     step: StepSpec
     options: StepOptions
     instance: SpecInstance
@@ -89,14 +93,17 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
     section: str = "steps"
     references: Held = ()
     """Every reference in ``with`` and ``when``, with the path of the text that contains it."""
-    names: tuple[str, ...] = ()
-    """The names in ``combination`` by which the node is paired with combinations of other steps."""
     inner: SpecInstance | None = None
 
     @property
     def name(self) -> str:
         """The step's key in its file."""
         return self.group.removeprefix(self.instance.prefix)
+
+    @property
+    def matrix(self) -> Values:
+        """The values of its combination; none without a matrix."""
+        return self.combination.values if self.combination else {}
 
     @property
     def path(self) -> Path:
@@ -147,11 +154,6 @@ class StepNode(Struct, frozen=True, eq=False, dict=True):
 def _is_plain(when: bool | str) -> bool:
     """Returns True for a condition that is plain text, which is reported as a problem of its own."""
     return isinstance(when, str) and not expressions.has_expression(when)
-
-
-def pairing(combination: Values, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the key by which a combination is looked up."""
-    return tuple(matrix.key(combination[name]) for name in names)
 
 
 MARKS = ("$expression", "$secret")
