@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from e2i import regular, route
 from e2i import settings as settings_module
-from e2i.documents import Documented, JsonObject, Values, plain
+from e2i.documents import Documented, JsonObject, ParamValues, Values, plain
 from e2i.errors import BadInput, E2IError, Exit, Refused
 from e2i.policy import Origin
 from e2i.spec.problems import Problem, ProblemsDocument
@@ -140,7 +140,7 @@ def plan(
     from e2i.store.history import NoHistory, Reader
 
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    options = RunOptions(params or {}, tuple(select), fresh)
+    options = RunOptions(ParamValues(params or {}), tuple(select), fresh)
     draft = route.examine(route.read(spec, workspace), workspace, options.params)
     expanded = route.valid(draft)
     with ExitStack() as stack:
@@ -173,7 +173,7 @@ def diff(
     sides = []
     for spec in (before, after):
         source = read_revision(spec, workspace) if isinstance(spec, str) else None
-        draft = route.examine(source or route.read(spec, workspace), workspace, params or {})
+        draft = route.examine(source or route.read(spec, workspace), workspace, ParamValues(params or {}))
         expanded = route.valid(draft)
         sides.append((expanded.loaded.spec, route.plan(expanded, NoHistory(), workspace, RunOptions()).plan()))
     return compare(sides[0], sides[1])
@@ -218,7 +218,7 @@ def run(
     StoreError. A step that fails is in the record.
     """
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    options = RunOptions(params or {}, tuple(select), fresh, _approved(bound_to), run_id, wait)
+    options = RunOptions(ParamValues(params or {}), tuple(select), fresh, _approved(bound_to), run_id, wait)
     read = cache(lambda: route.read(spec, workspace))
     with _watched(watch, workspace, listen, read) as emit:
         return route.run(read(), workspace, options, listen=emit, on_engine=on_engine)
@@ -364,7 +364,7 @@ def _problems(
     source: Source, params: Values | None, workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
     """Returns all problems of a spec. A parameter without a value is not a problem."""
-    return route.examine(source, workspace, params or {}, files=files, require_params=False).problems
+    return route.examine(source, workspace, ParamValues(params or {}), files=files, require_params=False).problems
 
 
 def _path(spec: Spec) -> str | Path | None:

@@ -17,6 +17,8 @@ from msgspec import to_builtins
 from msgspec.json import Decoder, Encoder
 from msgspec.json import format as formatted
 
+from e2i.documents import made, read
+
 T = TypeVar("T")
 
 
@@ -41,11 +43,11 @@ def loads(text: str | bytes, kind: type[T]) -> T:
     try:
         found: T = _decoder(kind).decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError):  # NaN and lone surrogates, which only ``json`` reads
-        return msgspec.convert(json.loads(text), kind)
+        return read(json.loads(text), kind)
     return found
 
 
-_decoder: Callable[[Any], Decoder[Any]] = functools.cache(Decoder)
+_decoder: Callable[[Any], Decoder[Any]] = functools.cache(functools.partial(Decoder, dec_hook=made))
 _encode = Encoder().encode
 _encode_spaced = json.JSONEncoder(ensure_ascii=False, default=to_builtins).encode
 _encode_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=to_builtins).encode

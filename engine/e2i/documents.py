@@ -6,11 +6,12 @@ In: structs with described fields. Out: plain data for JSON, and JSON Schemas. R
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, overload
+from typing import Annotated, Any, Literal, TypeVar, overload
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+T = TypeVar("T")
 JsonObject = dict[str, Any]
 """An object with any keys, as JSON has it: what is written, or was read and is not checked yet."""
 Values = Mapping[str, Any]
@@ -24,6 +25,33 @@ Pointer = Annotated[str, Meta(pattern="^(/[^/]*)*$", description="JSON pointer (
 Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$")]
 Count = Annotated[int, Meta(ge=0)]
 Milliseconds = Annotated[int, Meta(description="Milliseconds since the epoch.")]
+
+
+class ParamValues(dict[str, Any]):
+    """Values of parameters by name: of a pipeline, or of a step. A value is plain data, or as far as it is known."""
+
+    __slots__ = ()
+
+
+class OutputValues(dict[str, Any]):
+    """Values of outputs by name, as plain data: of a step, or of a pipeline. An artifact is its document."""
+
+    __slots__ = ()
+
+
+def read(value: Any, kind: type[T]) -> T:
+    """Returns plain data as a struct. Raises ``msgspec.ValidationError``."""
+    return msgspec.convert(value, kind, dec_hook=made)
+
+
+def made(kind: type[Any], value: Any) -> Any:
+    """Returns JSON as values of parameters or outputs, for msgspec, which does not know these types by itself.
+
+    Raises TypeError for JSON that is no object.
+    """
+    if kind in (ParamValues, OutputValues) and isinstance(value, dict):
+        return kind(value)
+    raise TypeError(f"expected an object, not {type(value).__name__}")
 
 
 class Element(Struct, frozen=True, kw_only=True):
@@ -69,7 +97,9 @@ def json_schema(kind: Any, name: str, title: str) -> JsonSchema:
     It describes what is written: a field with a default is always there, one that may be ``UNSET`` is not.
     """
     kinds = kind if isinstance(kind, tuple) else (kind,)
-    shown, definitions = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    shown, definitions = msgspec.json.schema_components(
+        kinds, ref_template="#/$defs/{name}", schema_hook=lambda kind: {"type": "object"}
+    )
     for struct in definitions.values():
         if (properties := struct.get("properties")) is None:  # an enumeration
             continue

@@ -22,7 +22,7 @@ from e2i.check import check as check_rules
 from e2i.check import policy, references
 from e2i.check.context import CheckContext
 from e2i.check.included import IncludedFiles, reader
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.errors import BadInput, InvalidSpec, RefusedSpec
 from e2i.settings import Settings
 from e2i.spec import included, sizes
@@ -97,7 +97,7 @@ def load(source: Source, workspace: Workspace, files: Files | None = None) -> Dr
     return replace(draft, loaded=loaded, problems=(*problems, *wrong, *reported))
 
 
-def expand(draft: Draft, params: Values, *, require_params: bool = True) -> Draft:
+def expand(draft: Draft, params: ParamValues, *, require_params: bool = True) -> Draft:
     """Expands a loaded spec into its actual steps for these values of its parameters.
 
     ``require_params=False`` is for ``validate``: a parameter without a value is not an error of the spec.
@@ -109,7 +109,7 @@ def expand(draft: Draft, params: Values, *, require_params: bool = True) -> Draf
     if not require_params:
         wrong_values = [violation for violation in wrong_values if violation.code != "missing-parameter"]
     for one in included:
-        wrong = parameter_values(one.spec, one.document, {})[1]
+        wrong = parameter_values(one.spec, one.document, ParamValues())[1]
         wrong_values += [violation for violation in wrong if violation.code != "missing-parameter"]
     settings, budgets = draft.workspace.settings, draft.workspace.authority.rules.budgets
     expanded, matrices = expand_steps(draft.loaded, values, settings.env, settings.secrets, most=budgets.steps)
@@ -188,7 +188,7 @@ def run(
 def examine(
     source: Source,
     workspace: Workspace,
-    params: Values,
+    params: ParamValues,
     *,
     files: Files | None = None,
     require_params: bool = True,

@@ -11,7 +11,7 @@ from e2i.catalog.files import BoundedFiles
 from e2i.catalog.registry import Registry
 from e2i.check import order, parameters, types
 from e2i.check.type_environment import TypeEnvironment
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.spec import expressions, fixes, synonyms
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, Pending, StepNode
@@ -120,7 +120,7 @@ def _braced(written: Any) -> str | None:
         return None
 
 
-def _resolved(expanded: Expanded, node: StepNode) -> tuple[Values, list[Problem]]:
+def _resolved(expanded: Expanded, node: StepNode) -> tuple[ParamValues, list[Problem]]:
     """Returns the step's parameters, as far as they are known, and the problems of their expressions."""
     known = expanded.known(node)
     if not known.errors:
@@ -129,7 +129,7 @@ def _resolved(expanded: Expanded, node: StepNode) -> tuple[Values, list[Problem]
     problems = [
         _bad_expression(expanded, node, ("with", name), written[name], known.errors[name]) for name in known.errors
     ]
-    return {name: known.values.get(name, Pending("", ())) for name in written}, problems
+    return ParamValues({name: known.values.get(name, Pending("", ())) for name in written}), problems
 
 
 def _too_much(node: StepNode) -> Problem:

@@ -18,7 +18,7 @@ from e2i.catalog.files import Files
 from e2i.catalog.registry import Registry
 from e2i.check import types
 from e2i.check.types import Type, Types
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.spec import fixes, suggest
 from e2i.spec.document import Document
 from e2i.spec.expansion.nodes import StepNode
@@ -31,7 +31,7 @@ def follow(
     registry: Registry,
     node: StepNode,
     action: Action,
-    value: Values,
+    value: ParamValues,
     waiting: Mapping[Path, Types],
     files: Files,
 ) -> tuple[Type, tuple[ColumnProblem, ...]]:

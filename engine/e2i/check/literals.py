@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.spec.expansion.nodes import Path
 from e2i.spec.expressions import has_expression
 from e2i.spec.load import LoadedSpec
@@ -40,10 +40,11 @@ def check(context: CheckContext) -> Iterator[Problem]:
     spec, *included = context.expanded.loaded.files()
     yield from _check_file(spec, context.expanded.params)
     for included_spec in included:
-        yield from _check_file(included_spec, parameter_values(included_spec.spec, included_spec.document, {})[0])
+        defaults, _ = parameter_values(included_spec.spec, included_spec.document, ParamValues())
+        yield from _check_file(included_spec, defaults)
 
 
-def _check_file(loaded: LoadedSpec, values: Values) -> Iterator[Problem]:
+def _check_file(loaded: LoadedSpec, values: ParamValues) -> Iterator[Problem]:
     found: list[tuple[Path, str]] = []
     for name, value in values.items():
         path: Path = ("params", name)

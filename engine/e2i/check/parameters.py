@@ -19,7 +19,7 @@ from e2i.catalog.files import Files
 from e2i.check import artifacts, exact, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.spec import expressions, fixes, suggest, synonyms
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode
@@ -42,7 +42,7 @@ def check(
     environment: TypeEnvironment,
     node: StepNode,
     action: Action,
-    value: Values,
+    value: ParamValues,
     files: Files | None,
 ) -> Iterator[Problem]:
     """Yields problems of the parameters: their names, types and columns. Records the output types of the step.
@@ -80,7 +80,7 @@ def formula_problems(
 
 
 def _typed(
-    environment: TypeEnvironment, node: StepNode, action: Action, value: Values, takes: Types
+    environment: TypeEnvironment, node: StepNode, action: Action, value: ParamValues, takes: Types
 ) -> tuple[list[Problem], dict[Path, Types]]:
     """Returns the problems of values that are only known in a run, and the types of these values."""
     waiting: dict[Path, Types] = {}
@@ -102,7 +102,7 @@ def _validated(
     environment: TypeEnvironment,
     node: StepNode,
     action: Action,
-    value: Values,
+    value: ParamValues,
     waiting: dict[Path, Types],
     takes: Types,
 ) -> list[Problem]:
@@ -226,7 +226,13 @@ def _artifact(given: Types) -> type[Artifact] | None:
 
 def _empty(artifact: type[Artifact]) -> Artifact:
     """Returns a placeholder artifact of that type, for checking types only."""
-    empty: Values = {"columns": (), "rows": 0, "features": (), "views": {}, "join_keys": {}}
+    empty: Any = {
+        "columns": (),
+        "rows": 0,
+        "features": (),
+        "views": {},
+        "join_keys": {},
+    }
     values = {name: empty.get(name, "") for name in artifact.model_fields if name not in ("type", "digest")}
     return artifact.model_construct(digest=NOTHING, **values)
 

@@ -19,7 +19,7 @@ from e2i.catalog import marks
 from e2i.catalog.action import Action, Place
 from e2i.catalog.registry import BUILT_IN, Registry, tool_name
 from e2i.check import paths, provenance, secrecy
-from e2i.documents import Values
+from e2i.documents import ParamValues, Values
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, expressions, fixes, suggest
@@ -70,7 +70,7 @@ class Authority(Struct, frozen=True):
         return self.policy.rules(self.origin)
 
     def call(
-        self, node: StepNode, params: Values, spent: Mapping[str, int], made: Collection[str] = ()
+        self, node: StepNode, params: ParamValues, spent: Mapping[str, int], made: Collection[str] = ()
     ) -> Iterator[Violation]:
         """Yields what is not allowed in a step's parameters, as far as they are known.
 
@@ -120,7 +120,7 @@ class Authority(Struct, frozen=True):
             case marks.WrittenFile():
                 return paths.check_written(value, self.rules, self.look)
 
-    def _secrets(self, node: StepNode, action: Action, params: Values) -> Iterator[Violation]:
+    def _secrets(self, node: StepNode, action: Action, params: ParamValues) -> Iterator[Violation]:
         for path, name in secrecy.used(node, params):
             where: Path = ("with", *path)
             if not secrecy.is_taken(action, path):
@@ -161,7 +161,7 @@ class Authority(Struct, frozen=True):
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
 
 
-def amounts(action: Action | None, params: Values) -> dict[str, int]:
+def amounts(action: Action | None, params: ParamValues) -> dict[str, int]:
     """Returns the step's share of each budget that the steps of a run have in common."""
     asked: dict[str, int] = {}
     if action is None or not any(isinstance(mark, marks.Budget) for _, mark in marks.of(action.params)):
@@ -306,7 +306,7 @@ def _matches(host: str, pattern: str) -> bool:
     )
 
 
-def _marked(action: Action, params: Values) -> Iterator[tuple[Path, marks.Mark, Any]]:
+def _marked(action: Action, params: ParamValues) -> Iterator[tuple[Path, marks.Mark, Any]]:
     """Yields every marked value among the parameters, or its default where it is not set."""
     if not marks.of(action.params):
         return

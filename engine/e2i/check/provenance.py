@@ -13,7 +13,7 @@ from typing import Any
 
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.documents import Values
+from e2i.documents import OutputValues
 from e2i.spec.expansion.nodes import SCALAR
 
 Path = tuple[str | int, ...]
@@ -24,7 +24,7 @@ def forged(params: Any, genuine: Collection[str]) -> Iterator[Path]:
     return (path for path, artifact in _artifacts(params, ()) if artifact not in genuine)
 
 
-def made(action: Action | None, outputs: Values) -> set[str]:
+def made(action: Action | None, outputs: OutputValues) -> set[str]:
     """Returns the artifacts that an action produced, as texts to compare, without those it only passes on as any."""
     fields = action.outputs.model_fields if action else {}
     typed = {

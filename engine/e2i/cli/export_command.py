@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from e2i.catalog.artifacts import ARTIFACTS, Stored, Table
-from e2i.documents import JsonDocument, JsonObject
+from e2i.documents import JsonDocument, ParamValues
 from e2i.errors import BadInput, StepError
 from e2i.records import lookup, results
 from e2i.store.artifacts import ArtifactStore
@@ -37,7 +37,7 @@ class ResultDocument(JsonDocument, frozen=True, kw_only=True):
 
     run: Annotated[str, Meta(description="The run's id.")]
     status: RunStatus
-    params: Annotated[JsonObject, Meta(description="The value of every parameter of the run.")]
+    params: Annotated[ParamValues, Meta(description="The value of every parameter of the run.")]
     errors: Annotated[tuple[RunError, ...], Meta(description="Errors of the run's steps.")]
     output: Annotated[str, Meta(description="The name of the result, as the user typed it.")]
     value: Annotated[Any, Meta(description="The value, or the document of an artifact.")]

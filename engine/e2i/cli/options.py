@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2i import regular
-from e2i.documents import JsonObject, Values, plain
+from e2i.documents import ParamValues, Values, plain
 from e2i.errors import BadInput
 from e2i.spec import document
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from e2i.planning.model import PlanDocument
 
 
-def parameters(given: Iterable[str]) -> Values:
+def parameters(given: Iterable[str]) -> ParamValues:
     """Returns ``NAME=VALUE`` texts as a mapping. Values are read as YAML. Raises BadInput."""
-    values: JsonObject = {}
+    values = ParamValues()
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:

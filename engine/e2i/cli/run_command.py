@@ -15,7 +15,7 @@ import click
 from e2i import api, route
 from e2i.cli.attempts import Attempts, Shown
 from e2i.cli.problems_view import safe
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.errors import BadInput, Exit
 from e2i.execution.record import RunRecord
 from e2i.planning.model import PlanDocument
@@ -26,7 +26,7 @@ from e2i.workspace import project
 def run(
     spec: str,
     workspace: api.Workspace,
-    params: Values,
+    params: ParamValues,
     *,
     select: Collection[str],
     fresh: bool,

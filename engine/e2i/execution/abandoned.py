@@ -7,6 +7,7 @@ outlives it, or else the next one of the store does.
 from __future__ import annotations
 
 from e2i.catalog.registry import SINKS
+from e2i.documents import OutputValues
 from e2i.store.runs import RunStore
 from e2i.telemetry.bodies import AbandonedRun, recorded
 from e2i.telemetry.entries import Entry, keyed
@@ -30,4 +31,4 @@ def close(run_store: RunStore) -> None:
                 Entry(keyed(f"{run}//{kind}/{holder}", target), sink, run, kind, body, target=target)
                 for sink, target in trackers
             ]
-            run_store.finish_run(run, "interrupted", {}, last_ms, entries)
+            run_store.finish_run(run, "interrupted", OutputValues(), last_ms, entries)

@@ -17,7 +17,7 @@ from e2i.catalog.action import Effect
 from e2i.catalog.context import Superseded
 from e2i.check import provenance
 from e2i.check.policy import amounts
-from e2i.documents import JsonObject
+from e2i.documents import OutputValues, ParamValues
 from e2i.errors import Refused
 from e2i.execution import secrets
 from e2i.execution.record import RunStatus
@@ -58,7 +58,7 @@ class Execute(Struct, frozen=True):
     """The step is to be executed."""
 
     decision: Decision
-    known: JsonObject | None = None
+    known: OutputValues | None = None
     """The outputs of a finished result, which are used if the worker finds its effect."""
 
 
@@ -70,7 +70,7 @@ class Decider:
         self._state = state
         self.planner = request.planner
         self._steps: dict[str, PlanStep] = {step.id: step for step in request.plan.steps}
-        self.outputs: dict[str, JsonObject | None] = {}
+        self.outputs: dict[str, OutputValues | None] = {}
         """The outputs of each finished step; None without a result."""
         self._blocked: set[str] = set()
         """Steps that were skipped because of a failed upstream step."""
@@ -119,7 +119,7 @@ class Decider:
             return Invalid(Failure(error.code, error.message, error.hint))
         return self._permit(planned, node, decision)
 
-    def gave(self, step: str, outputs: JsonObject | None) -> None:
+    def gave(self, step: str, outputs: OutputValues | None) -> None:
         """Records the outputs of a step, or that it has none, for its downstream steps."""
         self.outputs[step] = outputs
         predicted = self.planner.predicted.get(step)
@@ -134,7 +134,7 @@ class Decider:
         """Returns whether another run that executes the same work can do it for this one."""
         return decision.fingerprint is not None and decision.verdict is Verdict.RUN and not self.planner.fresh
 
-    def done_elsewhere(self, decision: Decision) -> JsonObject | None:
+    def done_elsewhere(self, decision: Decision) -> OutputValues | None:
         """Returns the result that another run produced for the same work since the decision, if any."""
         found = self.planner.history.outputs(decision.fingerprint or "")
         if found is None or not self._is_made_elsewhere(decision):
@@ -149,7 +149,7 @@ class Decider:
         maker = self.planner.history.made_since(decision.fingerprint or "", self._request.planned_ms)
         return maker not in (None, self._request.run)
 
-    def revealed(self, decision: Decision) -> tuple[JsonObject, tuple[str, ...]]:
+    def revealed(self, decision: Decision) -> tuple[ParamValues, tuple[str, ...]]:
         """Returns the parameters of the call with secrets filled in, and these secrets. Raises Refused."""
         request = self._request
         params, revealed = secrets.reveal(decision.params, request.settings.secrets, request.environ)
@@ -161,10 +161,10 @@ class Decider:
             facts = {**self.planner.expanded.run, "status": status}
             self.planner = replace(self.planner, expanded=replace(self.planner.expanded, run=facts))
 
-    def run_outputs(self) -> JsonObject:
+    def run_outputs(self) -> OutputValues:
         """Returns the pipeline's outputs, as far as the steps that they read have results."""
         expanded = self.planner.expanded
-        found = {}
+        found = OutputValues()
         for name, value in expanded.loaded.spec.outputs.items():
             try:
                 resolved = expanded.resolve(value, None, self.outputs)
@@ -228,7 +228,7 @@ class Decider:
         """Returns whether a worker must ask the step's tool for the effect of a finished result."""
         return self.planner.action(node).verified and not self._looker.can_see(node.step.uses)
 
-    def _missing(self, decision: Decision, outputs: JsonObject) -> str | None:
+    def _missing(self, decision: Decision, outputs: OutputValues) -> str | None:
         """Returns what is missing of the effect of a finished result, as far as files show it."""
         uses = decision.components.action
         if not self._is_verified(uses):
@@ -248,7 +248,7 @@ class Decider:
         if planner.action(node).effect is not Effect.SERVICE:
             return True
         # A service is not needed if every step that uses it would be reused with the service's last outputs.
-        outputs = {**self.outputs, node.id: decision.outputs or {}}
+        outputs = {**self.outputs, node.id: decision.outputs or OutputValues()}
         users = [
             other for other in self._steps.values() if node.id in other.needs and other.verdict is not Verdict.SKIP
         ]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Count, Digest, JsonDocument, JsonObject
+from e2i.documents import Count, Digest, JsonDocument, OutputValues
 from e2i.execution.record import Attempts, FinalStatus, RunStatus, Seconds, StepEnd
 from e2i.resilience.breaker import State
 from e2i.spec.problems import ProblemDocument
@@ -202,7 +202,7 @@ class RunFinished(RunEvent, frozen=True, kw_only=True, tag="run.finished"):
 
     status: RunStatus
     steps: dict[str, StepEnd]
-    outputs: Annotated[JsonObject, Meta(description="The pipeline's outputs.")]
+    outputs: Annotated[OutputValues, Meta(description="The pipeline's outputs.")]
     degraded: Annotated[bool, Meta(description="A step was deferred, or telemetry waits or was refused.")]
 
 

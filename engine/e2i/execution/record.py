@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Count, Documented, Element, JsonDocument, JsonObject
+from e2i.documents import Count, Documented, Element, JsonDocument, OutputValues
 from e2i.execution.state import OPEN, Status
 from e2i.telemetry.outbox import Tally
 
@@ -41,7 +41,7 @@ class RunEnd(JsonDocument, frozen=True, kw_only=True):
     name: str
     status: RunStatus
     steps: dict[str, StepEnd]
-    outputs: JsonObject
+    outputs: OutputValues
     degraded: bool
 
 
@@ -53,7 +53,7 @@ class StepRecord(Struct, frozen=True):
     status: Status
     attempts: int = 0
     seconds: float = 0.0
-    outputs: JsonObject | None = None
+    outputs: OutputValues | None = None
     error: ErrorDocument | None = None
 
     @property
@@ -70,7 +70,7 @@ class RunRecord(Documented, frozen=True):
     started_ms: int
     ended_ms: int
     steps: Mapping[str, StepRecord]
-    outputs: JsonObject
+    outputs: OutputValues
     store: Path
     telemetry: Mapping[str, Tally]
     """Delivered and waiting telemetry for each sink."""

@@ -18,7 +18,7 @@ from msgspec.structs import asdict, replace
 
 from e2i import compact
 from e2i.catalog.registry import tool_name
-from e2i.documents import JsonObject, plain
+from e2i.documents import OutputValues, ParamValues, plain
 from e2i.execution import abandoned
 from e2i.execution.events import (
     Event,
@@ -66,7 +66,7 @@ class StepExecution(Struct):
     """A step that is running, or waits for its next attempt."""
 
     decision: Decision
-    known: JsonObject | None = None
+    known: OutputValues | None = None
     """The outputs of a finished result, until its effect is found missing."""
     attempt: int = 1
     started_ms: int = 0
@@ -206,7 +206,7 @@ class RunRecorder:
         status: Status,
         decision: Decision | None,
         execution: StepExecution | None,
-        outputs: JsonObject | None,
+        outputs: OutputValues | None,
         failure: Failure | None,
         note: str,
     ) -> None:
@@ -226,7 +226,7 @@ class RunRecorder:
                 static_key=self._request.planner.static_key(node.id),
                 uses=node.step.uses,
                 components=fields(decision.components),
-                outputs=dict(outputs or {}),
+                outputs=outputs or OutputValues(),
                 telemetry=tuple(map(recorded, execution.measured)),
                 run=self._request.run,
                 created_ms=now,
@@ -288,13 +288,13 @@ class RunRecorder:
         bodies = (*measured, *(execution.measured if execution else ()))
         return list(dict.fromkeys(body.message for body in bodies if isinstance(body, Warned)))
 
-    def end(self, status: RunStatus, outputs: JsonObject) -> None:
+    def end(self, status: RunStatus, outputs: OutputValues) -> None:
         """Records the end of the run."""
         ended = self._now_ms()
         self._run_store.finish_run(
             self._request.run,
             status,
-            dict(outputs),
+            outputs,
             ended,
             self._telemetry.due(lambda: self._telemetry.entries(FinishedRun(status=status, ended_ms=ended))),
         )
@@ -307,7 +307,7 @@ class RunRecorder:
         ended, reason = self._now_ms(), f"the engine failed: {type(error).__name__}"
         entries = self._telemetry.due(lambda: self._telemetry.entries(AbandonedRun(ended_ms=ended, reason=reason)))
         with contextlib.suppress(StoreError):
-            self._run_store.finish_run(self._request.run, "interrupted", {}, ended, entries)
+            self._run_store.finish_run(self._request.run, "interrupted", OutputValues(), ended, entries)
 
     def deliver(self, hurried: Callable[[], bool] = lambda: False) -> dict[str, Tally]:
         """Waits until the trackers have everything, at most as long as the settings allow, or less when ``hurried``.
@@ -341,7 +341,7 @@ class RunRecorder:
         if tracker in self._request.settings.sinks:
             self._begin_telemetry()
         else:
-            started = StartedRun(pipeline=self._request.plan.name, params={}, started_ms=self.started_ms)
+            started = StartedRun(pipeline=self._request.plan.name, params=ParamValues(), started_ms=self.started_ms)
             self._telemetry.involve(tracker, started)
 
     def _begin_telemetry(self) -> None:
@@ -350,7 +350,7 @@ class RunRecorder:
         self._telemetry.begin(
             StartedRun(
                 pipeline=plan.name,
-                params=dict(plan.params),
+                params=plan.params,
                 spec=plan.digest,
                 started_ms=self.started_ms,
                 profile=self._request.settings.profile,

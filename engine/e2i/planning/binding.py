@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from msgspec import convert
-
-from e2i.documents import plain
+from e2i.documents import plain, read
 from e2i.errors import Refused
 from e2i.planning import document
 from e2i.planning.canonical import canonical, fields
@@ -40,7 +38,7 @@ def check(now: Plan, approved: PlanDocument) -> None:
 
 def _as_read(covered: Covered) -> Covered:
     """Returns the same as it would be read from a document, so that both sides have values of the same types."""
-    return convert(json.loads(json.dumps(plain(covered))), Covered)
+    return read(json.loads(json.dumps(plain(covered))), Covered)
 
 
 def _differences(before: Covered, after: Covered) -> Iterator[str]:

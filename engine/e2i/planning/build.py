@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from e2i.catalog import marks
 from e2i.catalog.action import Action, Effect
 from e2i.catalog.registry import Registry
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject, OutputValues, ParamValues, Values
 from e2i.planning import fingerprint, graph
 from e2i.planning.fingerprint import Environment
 from e2i.planning.inputs import BoundOptions, Components
 from e2i.planning.model import Plan, PlanStep, Reason, Undecided, Verdict, Why
-from e2i.spec.expansion.evaluation import Outputs
+from e2i.spec.expansion.evaluation import Results
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Pending, StepNode, is_settled, shown
 from e2i.spec.values import ExpressionError
@@ -33,7 +33,7 @@ SEED_PARAMETER = "seed"
 class History(Protocol):
     """Results of past runs. It has no method that writes."""
 
-    def outputs(self, fingerprint: str) -> JsonObject | None:
+    def outputs(self, fingerprint: str) -> OutputValues | None:
         """Returns the outputs of a finished step, if the artifacts in them are all in the store."""
 
     def made_since(self, fingerprint: str, at_ms: int) -> str | None:
@@ -53,7 +53,7 @@ class Decision(Struct, frozen=True):
     reason: Reason
     components: Components
     fingerprint: str | None = None
-    outputs: JsonObject | None = None
+    outputs: OutputValues | None = None
     """The result to reuse."""
     params: Any = None
     """The resolved parameters with which to call the action."""
@@ -89,7 +89,7 @@ class Planner(Struct, frozen=True, dict=True):
     def plan(self) -> Plan:
         """Returns every step, in order, with its verdict."""
         steps: dict[str, PlanStep] = {}
-        outputs: dict[str, Values | None] = {}
+        outputs: dict[str, OutputValues | None] = {}
         for name in graph.order(graph.waits(self.expanded)):
             node = self.expanded.nodes[name]
             needed_ids = self.expanded.upstream(node)
@@ -113,13 +113,13 @@ class Planner(Struct, frozen=True, dict=True):
                 undecided=tuple(self._undecided(node)),
             )
         _start_needed_services(steps, self.expanded, self.facts.registry)
-        params = {name: shown(value) for name, value in self.expanded.params.items()}
+        params = ParamValues({name: shown(value) for name, value in self.expanded.params.items()})
         outputs_ = shown(self.expanded.resolve(self.expanded.loaded.spec.outputs, None, {}))
         return Plan(
             self.expanded.loaded.spec.name, tuple(steps.values()), params, self.profile, outputs_, self.environment
         )
 
-    def decide(self, node: StepNode, outputs: Outputs) -> Decision:
+    def decide(self, node: StepNode, outputs: Results) -> Decision:
         """Decides about a step, given the outputs of its upstream steps as far as they exist."""
         action = self.action(node)
         known = self._known_params(node)
@@ -166,8 +166,8 @@ class Planner(Struct, frozen=True, dict=True):
         return self._keys[step]
 
     def _verdict(
-        self, node: StepNode, action: Action, parts: Components, digest: str | None, params: Any, outputs: Outputs
-    ) -> tuple[Verdict, Reason, JsonObject | None]:
+        self, node: StepNode, action: Action, parts: Components, digest: str | None, params: Any, outputs: Results
+    ) -> tuple[Verdict, Reason, OutputValues | None]:
         """Returns the verdict of a step, its reason, and the result to reuse."""
         if always := self._always(node, action, params):
             return Verdict.ALWAYS, always, None
@@ -209,7 +209,7 @@ class Planner(Struct, frozen=True, dict=True):
         found = self.history.last(self.expanded.loaded.spec.name, node.id)
         return fingerprint.recorded(found) if found is not None else None
 
-    def _predicted(self, node: StepNode, upstream: list[PlanStep], outputs: Outputs) -> Decision:
+    def _predicted(self, node: StepNode, upstream: list[PlanStep], outputs: Results) -> Decision:
         """Predicts the decision of the run. An expression that fails on a reused result fails its step, not the
         plan.
         """
@@ -218,7 +218,7 @@ class Planner(Struct, frozen=True, dict=True):
         except ExpressionError:
             return self._decided(node, upstream, {})
 
-    def _decided(self, node: StepNode, upstream: list[PlanStep], outputs: Outputs) -> Decision:
+    def _decided(self, node: StepNode, upstream: list[PlanStep], outputs: Results) -> Decision:
         condition = self.expanded.condition(node, outputs)
         skipped = self._skipped(node, upstream, condition)
         return skipped or self._conditional(node, upstream, condition, self.decide(node, outputs))
@@ -263,7 +263,7 @@ class Planner(Struct, frozen=True, dict=True):
             return decision
         return replace(decision, verdict=Verdict.UNDECIDED, reason=Reason(Why.WHEN_UNKNOWN, detail), outputs=None)
 
-    def _waits(self, node: StepNode, params: Any, outputs: Outputs) -> set[str]:
+    def _waits(self, node: StepNode, params: Any, outputs: Results) -> set[str]:
         """Returns the steps, as named in the spec, whose outputs the parameters depend on."""
         match params:
             case Pending():

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from e2i import documents
 from e2i.documents import JsonObject, Values
 from e2i.errors import BadInput, Refused
 from e2i.planning.canonical import digest
@@ -38,7 +39,7 @@ def read(found: Values) -> PlanDocument:
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise BadInput(f"a plan of version {version!r}, not {SCHEMA_VERSION}", code="bad-plan", hint=HINT)
     try:
-        document = msgspec.convert(dict(found), PlanDocument)
+        document = documents.read(dict(found), PlanDocument)
     except (msgspec.ValidationError, RecursionError) as error:
         raise BadInput(f"not a complete plan: {error}", code="bad-plan", hint=HINT) from error
     if len({step.id for step in document.steps}) != len(document.steps):

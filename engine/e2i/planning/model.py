@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import asdict, replace
 
-from e2i.documents import Digest, Documented, JsonDocument, JsonObject, Values
+from e2i.documents import Digest, Documented, JsonDocument, JsonObject, OutputValues, ParamValues, Values
 from e2i.planning.canonical import digest
 from e2i.planning.inputs import BoundOptions, Components, Inputs, Part
 from e2i.spec.problems import Problem
@@ -130,8 +130,8 @@ class Covered(Part, frozen=True, kw_only=True):
 
     name: str
     profile: str
-    params: JsonObject
-    outputs: JsonObject
+    params: ParamValues
+    outputs: OutputValues
     environment: JsonObject
     undecided: list[Undecided]
     steps: dict[str, CoveredStep]
@@ -145,7 +145,7 @@ class PlanOutline(JsonDocument, frozen=True, kw_only=True, forbid_unknown_fields
     ]
     name: Annotated[str, Meta(description="The pipeline's name.")]
     profile: Annotated[str, Meta(description="The profile of the settings.")]
-    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
+    params: Annotated[ParamValues, Meta(description="The value of every parameter.")]
     steps: Annotated[Sequence[StepOutline], Meta(description="In topological order.")]
     summary: Annotated[dict[Verdict, int], Meta(description="Number of steps with each verdict.")]
 
@@ -154,7 +154,7 @@ class PlanDocument(PlanOutline, frozen=True, kw_only=True):
     """Output of `e2i plan --json` and `e2i plan -o`. A run can be bound to it."""
 
     steps: Annotated[Sequence[StepDocument], Meta(description="In topological order.")]
-    outputs: Annotated[JsonObject, Meta(description="The pipeline's outputs; expressions for values still unknown.")]
+    outputs: Annotated[OutputValues, Meta(description="The pipeline's outputs; expressions for values still unknown.")]
     environment: Annotated[
         JsonObject, Meta(description="Settings that affect a run: policy, tools, sinks, names of secrets.")
     ]
@@ -219,9 +219,9 @@ class Plan(Documented, frozen=True, dict=True):
 
     name: str
     steps: tuple[PlanStep, ...]
-    params: Values
+    params: ParamValues
     profile: str = "default"
-    outputs: Values = field(default_factory=dict)
+    outputs: OutputValues = field(default_factory=OutputValues)
     """The outputs of a run, with expressions where they are only known in the run."""
     environment: Values = field(default_factory=dict)
     """The operator's settings that affect what the run does and where its outputs go."""
@@ -262,10 +262,10 @@ class Plan(Documented, frozen=True, dict=True):
             digest="",
             name=self.name,
             profile=self.profile,
-            params=dict(self.params),
+            params=self.params,
             steps=[step.document for step in self.steps],
             summary=self.summary,
-            outputs=dict(self.outputs),
+            outputs=self.outputs,
             environment=dict(self.environment),
             undecided=list(self.undecided),
             checksum="",
@@ -277,7 +277,7 @@ class Plan(Documented, frozen=True, dict=True):
             digest=self.digest,
             name=self.name,
             profile=self.profile,
-            params=dict(self.params),
+            params=self.params,
             steps=[step.outline() for step in self.steps],
             summary=self.summary,
         )

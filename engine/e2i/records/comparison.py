@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import UNSET, convert
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import OutputValues, Values
 from e2i.estimators.metrics import METRICS
 from e2i.planning.diff import SpecDiff
 from e2i.planning.fingerprint import difference, recorded
@@ -186,10 +186,10 @@ def _better(name: str, before: float | None, after: float | None) -> bool | None
     return (after > before) == (metric.direction == "maximize")
 
 
-def _plain(outputs: JsonObject | None) -> JsonObject:
+def _plain(outputs: OutputValues | None) -> OutputValues:
     """Returns the pipeline's outputs that are not numbers, artifacts as digests."""
     found = {name: value["digest"] if lineage.is_artifact(value) else value for name, value in (outputs or {}).items()}
-    return {name: value for name, value in found.items() if not list(numbers(name, value))}
+    return OutputValues({name: value for name, value in found.items() if not list(numbers(name, value))})
 
 
 def _artifacts(steps: Mapping[str, Step]) -> dict[str, str]:

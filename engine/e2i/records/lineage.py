@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.documents import Digest, Element, JsonObject
+from e2i.documents import Digest, Element, JsonObject, OutputValues, ParamValues
 from e2i.records.past import PastRun
 from e2i.spec.load import load
 from e2i.store.past import KeptResult, RecordedStep
@@ -85,10 +85,10 @@ class Step(Struct, frozen=True):
         return self.row.uses
 
     @property
-    def parameters(self) -> JsonObject:
+    def parameters(self) -> ParamValues:
         """Returns the parameters with all values filled in; an artifact is ``{"$artifact": DIGEST}``."""
         found = self.components.get("params")
-        return found if isinstance(found, dict) else {}
+        return ParamValues(found if isinstance(found, dict) else {})
 
     @property
     def version(self) -> int | None:
@@ -131,7 +131,7 @@ def behind(steps: Mapping[str, Step], step: str) -> list[Step]:
     return [found for name, found in steps.items() if name in wanted]
 
 
-def outputs(step: str, values: JsonObject | None) -> tuple[Output, ...]:
+def outputs(step: str, values: OutputValues | None) -> tuple[Output, ...]:
     """Returns the outputs of a step; artifacts within mappings and lists are separate outputs."""
     return tuple(found for name, value in (values or {}).items() for found in _named(step, name, value))
 

@@ -15,7 +15,7 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import asdict
 
-from e2i.documents import JsonObject, Version
+from e2i.documents import ParamValues, Version
 from e2i.errors import BadInput
 from e2i.records import lineage, provenance
 from e2i.records.lineage import File, OutputName
@@ -34,7 +34,7 @@ class StepDocument(RecordedStep, frozen=True, kw_only=True):
     """Output of `e2i show RUN --step ID --json`: a step with its parameters and what it read."""
 
     schema_version: Version = 1
-    parameters: Annotated[JsonObject | None, Meta(description="Resolved; None: not known.")]
+    parameters: Annotated[ParamValues | None, Meta(description="Resolved; None: not known.")]
     files: Annotated[tuple[File, ...], Meta(description="Files of the workspace that the step read.")]
     reads: Annotated[tuple[OutputName, ...], Meta(description="Outputs of upstream steps that the step read.")]
     libraries: Annotated[dict[str, str | None], Meta(description="Versions of the libraries of the action.")]

@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from e2i.documents import Digest, Element, JsonDocument, JsonObject, Milliseconds
+from e2i.documents import Digest, Element, JsonDocument, Milliseconds, ParamValues
 from e2i.errors import BadInput
 from e2i.records import lineage
 from e2i.records.lineage import File, Output, OutputName, Step
@@ -31,7 +31,7 @@ class TracedStep(Element, frozen=True, kw_only=True):
     started_ms: Milliseconds | None
     ended_ms: Milliseconds | None
     fingerprint: Annotated[Digest | None, Meta(description="Hash of all that the result depends on, if known.")]
-    parameters: Annotated[JsonObject, Meta(description="Resolved; an artifact is {$artifact: DIGEST}.")]
+    parameters: Annotated[ParamValues, Meta(description="Resolved; an artifact is {$artifact: DIGEST}.")]
     libraries: Annotated[dict[str, str | None], Meta(description="Versions of the libraries of the action.")]
     python: Annotated[str | None, Meta(description="Major and minor version of Python, if known.")]
     seed: Annotated[int | None, Meta(description="The seed, if known.")]
@@ -49,7 +49,7 @@ class MakerRun(RunOrigin, frozen=True, kw_only=True):
     ended_ms: Milliseconds | None
     file: Annotated[str, Meta(description="Path of the spec, as the user typed it.")]
     profile: Annotated[str, Meta(description="The profile of the run's settings.")]
-    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
+    params: Annotated[ParamValues, Meta(description="The value of every parameter.")]
 
 
 class ProvenanceDocument(JsonDocument, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from e2i.documents import OutputValues
 from e2i.errors import BadInput
 from e2i.spec import suggest
 from e2i.store.past import RecordedRun
@@ -18,7 +19,7 @@ def find(run: RecordedRun, name: str) -> Any:
 
     Where an output and a step have one name, the output is meant.
     """
-    outputs = run.outputs or {}
+    outputs = run.outputs or OutputValues()
     steps = {step.id: step.outputs for step in run.steps if step.outputs is not None}
     first, dot, rest = name.partition(".")
     if name in outputs:

@@ -10,7 +10,7 @@ import re
 from msgspec import Struct
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import JsonObject
+from e2i.documents import OutputValues
 from e2i.records.past import PastRun
 from e2i.spec.load import load
 from e2i.spec.models import PipelineSpec
@@ -53,7 +53,7 @@ class Step(Struct, frozen=True):
     started_ms: int | None
     ended_ms: int | None
     fingerprint: str | None
-    outputs: JsonObject
+    outputs: OutputValues
     error: ErrorDocument | None
     agent: str | None
     description: str
@@ -102,7 +102,7 @@ def _step(row: RecordedStep, planned: str | None, spec: PipelineSpec | None, anc
         started_ms=row.started_ms,
         ended_ms=row.ended_ms,
         fingerprint=row.fingerprint or planned,
-        outputs=row.outputs or {},
+        outputs=row.outputs or OutputValues(),
         error=row.error,
         agent=written.agent if written else None,
         description=written.description.strip() if written else "",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import ParamValues
 from e2i.spec import fixes, patterns, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import ParamSpec, PipelineSpec
@@ -17,9 +17,9 @@ from e2i.spec.scalars import show
 Path = tuple[str | int, ...]
 
 
-def parameter_values(spec: PipelineSpec, document: Document, given: Values) -> tuple[Values, list[Problem]]:
+def parameter_values(spec: PipelineSpec, document: Document, given: ParamValues) -> tuple[ParamValues, list[Problem]]:
     """Returns the value of every parameter: the passed one, or else the default, checked against the declaration."""
-    values: JsonObject = {}
+    values = ParamValues()
     problems = list(declaration_problems(spec, document))
     for name in sorted(set(given) - set(spec.params)):
         message = f'the spec has no parameter "{name}"'

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i import compact
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import JsonObject
+from e2i.documents import JsonObject, OutputValues, ParamValues
 from e2i.resilience.checksum import is_intact
 from e2i.resilience.processes import process_alive
 from e2i.store.past import (
@@ -32,6 +33,7 @@ from e2i.store.past import (
 )
 from e2i.store.rows import Result, Telemetry
 
+T = TypeVar("T")
 PAUSES = "pauses"
 """The key of ``Pauses`` in the origin of a recorded run."""
 Pause = tuple[int, int]
@@ -75,9 +77,9 @@ def recorded(row: sqlite3.Row, steps: Sequence[sqlite3.Row], attempts: Sequence[
         file=row["file"],
         profile=row["profile"],
         spec=row["spec"],
-        params=_data(row["params"]) or {},
+        params=_data(row["params"], ParamValues) or ParamValues(),
         plan=plan,
-        outputs=_data(row["outputs"]),
+        outputs=_data(row["outputs"], OutputValues),
         host=row["host"],
         included=compact.loads(row["included"] or "{}", dict[str, str]),
         options=compact.loads(row["options"] or "{}", RecordedOptions),
@@ -106,8 +108,8 @@ def listed(
         file=row["file"],
         profile=row["profile"],
         host=row["host"],
-        params=_data(row["params"], lenient=True) or {},
-        outputs=_data(row["outputs"], lenient=True),
+        params=_data(row["params"], ParamValues, lenient=True) or ParamValues(),
+        outputs=_data(row["outputs"], OutputValues, lenient=True),
         steps=dict(steps),
         errors=tuple(_errors_of(row, errors)),
     )
@@ -131,7 +133,7 @@ def result(row: sqlite3.Row) -> Result:
         static_key=row["static_key"],
         uses=row["uses"],
         components=compact.loads(row["components"], JsonObject),
-        outputs=compact.loads(row["outputs"], JsonObject),
+        outputs=compact.loads(row["outputs"], OutputValues),
         telemetry=compact.loads(row["telemetry"], list[Telemetry]),
         run=row["run"],
         created_ms=row["created_ms"],
@@ -174,7 +176,7 @@ def _step(
         started_ms=row["started_ms"],
         ended_ms=row["ended_ms"],
         fingerprint=row["fingerprint"],
-        outputs=_data(row["outputs"]),
+        outputs=_data(row["outputs"], OutputValues),
         error=_error(row["error"]),
     )
 
@@ -219,14 +221,14 @@ def _corrupt(run: sqlite3.Row, steps: Sequence[sqlite3.Row], attempts: Sequence[
     yield from (f"attempt {row['attempt']} of step {row['step']}" for row in attempts if not is_intact(row))
 
 
-def _data(text: str | None, *, lenient: bool = False) -> JsonObject | None:
+def _data(text: str | None, kind: type[T], *, lenient: bool = False) -> T | None:
     """Returns the object in a column. ``lenient``: None for a corrupt one."""
     if lenient:
         try:
-            return _data(text)
+            return _data(text, kind)
         except (ValueError, TypeError):
             return None
-    return compact.loads(text, JsonObject) if text and text != "null" else None
+    return compact.loads(text, kind) if text and text != "null" else None
 
 
 def _error(text: str | None) -> ErrorDocument | None:

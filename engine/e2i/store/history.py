@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from e2i import compact
 from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Element, JsonObject
+from e2i.documents import Element, JsonObject, OutputValues
 from e2i.resilience import checksum
 from e2i.store import assembly, deferred, tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
@@ -75,7 +75,7 @@ class WaitingElsewhere(Element, frozen=True, kw_only=True):
 class NoHistory:
     """The history of a store that does not exist yet."""
 
-    def outputs(self, fingerprint: str) -> JsonObject | None:
+    def outputs(self, fingerprint: str) -> OutputValues | None:
         return None
 
     def made_since(self, fingerprint: str, at_ms: int) -> str | None:
@@ -98,12 +98,12 @@ class Results:
         self._is_there = is_there
 
     @guarded
-    def outputs(self, fingerprint: str) -> JsonObject | None:
+    def outputs(self, fingerprint: str) -> OutputValues | None:
         """Returns the outputs for a fingerprint, if the result and its artifacts are in the store."""
         row = self._result(fingerprint)
         if row is None:
             return None
-        outputs: JsonObject = json.loads(row["outputs"])
+        outputs = OutputValues(json.loads(row["outputs"]))
         there = [
             self._is_there(digest) for digest in stored_digests(outputs)
         ]  # all, so that each corrupt one is reported

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Digest, Element, JsonDocument, JsonObject, Milliseconds, Version
+from e2i.documents import Digest, Element, JsonDocument, JsonObject, Milliseconds, OutputValues, ParamValues, Version
 from e2i.planning.model import Verdict, Why
 
 RunStatus = Annotated[
@@ -56,8 +56,8 @@ class RunHead(Element, frozen=True, kw_only=True):
 class RunOutcome(RunHead, frozen=True, kw_only=True):
     """A run with what it received and what came of it."""
 
-    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
-    outputs: Annotated[JsonObject | None, Meta(description="The pipeline's outputs, once the run has ended.")]
+    params: Annotated[ParamValues, Meta(description="The value of every parameter.")]
+    outputs: Annotated[OutputValues | None, Meta(description="The pipeline's outputs, once the run has ended.")]
     errors: Annotated[
         tuple[RunError, ...], Meta(description="Errors of its steps: failed, deferred, or skipped with their tool.")
     ] = ()
@@ -160,10 +160,10 @@ class RecordedPlan(Element, frozen=True, kw_only=True):
     digest: Annotated[Digest, Meta(description="Hash of all that can affect execution.")]
     name: Annotated[str, Meta(description="The pipeline's name.")]
     profile: Annotated[str, Meta(description="The profile of the settings.")]
-    params: Annotated[JsonObject, Meta(description="The value of every parameter.")]
+    params: Annotated[ParamValues, Meta(description="The value of every parameter.")]
     steps: Annotated[tuple[PlannedStep, ...], Meta(description="In topological order.")]
     summary: Annotated[dict[str, int], Meta(description="Number of steps with each verdict.")]
-    outputs: Annotated[JsonObject | UnsetType, Meta(description="Outputs, as far as they are known.")] = UNSET
+    outputs: Annotated[OutputValues | UnsetType, Meta(description="Outputs, as far as they are known.")] = UNSET
     environment: Annotated[JsonObject | UnsetType, Meta(description="Settings that affect a run.")] = UNSET
     undecided: Annotated[
         tuple[JsonObject, ...] | UnsetType, Meta(description="Files and code known only during the run.")
@@ -197,7 +197,7 @@ class RecordedStep(Element, frozen=True, kw_only=True):
     started_ms: Milliseconds | None = None
     ended_ms: Milliseconds | None = None
     fingerprint: Annotated[Digest | None, Meta(description="Hash of all that the result depends on, if known.")] = None
-    outputs: Annotated[JsonObject | None, Meta(description="Outputs of a succeeded or reused step.")] = None
+    outputs: Annotated[OutputValues | None, Meta(description="Outputs of a succeeded or reused step.")] = None
     error: ErrorDocument | None = None
 
 

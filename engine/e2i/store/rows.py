@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject, OutputValues
 from e2i.store.past import RecordedAttempt
 
 Telemetry = tuple[str, JsonObject]
@@ -45,7 +45,7 @@ class StepEnd(Struct, frozen=True, kw_only=True):
     """None: as recorded by ``RunStore.start_step``."""
     ended_ms: int
     fingerprint: str | None
-    outputs: Values | None
+    outputs: OutputValues | None
     error: ErrorDocument | None = None
     attempts: int
     note: str = ""
@@ -60,7 +60,7 @@ class Result(Struct, frozen=True, kw_only=True):
     static_key: str
     uses: str
     components: JsonObject
-    outputs: JsonObject
+    outputs: OutputValues
     telemetry: Sequence[Telemetry]
     run: str
     """The run that produced it."""

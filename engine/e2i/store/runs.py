@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from e2i import compact
-from e2i.documents import JsonObject, plain
+from e2i.documents import OutputValues, plain
 from e2i.errors import Refused
 from e2i.resilience import processes
 from e2i.resilience.checksum import SqlValue, checksum
@@ -212,7 +212,7 @@ class RunStore(Results):
         with self._transaction():
             self._put_entries(entries)
 
-    def finish_run(self, run: str, status: str, outputs: JsonObject, ended_ms: int, entries: Iterable[Entry]) -> None:
+    def finish_run(self, run: str, status: str, outputs: OutputValues, ended_ms: int, entries: Iterable[Entry]) -> None:
         """Records the end of a run and releases its claims."""
         with self._transaction():
             self._end_run(run, status, compact.dumps(outputs), ended_ms)

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from msgspec import Meta, convert
+from msgspec import Meta
 
-from e2i.documents import Count, Element, JsonObject, plain
+from e2i.documents import Count, Element, JsonObject, OutputValues, plain, read
 from e2i.errors import ToolUnavailable
 from e2i.regular import folder_mode, open_to_group
 from e2i.resilience.breaker import Breaker, Policy
@@ -78,7 +78,7 @@ class SharedStore:
             document = json.loads(content)
             checksum = document.pop("checksum")
             if checksum == _checksum(document) and document["fingerprint"] == fingerprint:
-                return convert(document, Result)
+                return read(document, Result)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         self._discard(path)
@@ -258,8 +258,8 @@ class SharedResults:
         self._take = take
         self._absent: set[str] = set()
 
-    def outputs(self, fingerprint: str) -> JsonObject | None:
-        found: JsonObject | None = self._local.outputs(fingerprint)
+    def outputs(self, fingerprint: str) -> OutputValues | None:
+        found: OutputValues | None = self._local.outputs(fingerprint)
         if found is not None or fingerprint in self._absent:
             return found
         result = self._shared.result(fingerprint)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType, convert
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Element, JsonObject, plain
+from e2i.documents import Element, JsonObject, OutputValues, ParamValues, plain
 
 
 class _Body(Element, frozen=True, kw_only=True, tag_field="kind"):
@@ -46,7 +46,7 @@ class Child(_Measurement, frozen=True, kw_only=True, tag="child"):
     status: Literal["finished", "failed"]
     started_ms: int
     ended_ms: int
-    params: JsonObject
+    params: dict[str, str | int | float | bool]
     metrics: dict[str, int | float | None]
 
 
@@ -67,7 +67,7 @@ class StartedRun(_Body, frozen=True, kw_only=True, tag="run.started"):
     """The start of a run. It follows an end when the run is resumed."""
 
     pipeline: str
-    params: JsonObject
+    params: ParamValues
     started_ms: int
     spec: str | UnsetType = UNSET
     """The digest of the plan. Only sinks receive it and the profile."""
@@ -94,8 +94,8 @@ class FinishedStep(_Body, frozen=True, kw_only=True, tag="step.finished"):
     started_ms: int
     ended_ms: int
     needs: tuple[str, ...]
-    inputs: JsonObject | None
-    outputs: JsonObject | None
+    inputs: ParamValues | None
+    outputs: OutputValues | None
     error: ErrorDocument | None
     group: str | None
     """The id of the matrix that the step is a combination of."""

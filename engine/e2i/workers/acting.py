@@ -13,7 +13,7 @@ from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import read_artifacts
 from e2i.catalog.context import Look, StepContext
 from e2i.catalog.registry import Registry, tool_name
-from e2i.documents import JsonObject
+from e2i.documents import OutputValues, ParamValues
 from e2i.errors import BadInput, E2IError, StepError, ToolUnavailable
 from e2i.spec.validation import mistakes
 from e2i.store import disk
@@ -26,7 +26,7 @@ DEPTH_LIMIT = 100
 """Maximum nesting depth of lists and mappings in a step's outputs."""
 
 
-def act(uses: str, raw: JsonObject, context: StepContext | None, registry: Registry) -> JsonObject:
+def act(uses: str, raw: ParamValues, context: StepContext | None, registry: Registry) -> OutputValues:
     """Run an action. Raises whatever the action raises, and BadInput for invalid parameters.
 
     ``context`` is None for an action that is declared ``inline``, which does not use it.
@@ -37,7 +37,7 @@ def act(uses: str, raw: JsonObject, context: StepContext | None, registry: Regis
     return _plain(result, uses)
 
 
-def missing(uses: str, raw: JsonObject, outputs: JsonObject, look: Look, registry: Registry) -> str | None:
+def missing(uses: str, raw: ParamValues, outputs: OutputValues, look: Look, registry: Registry) -> str | None:
     """Return what is missing of the effect of an action's earlier result; None when the effect exists.
 
     An effect that cannot be checked counts as missing: the action is idempotent and runs again. Raises ToolUnavailable.
@@ -56,7 +56,7 @@ def missing(uses: str, raw: JsonObject, outputs: JsonObject, look: Look, registr
     return found
 
 
-def _read(uses: str, raw: JsonObject, registry: Registry) -> tuple[Action, Params]:
+def _read(uses: str, raw: ParamValues, registry: Registry) -> tuple[Action, Params]:
     """Return the action, and its validated parameters. Raises BadInput."""
     found = registry.action(uses)
     if found is None:
@@ -79,11 +79,11 @@ def _result(made: Any) -> Any:
     return asyncio.run(made)
 
 
-def _plain(result: Outputs, uses: str) -> JsonObject:
+def _plain(result: Outputs, uses: str) -> OutputValues:
     """Return the outputs as plain data. Raises StepError when they are too large or too deep to be stored."""
     try:
         text = result.model_dump_json()  # NaN, which JSON does not have, becomes null
-        outputs: JsonObject = json.loads(text) if len(text) <= OUTPUT_LIMIT else {}
+        outputs = OutputValues(json.loads(text) if len(text) <= OUTPUT_LIMIT else {})
     except (RecursionError, ValueError) as error:  # pydantic raises a ValueError for very deep data
         if not isinstance(error, RecursionError) and "recursion" not in str(error) and "depth" not in str(error):
             raise

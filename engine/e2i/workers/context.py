@@ -22,7 +22,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Column, Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
 from e2i.catalog.registry import BUILT_IN, Registry
-from e2i.documents import JsonObject, Values
+from e2i.documents import OutputValues, Values
 from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk, names
@@ -348,7 +348,7 @@ class WorkerContext:
             argv, port=port, ready=ready, env=env, log=log, digest=digest, keep=keep, lifelines=self._worker.lifelines
         )
 
-    def check(self, outputs: JsonObject) -> JsonObject:
+    def check(self, outputs: OutputValues) -> OutputValues:
         """Return the outputs. Raises StepError when data that leaves the step contains one of its secrets."""
         if self._scanner is not None and self._scanner.is_in_data(outputs):
             self._refuse(f'the output "{self._scanner.leaf(outputs)}"')

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, field
 
 from e2i.catalog.context import RunInfo
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import JsonObject
+from e2i.documents import OutputValues, ParamValues
 from e2i.telemetry.bodies import Measurement
 
 FULL_AFFINITY = 2
@@ -24,7 +24,7 @@ class StepCall(Struct, frozen=True):
     """One attempt of one step: the action, its resolved parameters, and the data of its context."""
 
     uses: str
-    params: JsonObject
+    params: ParamValues
     info: RunInfo
     seed: int
     threads: int
@@ -49,7 +49,7 @@ class StepCall(Struct, frozen=True):
     """Maximum number of concurrent processes of the attempt, its own included."""
     cpus: int | None = None
     """Number of cores that the attempt's processes may use."""
-    known: JsonObject | None = None
+    known: OutputValues | None = None
     """The outputs of a finished result, reused if the action's effect still exists; otherwise the action runs."""
     done: bool = False
     """True when the step had succeeded in this run before it was resumed: what has superseded its effect stays."""
@@ -90,7 +90,7 @@ class Ended(Struct, frozen=True):
 
     step: str
     seconds: float
-    outputs: JsonObject = field(default_factory=dict)
+    outputs: OutputValues = field(default_factory=OutputValues)
     failure: Failure | None = None
     reused: bool = False
     """True when the outputs are the earlier ones, because their effect exists."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.context import C, idempotency_key
-from e2i.documents import JsonObject
+from e2i.documents import OutputValues
 from e2i.settings import Settings
 from e2i.workers import acting
 from e2i.workspace import paths
@@ -29,7 +29,7 @@ class Looker:
         """Return True when the effect of the action is in the store's files; otherwise a worker must ask its tool."""
         return self._settings.tool(uses.partition(".")[0]).is_embedded
 
-    def missing(self, uses: str, params: Any, outputs: JsonObject, fingerprint: str) -> str | None:
+    def missing(self, uses: str, params: Any, outputs: OutputValues, fingerprint: str) -> str | None:
         """Return what is missing of an effect that can be checked here; None when it exists."""
         files = _Files(self._store, self._settings, self._roots, fingerprint)
         return acting.missing(uses, params, outputs, files, self._settings.registry)

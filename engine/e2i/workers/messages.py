@@ -14,7 +14,7 @@ from msgspec import UNSET, DecodeError, Struct, convert
 from msgspec.json import Decoder
 from msgspec.structs import asdict
 
-from e2i.documents import JsonObject
+from e2i.documents import JsonObject, OutputValues, made
 from e2i.spec.problems import Location
 from e2i.telemetry.bodies import Measurement
 from e2i.workers.executor import Failure, StepCall
@@ -87,7 +87,7 @@ class Telemetry(Struct, frozen=True, tag_field="message", tag="telemetry"):
 class Outcome(Struct, frozen=True):
     """What a call came to."""
 
-    outputs: JsonObject
+    outputs: OutputValues
     failure: Failure | None = None
     reused: bool = False
     """True when the outputs are the earlier ones, because their effect exists."""
@@ -118,7 +118,7 @@ def order(line: bytes) -> Order:
     try:
         return _decode_order(line)
     except DecodeError:  # NaN or a lone surrogate
-        found: Order = convert(json.loads(line), Order)
+        found: Order = convert(json.loads(line), Order, dec_hook=made)
         return found
 
 
@@ -127,7 +127,7 @@ def report(line: bytes) -> Report:
     try:
         return _decode_report(line)
     except DecodeError:
-        found: Report = convert(json.loads(line), Report)
+        found: Report = convert(json.loads(line), Report, dec_hook=made)
         return found
 
 
@@ -145,8 +145,8 @@ def _text(value: Any) -> Any:
     return _plain(value) if isinstance(value, Struct) else str(value)
 
 
-_decode_order: Callable[[bytes], Order] = Decoder(Order).decode
-_decode_report: Callable[[bytes], Report] = Decoder(Report).decode
+_decode_order: Callable[[bytes], Order] = Decoder(Order, dec_hook=made).decode
+_decode_report: Callable[[bytes], Report] = Decoder(Report, dec_hook=made).decode
 encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 """Encodes a message to a worker. Raises TypeError for anything but plain data and structs."""
 encode_report = json.JSONEncoder(separators=(",", ":"), default=_text).encode

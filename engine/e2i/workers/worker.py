@@ -26,6 +26,7 @@ from msgspec import convert
 from e2i import regular, startup
 from e2i.catalog.context import Superseded
 from e2i.catalog.registry import Registry
+from e2i.documents import OutputValues
 from e2i.errors import E2IError
 from e2i.store import ownership
 from e2i.store.artifacts import ArtifactStore
@@ -191,7 +192,7 @@ def _imports(tool: str, registry: Registry) -> tuple[str, ...]:
 
 
 def _failed(error: Exception, uses: str, masker: Masker, registry: Registry) -> Outcome:
-    return Outcome({}, masker.data(acting.failure(error, uses, registry, masker.text)))
+    return Outcome(OutputValues(), masker.data(acting.failure(error, uses, registry, masker.text)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from e2i.documents import Values
+from e2i.documents import ParamValues
 
 if TYPE_CHECKING:
     from e2i.planning.model import PlanDocument
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class RunOptions(Struct, frozen=True):
     """Parameters and options of one plan or run."""
 
-    params: Values = field(default_factory=dict)
+    params: ParamValues = field(default_factory=ParamValues)
     """Values for the spec's parameters, by name."""
     select: tuple[str, ...] = ()
     """The selected steps; empty: all. The steps that they need are included."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject, OutputValues, ParamValues
 from e2i.spec import expressions, params
 from e2i.spec.expansion import dataflow
 from e2i.spec.expansion.nodes import Pending, SpecInstance, StepNode, shown
@@ -21,7 +21,7 @@ from e2i.spec.references import ROOTS, Reference, Scope
 from e2i.spec.values import Budget, ExpressionError, MissingError
 
 At = StepNode | SpecInstance
-Outputs = Mapping[str, Values | None]
+Results = Mapping[str, OutputValues | None]
 """Results of finished nodes by id. None for a node without a result, which ``default`` treats as missing."""
 _Crossing = tuple[SpecInstance, str | None, bool]
 """A parameter (True) or an output of an included spec. None: all of its outputs."""
@@ -38,7 +38,7 @@ class Evaluation:
         self,
         env: Mapping[str, str],
         run: Mapping[str, str],
-        outputs: Outputs,
+        outputs: Results,
         roots: Collection[str] = ROOTS,
         described: dict[_Crossing, str] | None = None,
     ) -> None:
@@ -105,7 +105,7 @@ class Evaluation:
         wanted: dict[str, set[str] | None] = {}
         for reference in references:
             if reference.root == "params" and instance.owner:
-                values = {**values, **self._given(instance, reference)}
+                values = ParamValues(values | self._given(instance, reference))
             elif reference.root == "steps" and reference.path:
                 name = str(reference.path[0])
                 output = dataflow.output(reference, one=dataflow.is_one(at, name))
@@ -121,9 +121,9 @@ class Evaluation:
                 steps[name] = there[0][1]
         return Scope(params=values, env=self.env, matrix=at.matrix, run=self.run, steps=steps)
 
-    def _given(self, instance: SpecInstance, reference: Reference) -> Values:
+    def _given(self, instance: SpecInstance, reference: Reference) -> ParamValues:
         """Returns the parameters of an included spec that are only known in a run, as passed by the including step."""
-        owner, found = instance.owner, {}
+        owner, found = instance.owner, ParamValues()
         for name in map(str, reference.path[:1] or instance.loaded.spec.params):
             if owner is None or name in instance.params or name not in owner.step.with_:
                 continue
@@ -138,12 +138,12 @@ class Evaluation:
             found[name] = value
         return found
 
-    def _result(self, unit: StepNode, wanted: set[str] | None) -> Values | None:
+    def _result(self, unit: StepNode, wanted: set[str] | None) -> OutputValues | None:
         """Returns the result of a step, or the wanted outputs of an included spec. None when there is no result."""
         if unit.inner is None:
             return self.outputs.get(unit.id)
         declared = unit.inner.loaded.spec.outputs
-        found: JsonObject = {}
+        found = OutputValues()
         for name in declared if wanted is None else wanted & declared.keys():
             try:
                 found[name] = self._crossing(unit.inner, name, declared[name], unit.inner)

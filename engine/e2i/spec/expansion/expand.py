@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.spec import expressions, fixes, params, suggest
 from e2i.spec.expansion import matrix
 from e2i.spec.expansion.evaluation import bounded
@@ -32,14 +32,14 @@ MAX_NODES = 200_000
 
 def expand(
     loaded: LoadedSpec,
-    values: Values,
+    values: ParamValues,
     env: Mapping[str, str],
     secrets: Collection[str] = (),
     *,
     most: int = MAX_NODES,
 ) -> tuple[Expanded, list[Problem]]:
     """Returns the steps of a spec for these parameter values. Problems: invalid matrices and included specs."""
-    root = SpecInstance(loaded, params=dict(values))
+    root = SpecInstance(loaded, params=ParamValues(values))
     expansion = _Expansion(Expanded(root, env, {}, secrets=frozenset(secrets)), min(most + 1, MAX_NODES))
     expansion.fill(root)
     last = [node for node in expansion.nodes.values() if node.final]

@@ -14,10 +14,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.spec.expansion import dataflow
 from e2i.spec.expansion.dataflow import Sources
-from e2i.spec.expansion.evaluation import Evaluation, Outputs
+from e2i.spec.expansion.evaluation import Evaluation, Results
 from e2i.spec.expansion.nodes import SCALAR, Pending, SpecInstance, StepNode
 from e2i.spec.load import LoadedSpec
 from e2i.spec.references import Reference
@@ -34,7 +34,7 @@ status.
 class KnownParams(Struct, frozen=True):
     """A step's parameters before the run, with ``Pending`` for values that are only known in the run."""
 
-    values: Values
+    values: ParamValues
     """Parameters whose expression fails are left out."""
     errors: Mapping[str, ExpressionError] = {}
 
@@ -61,7 +61,7 @@ class Expanded(Struct, frozen=True, dict=True):
         return self.root.loaded
 
     @property
-    def params(self) -> Values:
+    def params(self) -> ParamValues:
         """The values of the pipeline's parameters."""
         return self.root.params
 
@@ -113,11 +113,11 @@ class Expanded(Struct, frozen=True, dict=True):
             self._sources[node.id] = found
         return self._sources[node.id]
 
-    def is_known(self, at: At, reference: Reference, outputs: Outputs) -> bool:
+    def is_known(self, at: At, reference: Reference, outputs: Results) -> bool:
         """Returns True when everything that the reference reads is available."""
         return self._evaluation(outputs).is_known(at or self.root, reference)
 
-    def resolve(self, value: Any, at: At, outputs: Outputs) -> Any:
+    def resolve(self, value: Any, at: At, outputs: Results) -> Any:
         """Returns the value with every known expression evaluated, and ``Pending`` for the others.
 
         Raises ExpressionError.
@@ -127,10 +127,10 @@ class Expanded(Struct, frozen=True, dict=True):
     def known(self, node: StepNode) -> KnownParams:
         """Returns the parameters of a step, as far as they are known before the run."""
         if node.is_plain:
-            return KnownParams(node.step.with_)
+            return KnownParams(ParamValues(node.step.with_))
         if node.id in self._known:
             return self._known[node.id]
-        values, errors = {}, {}
+        values, errors = ParamValues(), {}
         for name, written in node.step.with_.items():
             try:
                 values[name] = self.resolve(written, node, {})
@@ -151,7 +151,7 @@ class Expanded(Struct, frozen=True, dict=True):
         """
         return Evaluation(self.env, self.run, {}, ("params", "matrix", "env", "secrets")).filled(value, at)
 
-    def _evaluation(self, outputs: Outputs) -> Evaluation:
+    def _evaluation(self, outputs: Results) -> Evaluation:
         return Evaluation(self.env, self.run, outputs) if outputs else self._before
 
     @cached_property
@@ -159,7 +159,7 @@ class Expanded(Struct, frozen=True, dict=True):
         """The evaluation before any step has finished. It is used repeatedly."""
         return Evaluation(self.env, self.run, {})
 
-    def condition(self, node: StepNode, outputs: Outputs) -> tuple[Any, StepNode]:
+    def condition(self, node: StepNode, outputs: Results) -> tuple[Any, StepNode]:
         """Returns the condition of the node, and the step whose ``when`` decides: its own or an including step's.
 
         The condition is True, False, Pending, or an invalid value. Raises ExpressionError.

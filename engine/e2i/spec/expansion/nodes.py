@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import ParamValues, Values
 from e2i.spec import expressions
 from e2i.spec.document import Document
 from e2i.spec.expansion.matrix import Combination
@@ -41,7 +41,7 @@ class SpecInstance(Struct, eq=False):
     loaded: LoadedSpec
     owner: StepNode | None = None
     """The step that includes this spec. None for the pipeline."""
-    params: JsonObject = field(default_factory=dict)
+    params: ParamValues = field(default_factory=ParamValues)
     """Known values. A declared parameter that is missing here comes from the owner's ``with``, or has no value."""
     waiting: set[str] = field(default_factory=set)
     """Parameters whose values are only known in a run."""
