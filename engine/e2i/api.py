@@ -82,7 +82,7 @@ def validate(
 ) -> Validation:
     """Checks a spec. Needs no tool to be installed, and runs nothing."""
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    return Validation(_problems(route.read(spec, workspace), params, workspace))
+    return Validation(_problems(route.read(spec, workspace), ParamValues(params or {}), workspace))
 
 
 def fix(
@@ -100,7 +100,8 @@ def fix(
 
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
     source = route.read(spec, workspace)
-    problems = _problems(source, params, workspace)
+    given = ParamValues(params or {})
+    problems = _problems(source, given, workspace)
     if any(problem.code == "not-utf8" and problem.location.file == source.file for problem in problems):
         return Fixed(source.text, (), problems)
     files = workspace.files
@@ -119,7 +120,7 @@ def fix(
 
     def check_texts(texts: Mapping[str, str]) -> tuple[Problem, ...]:
         changed = ChangedFiles(files, {path: texts[name] for name, path in included.items() if name in texts})
-        return _problems(Source(texts[source.file], source.file), params, workspace, changed)
+        return _problems(Source(texts[source.file], source.file), given, workspace, changed)
 
     return fix_all(source.text.removeprefix("\ufeff"), source.file, open_included, check_texts, problems)
 
@@ -361,10 +362,10 @@ def _approved(plan: PlanDocument | JsonObject | None) -> PlanDocument | None:
 
 
 def _problems(
-    source: Source, params: Values | None, workspace: Workspace, files: Files | None = None
+    source: Source, params: ParamValues, workspace: Workspace, files: Files | None = None
 ) -> tuple[Problem, ...]:
     """Returns all problems of a spec. A parameter without a value is not a problem."""
-    return route.examine(source, workspace, ParamValues(params or {}), files=files, require_params=False).problems
+    return route.examine(source, workspace, params, files=files, require_params=False).problems
 
 
 def _path(spec: Spec) -> str | Path | None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from e2i.documents import plain
 from e2i.planning import fingerprint
 from e2i.planning.build import Planner
 from e2i.planning.fingerprint import Environment
+from e2i.planning.inputs import Components
 from e2i.planning.model import Plan
 from e2i.spec.expansion.expand import expand
 from e2i.spec.expansion.expanded import Expanded
@@ -32,7 +32,7 @@ class Past:
     def __init__(self, results: dict[str, dict[str, Any]] | None = None, static: bool = False) -> None:
         self.results = results or {}
         self.static = static
-        self.before: dict[str, dict[str, Any]] = {}
+        self.before: dict[str, Components] = {}
 
     def outputs(self, fingerprint: str) -> dict[str, Any] | None:
         return self.results.get(fingerprint)
@@ -40,7 +40,7 @@ class Past:
     def any_result(self, static_key: str) -> bool:
         return self.static
 
-    def last(self, pipeline: str, step: str) -> dict[str, Any] | None:
+    def last(self, pipeline: str, step: str) -> Components | None:
         return self.before.get(step)
 
 
@@ -80,7 +80,7 @@ def test_a_step_below_one_that_runs_is_deferred_if_it_may_have_been_done() -> No
 def test_a_lost_result_is_called_lost() -> None:
     spec = expanded(SPEC)
     past = Past()
-    past.before["a"] = plain(Planner(spec, past, AROUND).plan().steps[0].components)
+    past.before["a"] = Planner(spec, past, AROUND).plan().steps[0].components
     assert reported(Planner(spec, past, AROUND).plan())["a"] == ("run", "result-lost")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from e2i.queries import session, syntax
 from e2i.queries.literals import Written, literal, written
-from e2i.queries.syntax import Finding
+from e2i.queries.syntax import Finding, Query
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 VALUES = st.one_of(
@@ -43,7 +43,7 @@ def test_an_offset_in_the_written_query_leads_back(parts: list[tuple[str, str]])
     query = "SELECT 'é'" + "".join(f", ${name}" for name in params) + ", mark"
     with session.planning() as connection:
         statements, _ = syntax.parsed(connection, query)
-    text, findings = written(statements[0]["node"], query, params)
+    text, findings = written(statements[0]["node"], Query(query, params))
     assert isinstance(text, Written) and not findings
     found = text.back(Finding("x", "y", text.text.rindex("mark")))
     assert found.offset == query.rindex("mark")

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from e2i.planning.inputs import Components
 from e2i.records.past import PastRun
 from e2i.store.past import (
     GitState,
@@ -56,9 +57,9 @@ def recorded(step: str, uses: str, at: int, outputs: dict[str, Any], *needs: str
     )
 
 
-def components(uses: str, given: dict[str, Any], resolved: dict[str, Any], **more: Any) -> dict[str, Any]:
+def components(uses: str, given: dict[str, Any], resolved: dict[str, Any], **more: Any) -> Components:
     facts = {"action": uses, "version": 1, "files": {}, "libraries": {}, "python": "3.11", "seed": 7}
-    return {**facts, "with": given, "params": resolved, **more}
+    return Components(**{**facts, "written": given, "params": resolved, **more})
 
 
 def past_run(run: str = RUN, **more: Any) -> PastRun:
@@ -160,5 +161,5 @@ def altered(past: PastRun, step: str, **more: Any) -> PastRun:
 def with_result(past: PastRun, mark: str, run: str | None = None, **more: Any) -> PastRun:
     """The run with a kept result like that of the step, or of that fingerprint: of another run, from other inputs."""
     known = past.results.get(mark) or next(iter(past.results.values()))
-    result = KeptResult(run=run or known.run, components={**known.components, **more})
+    result = KeptResult(run=run or known.run, components=replace(known.components, **more))
     return replace(past, results={**past.results, mark: result})

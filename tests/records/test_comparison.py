@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from e2i.catalog.step_error import ErrorDocument
 from e2i.planning.diff import SpecDiff
@@ -57,8 +57,8 @@ def test_parameters_files_versions_and_commits_that_differ_are_reported_as_pairs
 
 def test_a_step_says_what_first_made_its_result_another_one() -> None:
     after = altered(past_run("b"), "train", fingerprint="f-other", outputs={"model": model("7")})
-    inputs = {**after.results["f-train"].components, "libraries": {"xgboost": "3.3.0"}}
-    after = with_result(after, "f-other", **inputs)
+    inputs = asdict(after.results["f-train"].components)
+    after = with_result(after, "f-other", **{**inputs, "libraries": {"xgboost": "3.3.0"}})
     found = compare(past_run("a"), after, SAME)
     reasons = {pair.id: pair.reason for pair in found.steps if pair.reason}
     assert {step: (reason.code, reason.detail) for step, reason in reasons.items()} == {

@@ -22,7 +22,7 @@ def test_what_a_step_came_from_leaves_out_what_it_did_not_read() -> None:
 def test_a_step_without_a_kept_result_came_from_all_that_it_came_after() -> None:
     run = altered(past_run(), "judge", fingerprint=None, status="failed", outputs=None)
     steps = lineage.of(run)
-    assert (steps["judge"].components, steps["judge"].reads) == ({}, ())
+    assert (steps["judge"].components, steps["judge"].reads) == (None, ())
     assert [step.id for step in lineage.behind(steps, "judge")] == ["load", "split", "train", "judge"]
 
 
@@ -52,7 +52,7 @@ def test_the_spec_of_the_run_says_what_is_read_and_not_an_equal_step_whose_resul
     steps = 'steps: {load: {uses: debug.echo}, split: {uses: debug.echo, with: {value: "${{ steps.load.rows }}"}}}\n'
     run = past_run(spec="version: 1\nname: demo\n" + steps)
     run = altered(run, "load", outputs={"rows": 9})
-    run = with_result(run, "f-split", **{"with": {"value": "${{ steps.other.rows }}"}, "params": {"value": 9}})
+    run = with_result(run, "f-split", written={"value": "${{ steps.other.rows }}"}, params={"value": 9})
     split = lineage.of(run)["split"]
     assert [read.address for read in split.reads] == ["load.rows"]
     assert split.parameters == {"value": 9}

@@ -8,6 +8,7 @@ from typing import Any
 from e2i.report import origin, steps
 from e2i.report import page as report_page
 from e2i.store.past import GitState, KeptResult, RunOrigin
+from records.past import components
 from report.looked_at import LookedAt
 from report.past import past_run, recorded
 
@@ -43,7 +44,10 @@ def test_what_is_not_known_is_not_reported() -> None:
 
 def test_a_reused_result_leads_to_the_page_of_the_run_that_made_it(tmp_path: Path) -> None:
     rows = [recorded(step, "reused", seconds=None, fingerprint=step) for step in ("first", "train[1]")]
-    results = {step: KeptResult(run=run, components={}) for step, run in (("first", "earlier"), ("train[1]", "gone"))}
+    results = {
+        step: KeptResult(run=run, components=components("debug.echo", {}, {}))
+        for step, run in (("first", "earlier"), ("train[1]", "gone"))
+    }
     past = past_run(steps=rows, results=results)
     (tmp_path / "earlier").mkdir()
     (tmp_path / "earlier" / "report.html").write_text("")

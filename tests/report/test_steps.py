@@ -5,6 +5,7 @@ from __future__ import annotations
 from e2i.catalog.step_error import ErrorDocument
 from e2i.report import steps
 from e2i.store.past import KeptResult, RecordedAttempt
+from records.past import components
 from report.past import past_run, planned, recorded
 
 
@@ -35,7 +36,7 @@ def test_each_attempt_says_what_it_came_to() -> None:
 
 def test_a_reused_step_names_the_run_that_executed_it() -> None:
     row = recorded("first", "reused", seconds=None, fingerprint="f")
-    run = past_run(steps=[row], results={"f": KeptResult(run="earlier", components={})})
+    run = past_run(steps=[row], results={"f": KeptResult(run="earlier", components=components("debug.echo", {}, {}))})
     assert steps.of(run, None)[0].made_in == "earlier"
 
 

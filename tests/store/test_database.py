@@ -18,7 +18,7 @@ from e2i.store.past import RecordedAttempt
 from e2i.store.runs import RunStore
 from e2i.telemetry.entries import Entry
 from e2i.telemetry.outbox import Outbox
-from store.written import plan_text, result, run_row, step_end
+from store.written import inputs, plan_text, result, run_row, step_end
 
 RUN = run_row(plan=plan_text(*(f"s{number}" for number in range(40))))
 
@@ -37,7 +37,7 @@ def fill(root: Path) -> None:
         made = result(
             fingerprint=f"f{number}",
             static_key=f"k{number}",
-            components={"n": number},
+            components=inputs(number),
             outputs=outputs,
             telemetry=[("metric", {"value": number})],
         )
@@ -53,7 +53,7 @@ def everything_read(history: RunStore | Reader) -> None:
     for number in range(40):
         found = history.outputs(f"f{number}")
         assert found in (None, {"value": number, "text": "x" * 50})
-        assert history.last("p", f"s{number}") in (None, *({"n": other} for other in range(40)))
+        assert history.last("p", f"s{number}") in (None, *(inputs(other) for other in range(40)))
         history.any_result(f"k{number}")
         if isinstance(history, RunStore):
             assert history.telemetry(f"f{number}") in ([], [("metric", {"value": number})])

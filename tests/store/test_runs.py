@@ -21,7 +21,7 @@ from e2i.store.history import Reader, stored_digests
 from e2i.store.past import RecordedAttempt, RecordedOptions
 from e2i.store.runs import Claim, RunStore
 from e2i.telemetry.entries import Entry
-from store.written import PLAN, plan_text, result, run_row, step_end
+from store.written import PLAN, inputs, plan_text, result, run_row, step_end
 
 DIGEST = "sha256:" + "0" * 64
 RUN = run_row(plan=plan_text("b", "a", uses="x.y"))
@@ -34,7 +34,7 @@ def run_store(tmp_path: Path) -> RunStore:
 
 def finish(run_store: RunStore, outputs: dict[str, Any], step: str = "a", status: str = "succeeded") -> None:
     end = step_end(status=status, fingerprint="f1", outputs=outputs)
-    made = result(components={"with": 1}, outputs=outputs) if status == "succeeded" else None
+    made = result(components=inputs(5), outputs=outputs) if status == "succeeded" else None
     run_store.finish_step("r1", step, end, made, [Entry("k1", "opik", "r1", "step.finished", {})])
 
 
@@ -44,13 +44,13 @@ def test_a_finished_step_can_be_found_again(run_store: RunStore, tmp_path: Path)
     finish(run_store, {"value": 1})
     assert run_store.outputs("f1") == {"value": 1}
     assert run_store.any_result("s1") and not run_store.any_result("s2")
-    assert run_store.last("p", "a") == {"with": 1}
+    assert run_store.last("p", "a") == inputs(5)
     assert run_store.last("p", "b") is None
     with Reader(tmp_path, lambda digest: True) as reader:
         assert (reader.outputs("f1"), reader.any_result("s1"), reader.last("p", "a")) == (
             {"value": 1},
             True,
-            {"with": 1},
+            inputs(5),
         )
         found = reader.run("r1")
         assert found is not None

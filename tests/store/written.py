@@ -6,6 +6,7 @@ from typing import Any
 
 from e2i import compact
 from e2i.documents import plain
+from e2i.planning.inputs import Components
 from e2i.resilience.processes import process_identity
 from e2i.store.past import PlannedStep, RecordedPlan, RecordedReason
 from e2i.store.rows import Result, RunRow, StepEnd
@@ -38,7 +39,14 @@ def step_end(**facts: Any) -> StepEnd:
     return StepEnd(**{**end, **facts})
 
 
+def inputs(seed: int = 0) -> Components:
+    """What the fingerprint of a step covers."""
+    return Components(
+        action="debug.echo", version=1, written={"value": 1}, files={}, libraries={}, python="3.11", seed=seed
+    )
+
+
 def result(**facts: Any) -> Result:
     """A reusable result, with anything in it replaced."""
     keys = {"fingerprint": "f1", "static_key": "s1", "uses": "debug.echo", "run": "r1", "created_ms": 3}
-    return Result(**{**keys, "components": {}, "outputs": {}, "telemetry": [], **facts})
+    return Result(**{**keys, "components": inputs(), "outputs": {}, "telemetry": [], **facts})

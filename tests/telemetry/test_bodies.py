@@ -22,12 +22,12 @@ ATTACHMENT = Attachment(step="train", name="shap", artifact={"type": "report", "
 def test_a_stored_measurement_is_read_back_as_it_was(body: Measurement) -> None:
     kind, content = recorded(body)
     assert "kind" not in content
-    assert measurement(kind, content) == body
+    assert measurement((kind, content)) == body
 
 
 def test_what_is_no_measurement_is_not_read_as_one() -> None:
     with pytest.raises(ValueError, match=r"run\.finished"):
-        measurement(*recorded(FinishedRun(status="failed", ended_ms=2)))
+        measurement(recorded(FinishedRun(status="failed", ended_ms=2)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from e2i.catalog import addresses, credentials
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.errors import BadSettings
 
 Identity = Mapping[str, str]
@@ -121,7 +121,7 @@ class ToolSettings(SettingsModel):
             return (f"{address[0]}:{address[1]}",)
         return tuple(map(without_credentials, found))
 
-    def identity_of(self, given: Values) -> Identity:
+    def identity_of(self, given: ParamValues) -> Identity:
         """As ``identity``, of the server that a step with these parameters acts on."""
         return self.identity()
 

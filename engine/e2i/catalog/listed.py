@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from e2i.catalog.registry import TOOLS, Registry
-from e2i.documents import JsonObject
 from e2i.errors import InvalidSpec
 from e2i.spec.document import Document
 from e2i.spec.problems import Location
@@ -44,7 +43,7 @@ def registry(plugins: Iterable[ListedPlugin]) -> Registry:
     return Registry({one.name: Location(one.file, one.line, one.column) for one in plugins})
 
 
-def read(found: Document, substitute: Callable[[Any], Any]) -> JsonObject:
+def read(found: Document, substitute: Callable[[Any], Any]) -> dict[str, tuple[ListedPlugin, ...]]:
     """Returns the setting of a file, with the location of each plug-in; {} for a file without it.
 
     ``substitute`` fills variables in. Raises InvalidSpec for a name that is taken, or that no tool can have.
@@ -55,13 +54,13 @@ def read(found: Document, substitute: Callable[[Any], Any]) -> JsonObject:
     if not isinstance(written, list):
         message = '"plugins" should be a list of the names of tools'
         raise InvalidSpec([found.problem("bad-settings", ("plugins",), message)])
-    plugins: dict[str, JsonObject] = {}
+    plugins: dict[str, ListedPlugin] = {}
     for index, item in enumerate(written):
         name, path = substitute(item), ("plugins", index)
         if wrong := _wrong(name, plugins):
             raise InvalidSpec([found.problem("bad-plugin", path, wrong, "correct it, or take it out of `plugins:`")])
         where = found.location(path)
-        plugins[name] = {"name": name, "file": where.file, "line": where.line, "column": where.column}
+        plugins[name] = ListedPlugin(name=name, file=where.file, line=where.line, column=where.column)
     return {"plugins": tuple(plugins.values())}
 
 

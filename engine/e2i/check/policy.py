@@ -19,7 +19,7 @@ from e2i.catalog import marks
 from e2i.catalog.action import Action, Place
 from e2i.catalog.registry import BUILT_IN, Registry, tool_name
 from e2i.check import paths, provenance, secrecy
-from e2i.documents import ParamValues, Values
+from e2i.documents import ParamValues
 from e2i.errors import Refused
 from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, expressions, fixes, suggest
@@ -314,8 +314,8 @@ def _marked(action: Action, params: ParamValues) -> Iterator[tuple[Path, marks.M
 
 
 @cache
-def _defaults(model: type[BaseModel]) -> Values:
-    return {name: item.default for name, item in model.model_fields.items() if not item.is_required()}
+def _defaults(model: type[BaseModel]) -> ParamValues:
+    return ParamValues({name: item.default for name, item in model.model_fields.items() if not item.is_required()})
 
 
 def _dotted(path: Path) -> str:

@@ -36,7 +36,6 @@ from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishDelivery, Telemetry, bounded
 from e2i.planning.build import Decision
-from e2i.planning.canonical import fields
 from e2i.planning.model import PlanStep, Why
 from e2i.resilience.processes import process_identity
 from e2i.spec import sizes
@@ -219,13 +218,13 @@ class RunRecorder:
         result = None
         measured: list[Measurement] = []
         if status is Status.REUSED and fingerprint and self._telemetry.is_wanted:
-            measured = [measurement(kind, body) for kind, body in self._run_store.telemetry(fingerprint)]
+            measured = [measurement(stored) for stored in self._run_store.telemetry(fingerprint)]
         if status is Status.SUCCEEDED and execution and decision and fingerprint:
             result = Result(
                 fingerprint=fingerprint,
                 static_key=self._request.planner.static_key(node.id),
                 uses=node.step.uses,
-                components=fields(decision.components),
+                components=decision.components,
                 outputs=outputs or OutputValues(),
                 telemetry=tuple(map(recorded, execution.measured)),
                 run=self._request.run,

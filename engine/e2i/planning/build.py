@@ -42,7 +42,7 @@ class History(Protocol):
     def any_result(self, static_key: str) -> bool:
         """Returns True when a finished step had the same parameters, whatever its inputs were."""
 
-    def last(self, pipeline: str, step: str) -> JsonObject | None:
+    def last(self, pipeline: str, step: str) -> Components | None:
         """Returns the components of the last finished run of this step of this pipeline, as recorded."""
 
 
@@ -206,8 +206,7 @@ class Planner(Struct, frozen=True, dict=True):
         return None
 
     def _last(self, node: StepNode) -> Components | None:
-        found = self.history.last(self.expanded.loaded.spec.name, node.id)
-        return fingerprint.recorded(found) if found is not None else None
+        return self.history.last(self.expanded.loaded.spec.name, node.id)
 
     def _predicted(self, node: StepNode, upstream: list[PlanStep], outputs: Results) -> Decision:
         """Predicts the decision of the run. An expression that fails on a reused result fails its step, not the
@@ -290,14 +289,16 @@ class Planner(Struct, frozen=True, dict=True):
             **node.options.as_json,
         )
 
-    def _scope(self, node: StepNode, conditions: list[Any]) -> tuple[list[JsonObject], list[JsonObject]]:
+    def _scope(self, node: StepNode, conditions: list[Any]) -> tuple[list[JsonObject], list[ParamValues]]:
         """Returns the values that a step's undecided expressions read: its combinations, and the parameters of its
         included specs.
         """
         if (node.is_plain or is_settled(self._known_params(node))) and is_settled(conditions):
             return [], []
         combinations = [shown(unit.combination.values) for unit in node.chain if unit.combination]
-        given = [shown(dict(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params]
+        given = [
+            ParamValues(shown(unit.inner.params)) for unit in node.chain if unit.inner is not None and unit.inner.params
+        ]
         return combinations, given
 
     def _undecided(self, node: StepNode) -> Iterator[Undecided]:

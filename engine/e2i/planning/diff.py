@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from e2i.documents import Documented, Element, JsonDocument, JsonObject, Values
+from e2i.documents import Documented, Element, JsonDocument, JsonObject
 from e2i.planning.canonical import fields
 from e2i.planning.fingerprint import changes
 from e2i.planning.model import Plan, PlanStep
@@ -81,7 +81,7 @@ def compare(before: tuple[PipelineSpec, Plan], after: tuple[PipelineSpec, Plan])
     """Returns the differences between two specs, the weightiest first."""
     found = [
         *_params(before[0].params, after[0].params),
-        *_outputs(before[0].outputs, after[0].outputs),
+        *_outputs(before[0], after[0]),
         *_steps(before[1], after[1]),
     ]
     if before[0].name != after[0].name:
@@ -128,15 +128,16 @@ def _param(what: str, old: ParamSpec, new: ParamSpec) -> Iterator[Difference]:
         yield Difference(weight, what, f"pattern {old.pattern!r} → {new.pattern!r}")
 
 
-def _outputs(before: Values, after: Values) -> Iterator[Difference]:
-    for name in sorted(before.keys() | after.keys()):
+def _outputs(before: PipelineSpec, after: PipelineSpec) -> Iterator[Difference]:
+    old, new = before.outputs, after.outputs
+    for name in sorted(old.keys() | new.keys()):
         what = f"output {name}"
-        if name not in after:
+        if name not in new:
             yield Difference(Weight.BREAKS, what, "is gone")
-        elif name not in before:
+        elif name not in old:
             yield Difference(Weight.ADDS, what, "is new")
-        elif before[name] != after[name]:
-            yield Difference(Weight.CHANGES, what, f"{before[name]} → {after[name]}")
+        elif old[name] != new[name]:
+            yield Difference(Weight.CHANGES, what, f"{old[name]} → {new[name]}")
 
 
 def _steps(before: Plan, after: Plan) -> Iterator[Difference]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from msgspec import UNSET, Struct, convert
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from e2i.catalog import marks
@@ -19,7 +19,7 @@ from e2i.catalog.action import Action, Identity
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.marks import FilePattern, MayNameFiles, WorkspaceFile
 from e2i.catalog.registry import BUILT_IN, Registry
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.planning.canonical import canonical, digest
 from e2i.planning.inputs import Components
 from e2i.planning.model import Reason, Why
@@ -41,7 +41,7 @@ class Environment(Struct, frozen=True):
     """Returns the files of the workspace's own modules that a Python file imports, directly or not."""
     matching: Callable[[str], Collection[str]] = lambda name: (name,)
     """Returns the files that a folder or a pattern names."""
-    server: Callable[[str, Values], Identity] = lambda tool, given: {}
+    server: Callable[[str, ParamValues], Identity] = lambda tool, given: {}
     """Returns the identity of the server that a step of a tool acts on, by its parameters. Empty when it is embedded.
     """
     registry: Registry = BUILT_IN
@@ -81,11 +81,6 @@ def components(
     later = _named(action, params, environment, paths) - known.files.keys()
     found = {name: environment.file(name) for name in sorted(later)}
     return replace(settled(known, params), found_files=found or UNSET)
-
-
-def recorded(data: Values) -> Components:
-    """Returns the components that a past run recorded."""
-    return convert(dict(data), Components)
 
 
 def fingerprint(parts: Components) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from e2i.documents import JsonObject
+from e2i.documents import JsonObject, ParamValues
 
 
 class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,17 +37,17 @@ class BoundOptions(Part, frozen=True, kw_only=True):
     matrix: Annotated[
         list[JsonObject] | UnsetType, Meta(description="Matrix combinations that undecided expressions read.")
     ] = UNSET
-    given: Annotated[list[JsonObject] | UnsetType, Meta(description="Parameters of included specs that they read.")] = (
-        UNSET
-    )
+    given: Annotated[
+        list[ParamValues] | UnsetType, Meta(description="Parameters of included specs that they read.")
+    ] = UNSET
     selected: bool
     fresh: bool
-    retry: Annotated[JsonObject, Meta(description="As in the spec.")]
+    retry: Annotated[dict[str, int | str | None], Meta(description="As in the spec.")]
     timeout: str | None
     on_error: str
     on_unavailable: str
     cache: bool
-    resources: Annotated[JsonObject, Meta(description="As in the spec.")]
+    resources: Annotated[dict[str, int | str | None], Meta(description="As in the spec.")]
 
 
 class Components(Struct, frozen=True, kw_only=True):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from e2i.catalog.columns import ColumnProblem, Flow, Path
 from e2i.queries.planned import Tables, planned
-from e2i.queries.syntax import Finding
+from e2i.queries.syntax import Finding, Query
 from e2i.spec.problems import Code
 
 
-def of_query(query: str, tables: Tables, params: Mapping[str, Any], path: Path) -> Flow:
+def of_query(query: Query, tables: Tables, path: Path) -> Flow:
     """Returns what is known of the output ``table`` of a query that is written at ``path``."""
     try:
-        found = planned(query, tables, params)
+        found = planned(query, tables)
     except ImportError:  # without DuckDB, columns are unknown
         return Flow()
-    problems = [problem(finding, query, path) for finding in found.findings]
+    problems = [problem(finding, query.text, path) for finding in found.findings]
     return Flow({"table": found.table} if found.table is not None and not problems else {}, problems)
 
 

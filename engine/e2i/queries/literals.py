@@ -6,7 +6,7 @@ in it, whatever the values are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.columns import settled
 from e2i.queries import syntax
-from e2i.queries.syntax import Finding, Node
+from e2i.queries.syntax import Finding, Node, Query
 
 
 class Written(Struct, frozen=True):
@@ -36,20 +36,20 @@ class Written(Struct, frozen=True):
         return replace(finding, offset=at)
 
 
-def written(tree: Node, query: str, params: Mapping[str, Any]) -> tuple[Written | None, list[Finding]]:
+def written(tree: Node, query: Query) -> tuple[Written | None, list[Finding]]:
     """Returns the query with its parameters, and findings of names. None while a value is not known."""
-    used = sorted(_place(node, query) for node in syntax.nodes(tree) if node.get("class") == "PARAMETER")
-    findings = list(_wrong(used, params))
-    if findings or not settled(params):
+    used = sorted(_place(node, query.text) for node in syntax.nodes(tree) if node.get("class") == "PARAMETER")
+    findings = list(_wrong(used, query.params))
+    if findings or not settled(query.params):
         return None, findings
     parts: list[str] = []
     places: list[tuple[int, int, int]] = []
     end = 0
     for start, length, name in used:
-        parts += [query[end:start], literal(params[name])]
+        parts += [query.text[end:start], literal(query.params[name])]
         places.append((start, length, len(parts[-1])))
         end = start + length
-    return Written("".join([*parts, query[end:]]), places), []
+    return Written("".join([*parts, query.text[end:]]), places), []
 
 
 def literal(value: Any) -> str:
@@ -75,7 +75,7 @@ def _place(node: Node, query: str) -> tuple[int, int, str]:
     return syntax.offset(node, query) or 0, len(name) + 1, name
 
 
-def _wrong(used: Iterable[tuple[int, int, str]], params: Mapping[str, Any]) -> Iterable[Finding]:
+def _wrong(used: Iterable[tuple[int, int, str]], params: Collection[str]) -> Iterable[Finding]:
     names: set[str] = set()
     for start, _, name in used:
         names.add(name)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from e2i.catalog.columns import KnownTable, settled
 from e2i.queries import comparisons, functions, lineage, lock, order, session, syntax, types
 from e2i.queries.literals import Written, written
-from e2i.queries.syntax import Finding, Node, quoted
+from e2i.queries.syntax import Finding, Node, Query, quoted
 from e2i.spec.suggest import few
 
 Tables = Mapping[str, KnownTable | None]
@@ -35,16 +35,13 @@ class Planned(Struct, frozen=True):
     is_parallel: bool = False
 
 
-def planned(query: str, tables: Tables, params: Mapping[str, Any], *, is_generated: bool = False) -> Planned:
-    """Returns what is known of a query and all that is wrong with it. Raises ImportError without DuckDB.
-
-    A generated query numbers the rows of its tables, whose order is theirs.
-    """
+def planned(query: Query, tables: Tables) -> Planned:
+    """Returns what is known of a query and all that is wrong with it. Raises ImportError without DuckDB."""
     import duckdb
 
     try:
         with session.planning() as connection:
-            return _planned(connection, query, tables, params, is_generated)
+            return _planned(connection, query, tables)
     except duckdb.InterruptException:
         hint = "split it into several steps"
         return Planned((Finding("query-refused", "the query is too complex to be checked before the run", hint=hint),))
@@ -52,19 +49,19 @@ def planned(query: str, tables: Tables, params: Mapping[str, Any], *, is_generat
         return Planned((syntax.TOO_DEEP,))
 
 
-def _planned(connection: Any, query: str, tables: Tables, params: Mapping[str, Any], is_generated: bool) -> Planned:
-    statements, findings = syntax.parsed(connection, query)
+def _planned(connection: Any, query: Query, tables: Tables) -> Planned:
+    statements, findings = syntax.parsed(connection, query.text)
     if findings:
         return Planned(tuple(findings))
     columns = {name for table in tables.values() if table for name in table.columns}
-    refused = tuple(lock.check(statements, tables, columns, query))
+    refused = tuple(lock.check(statements, tables, columns, query.text))
     if refused:
         return Planned(refused)
     tree = statements[0]["node"]
-    text, wrong = written(tree, query, params)
-    found = (*(() if is_generated else order.check(tree, query)), *wrong)
+    text, wrong = written(tree, query)
+    found = (*(() if query.is_generated else order.check(tree, query.text)), *wrong)
     known = {name.lower(): table for name, table in tables.items() if table is not None}
-    if wrong or text is None or len(known) < len(tables) or not settled(params):
+    if wrong or text is None or len(known) < len(tables) or not settled(query.params):
         return Planned(found)
     return _bound(connection, text, tables, known, found)
 

@@ -15,7 +15,7 @@ from e2i.catalog.columns import KnownTable
 from e2i.errors import StepError, ToolUnavailable
 from e2i.queries import arrow, session, types
 from e2i.queries.planned import Planned, planned
-from e2i.queries.syntax import Finding, quoted
+from e2i.queries.syntax import Finding, Query, quoted
 from e2i.spec import sizes, suggest
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ BATCH = 262_144
 """Rows of one record batch of a result: a multiple of DuckDB's vectors of 2,048."""
 
 
-def run(query: str, tables: Mapping[str, Table], params: Mapping[str, Any], memory: str, ctx: StepContext) -> Table:
+def run(query: Query, tables: Mapping[str, Table], memory: str, ctx: StepContext) -> Table:
     """Returns the result of a query. Raises StepError for a query that is refused, wrong or fails on its rows."""
     with installed():
-        found = planned(query, known(tables), params)
+        found = planned(query, known(tables))
     if found.findings:
-        raise failure(found.findings[0], query)
+        raise failure(found.findings[0], query.text)
     return compute(found, tables, memory, ctx)
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.columns import KnownTable
 from e2i.queries import functions, lock, planned, session, syntax
-from e2i.queries.syntax import Finding, Node, function_name, nodes, offset
+from e2i.queries.syntax import Finding, Node, Query, function_name, nodes, offset
 
 BEFORE, AFTER = "SELECT (\n", '\n) AS value FROM "table" AS t'
 ROWS = functions.AGGREGATES | functions.WINDOWS | {"unnest", "unlist", "generate_series", "range"}
@@ -25,7 +25,7 @@ def check(expression: str, table: KnownTable) -> list[Finding]:
     if not found:
         found = list(_shape(statements, query)) or list(lock.check(statements, ["table"], table.columns, query))
     if not found:
-        found = list(planned.planned(query, {"table": table}, {}).findings)
+        found = list(planned.planned(Query(query), {"table": table}).findings)
     return [_own(finding, expression) for finding in found]
 
 

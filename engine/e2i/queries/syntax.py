@@ -17,6 +17,17 @@ MOST_CHARACTERS = 32_768
 """Length of a query. Its check takes time and memory in proportion."""
 
 
+class Query(Struct, frozen=True):
+    """A query as it is written, with the values of its parameters.
+
+    ``is_generated``: it numbers the rows of its tables, whose order is theirs.
+    """
+
+    text: str
+    params: Mapping[str, Any] = {}
+    is_generated: bool = False
+
+
 class Finding(Struct, frozen=True):
     """An error in a query: what it is, and the character of the query where it is (None: the query as a whole).
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from e2i import route
-from e2i.documents import JsonObject
+from e2i.documents import ParamValues
 from e2i.errors import BadInput
 from e2i.store.past import RecordedRun
 from e2i.workspace.source import Source
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from e2i.spec.models import PipelineSpec
 
 
-def given(run: RecordedRun, step: str, workspace: Workspace) -> JsonObject | None:
+def given(run: RecordedRun, step: str, workspace: Workspace) -> ParamValues | None:
     """Returns the parameters of a step of a recorded run, resolved again from its spec; None when that is no longer
     possible.
 
@@ -38,7 +38,7 @@ def given(run: RecordedRun, step: str, workspace: Workspace) -> JsonObject | Non
         found = plain(expanded.resolve(node.step.with_, node, outputs))
     except ExpressionError:
         found = plain(expanded.resolve(node.step.with_, node, {}))
-    return found if isinstance(found, dict) else None
+    return ParamValues(found) if isinstance(found, dict) else None
 
 
 def as_recorded(run: RecordedRun, workspace: Workspace) -> Expanded | None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET, convert
 
-from e2i.documents import OutputValues, Values
+from e2i.documents import OutputValues
 from e2i.estimators.metrics import METRICS
 from e2i.planning.diff import SpecDiff
-from e2i.planning.fingerprint import difference, recorded
+from e2i.planning.fingerprint import difference
 from e2i.records import lineage
 from e2i.records.differences import ComparedRun, ComparedStep, Figure, Pair, RunDiff, SpecChanges, StepPair
 from e2i.records.lineage import Step
@@ -72,7 +72,10 @@ def _head(run: RecordedRun) -> ComparedRun:
     return ComparedRun(**shared, commit=run.provenance.repository.commit or None)
 
 
-def _pairs(before: Values, after: Values) -> tuple[Pair, ...]:
+V = TypeVar("V")
+
+
+def _pairs(before: Mapping[str, V], after: Mapping[str, V]) -> tuple[Pair, ...]:
     names = dict.fromkeys((*before, *after))
     return tuple(
         Pair(name=name, before=before.get(name), after=after.get(name))
@@ -124,7 +127,7 @@ def _reason(before: Step | None, after: Step | None) -> RecordedReason | None:
         return None
     if before.row.fingerprint == after.row.fingerprint:
         return None
-    found = difference(recorded(after.components), recorded(before.components))
+    found = difference(after.components, before.components)
     return RecordedReason(code=found.code.value, detail=found.detail)
 
 

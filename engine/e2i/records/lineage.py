@@ -13,7 +13,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.documents import Digest, Element, JsonObject, OutputValues, ParamValues
+from e2i.documents import Digest, Element, OutputValues, ParamValues
+from e2i.planning import fingerprint
+from e2i.planning.inputs import Components
 from e2i.records.past import PastRun
 from e2i.spec.load import load
 from e2i.store.past import KeptResult, RecordedStep
@@ -67,8 +69,8 @@ class Step(Struct, frozen=True):
     """One step of a run, from its row in the run store and its kept result."""
 
     row: RecordedStep
-    components: JsonObject
-    """The inputs of its fingerprint; empty for a step without a kept result."""
+    components: Components | None
+    """The inputs of its fingerprint; None for a step without a kept result."""
     made_in: str
     """The run that executed the step."""
     reads: tuple[Output, ...]
@@ -87,25 +89,25 @@ class Step(Struct, frozen=True):
     @property
     def parameters(self) -> ParamValues:
         """Returns the parameters with all values filled in; an artifact is ``{"$artifact": DIGEST}``."""
-        found = self.components.get("params")
+        found = self.components.params if self.components else None
         return ParamValues(found if isinstance(found, dict) else {})
 
     @property
     def version(self) -> int | None:
         """Returns the version of the action."""
-        return self.components.get("version")
+        return self.components.version if self.components else None
 
     @property
     def libraries(self) -> dict[str, str | None]:
-        return self.components.get("libraries") or {}
+        return self.components.libraries if self.components else {}
 
     @property
     def python(self) -> str | None:
-        return self.components.get("python")
+        return self.components.python if self.components else None
 
     @property
     def seed(self) -> int | None:
-        return self.components.get("seed")
+        return self.components.seed if self.components else None
 
 
 def of(past: PastRun) -> dict[str, Step]:
@@ -158,29 +160,24 @@ def _group(step: str) -> str:
 
 
 def _named(step: str, name: str, value: Any) -> Iterator[Output]:
-    if is_artifact(value):
-        yield Output(step, name, value, value["digest"])
-    elif inner := list(_artifacts(name, value)):
-        yield from (Output(step, path, item, item["digest"]) for path, item in inner)
-    else:
-        yield Output(step, name, value, None)
+    yield from list(_artifacts(step, name, value)) or [Output(step, name, value, None)]
 
 
-def _artifacts(path: str, value: Any) -> Iterator[tuple[str, JsonObject]]:
+def _artifacts(step: str, path: str, value: Any) -> Iterator[Output]:
     if is_artifact(value):
-        yield path, value
+        yield Output(step, path, value, value["digest"])
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _artifacts(f"{path}.{key}", item)
+            yield from _artifacts(step, f"{path}.{key}", item)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _artifacts(f"{path}.{index}", item)
+            yield from _artifacts(step, f"{path}.{index}", item)
 
 
 def _step(row: RecordedStep, result: KeptResult | None, upstream: Mapping[str, Step], written: str | None) -> Step:
     """``written``: the parameters in the spec. The kept result may come from an equal step with other expressions."""
-    components = result.components if result else {}
-    files = {**components.get("files", {}), **components.get("found_files", {})}
+    components = result.components if result else None
+    files = fingerprint.files(components) if components else {}
     return Step(
         row=row,
         components=components,
@@ -191,10 +188,11 @@ def _step(row: RecordedStep, result: KeptResult | None, upstream: Mapping[str, S
     )
 
 
-def _reads(components: JsonObject, written: str | None, upstream: Sequence[Step]) -> Iterator[Output]:
+def _reads(components: Components | None, written: str | None, upstream: Sequence[Step]) -> Iterator[Output]:
     """Yields the upstream outputs that a step read: artifacts in its parameters, and values in its expressions."""
-    digests = set(_digests(components.get("params")))
-    named = set(_STEP.findall(str(components.get("with", "")) if written is None else written))
+    digests = set(_digests(components.params)) if components else set()
+    stated = str(components.written) if components else ""
+    named = set(_STEP.findall(stated if written is None else written))
     for step in upstream:
         group = _group(step.id).rpartition("/")[2]
         for output in step.outputs:

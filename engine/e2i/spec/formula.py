@@ -18,7 +18,6 @@ from jinja2.tests import TESTS as JINJA_TESTS
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.documents import JsonObject
 from e2i.spec import operators
 from e2i.spec.filters import ASK_WHETHER_THERE, FILTERS, NOTHING, TESTS
 from e2i.spec.references import Reference, Scope, root
@@ -200,7 +199,7 @@ class _Evaluator:
                 return self.computed(node)
         raise _not_allowed(node)
 
-    def collected(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> list[Any] | JsonObject:
+    def collected(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> Any:
         if isinstance(node, nodes.Dict):
             return {pair.key.value: self.value(pair.value) for pair in node.items if isinstance(pair.key, nodes.Const)}
         return [self.value(item) for item in node.items]

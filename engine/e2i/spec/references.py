@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from e2i.documents import Values
+from e2i.documents import ParamValues, Values
 from e2i.spec import operators
 from e2i.spec.scalars import shorten
 from e2i.spec.values import ExpressionError, MissingError, Secret, written
@@ -26,7 +26,7 @@ _NAMED_ONE_BY_ONE = ("steps", "env", "secrets")
 class Scope(Struct, frozen=True):
     """The values that expressions can read, as plain data under their roots. A root that is None cannot be used."""
 
-    params: Values | None = None
+    params: ParamValues | None = None
     steps: Values | None = None
     matrix: Values | None = None
     env: Mapping[str, str] | None = None

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from e2i import compact
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import JsonObject, OutputValues, ParamValues
+from e2i.documents import OutputValues, ParamValues
+from e2i.planning.inputs import Components
 from e2i.resilience.checksum import is_intact
 from e2i.resilience.processes import process_alive
 from e2i.store.past import (
@@ -31,7 +32,8 @@ from e2i.store.past import (
     RunStatus,
     StepStatus,
 )
-from e2i.store.rows import Result, Telemetry
+from e2i.store.rows import Result
+from e2i.telemetry.bodies import Recorded
 
 T = TypeVar("T")
 PAUSES = "pauses"
@@ -132,9 +134,9 @@ def result(row: sqlite3.Row) -> Result:
         fingerprint=row["fingerprint"],
         static_key=row["static_key"],
         uses=row["uses"],
-        components=compact.loads(row["components"], JsonObject),
+        components=compact.loads(row["components"], Components),
         outputs=compact.loads(row["outputs"], OutputValues),
-        telemetry=compact.loads(row["telemetry"], list[Telemetry]),
+        telemetry=compact.loads(row["telemetry"], list[Recorded]),
         run=row["run"],
         created_ms=row["created_ms"],
     )

@@ -17,7 +17,8 @@ from msgspec import Meta, Struct
 from e2i import compact
 from e2i.catalog.artifacts import ARTIFACTS, Stored
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Element, JsonObject, OutputValues
+from e2i.documents import Element, OutputValues
+from e2i.planning.inputs import Components
 from e2i.resilience import checksum
 from e2i.store import assembly, deferred, tables
 from e2i.store.database import FILE, StoreError, complaints, guarded
@@ -84,7 +85,7 @@ class NoHistory:
     def any_result(self, static_key: str) -> bool:
         return False
 
-    def last(self, pipeline: str, step: str) -> JsonObject | None:
+    def last(self, pipeline: str, step: str) -> Components | None:
         return None
 
 
@@ -126,11 +127,11 @@ class Results:
         return self._database.execute(ANY_RESULT, (static_key,)).fetchone() is not None
 
     @guarded
-    def last(self, pipeline: str, step: str) -> JsonObject | None:
+    def last(self, pipeline: str, step: str) -> Components | None:
         """Returns the inputs of the step's latest result, to report what has changed since."""
         latest = self._database.execute(LATEST, (pipeline, step)).fetchone()
         row = self._result(latest[0]) if latest else None
-        return json.loads(row["components"]) if row else None
+        return compact.loads(row["components"], Components) if row else None
 
     @guarded
     def waiting_by_tracker(self) -> list[Waiting]:
@@ -210,7 +211,7 @@ class Reader(Results):
             "SELECT DISTINCT results.* FROM steps JOIN results USING (fingerprint) WHERE steps.run = ?", (run,)
         )
         return {
-            row["fingerprint"]: KeptResult(run=row["run"], components=compact.loads(row["components"], JsonObject))
+            row["fingerprint"]: KeptResult(run=row["run"], components=compact.loads(row["components"], Components))
             for row in rows
             if checksum.is_intact(row)
         }

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from e2i.catalog.step_error import ErrorDocument
 from e2i.documents import Digest, Element, JsonDocument, JsonObject, Milliseconds, OutputValues, ParamValues, Version
+from e2i.planning.inputs import Components
 from e2i.planning.model import Verdict, Why
 
 RunStatus = Annotated[
@@ -219,7 +220,7 @@ class KeptResult(Element, frozen=True, kw_only=True):
     """The reusable result of a step, as far as past runs are concerned."""
 
     run: Annotated[str, Meta(description="The run that produced it.")]
-    components: Annotated[JsonObject, Meta(description="The inputs of its fingerprint.")]
+    components: Annotated[Components, Meta(description="The inputs of its fingerprint.")]
 
 
 class LastFailure(Element, frozen=True, kw_only=True):

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import JsonObject, OutputValues
+from e2i.documents import OutputValues
+from e2i.planning.inputs import Components
 from e2i.store.past import RecordedAttempt
-
-Telemetry = tuple[str, JsonObject]
-"""The kind and the body of a telemetry entry."""
+from e2i.telemetry.bodies import Recorded
 
 
 class RunRow(Struct, frozen=True, kw_only=True):
@@ -59,9 +58,9 @@ class Result(Struct, frozen=True, kw_only=True):
     fingerprint: str
     static_key: str
     uses: str
-    components: JsonObject
+    components: Components
     outputs: OutputValues
-    telemetry: Sequence[Telemetry]
+    telemetry: Sequence[Recorded]
     run: str
     """The run that produced it."""
     created_ms: int

@@ -28,9 +28,10 @@ from e2i.store.assembly import PAUSES, Pause, pauses_of
 from e2i.store.database import FILE, SQLITE_ERRORS, StoreError, guarded, open_for_writing, store_error
 from e2i.store.history import Results
 from e2i.store.past import RecordedAttempt, RecordedOptions
-from e2i.store.rows import Result, RunRow, StepEnd, Telemetry
+from e2i.store.rows import Result, RunRow, StepEnd
 from e2i.store.unfinished import Unfinished
 from e2i.telemetry import outbox, quota
+from e2i.telemetry.bodies import Recorded
 from e2i.telemetry.entries import Entry
 
 RUN = RunRow.__struct_fields__
@@ -102,10 +103,10 @@ class RunStore(Results):
             self._database.close()
 
     @guarded
-    def telemetry(self, fingerprint: str) -> list[Telemetry]:
+    def telemetry(self, fingerprint: str) -> list[Recorded]:
         """Returns the telemetry of a finished step."""
         row = self._result(fingerprint)
-        return compact.loads(row["telemetry"], list[Telemetry]) if row else []
+        return compact.loads(row["telemetry"], list[Recorded]) if row else []
 
     @guarded
     def warnings(self, fingerprint: str) -> list[str]:

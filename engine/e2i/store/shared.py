@@ -243,7 +243,7 @@ class SharedStore:
     def _system(self) -> tuple[Any, str]:
         """Returns the file system and the folder in it; opened once."""
         if self._opened is None:
-            system, base = _open(self._settings.url, dict(self._settings.options))
+            system, base = _open(self._settings)
             self._opened = system, f"{base.rstrip('/')}/{self._base}"
         return self._opened
 
@@ -273,19 +273,19 @@ class SharedResults:
         return getattr(self._local, name)
 
 
-def _open(url: str, options: JsonObject) -> tuple[Any, str]:
+def _open(settings: Shared) -> tuple[Any, str]:
     """Returns the file system of a URL, and the path in it. S3 is accessed through Arrow, which every table needs
     anyway.
     """
     import fsspec
 
-    kind, colon, rest = url.partition("://")
+    kind, colon, rest = settings.url.partition("://")
     if colon and kind in ("s3", "s3a"):
         from fsspec.implementations.arrow import ArrowFSWrapper
         from pyarrow.fs import S3FileSystem
 
-        return ArrowFSWrapper(S3FileSystem(**options)), rest
-    system, base = fsspec.url_to_fs(url, **options)
+        return ArrowFSWrapper(S3FileSystem(**settings.options)), rest
+    system, base = fsspec.url_to_fs(settings.url, **settings.options)
     return system, str(base)
 
 

@@ -138,6 +138,7 @@ def recorded(body: Struct) -> Recorded:
     return content.pop("kind"), content
 
 
-def measurement(kind: str, content: JsonObject) -> Measurement:
+def measurement(stored: Recorded) -> Measurement:
     """Returns a stored measurement as a struct. Raises ValueError when it is none."""
+    kind, content = stored
     return convert({"body": {"kind": kind, **content}}, _Stored).body

@@ -28,7 +28,7 @@ class LocalContext(WorkerContext):
 
     def __init__(self, root: Path, *, settings: Settings | None = None, step: str = "step", seed: int = 7) -> None:
         self.metrics: dict[str, float] = {}
-        self.params: JsonObject = {}
+        self.params: dict[str, str | int | float | bool] = {}
         self.children: list[Child] = []
         self.attachments: dict[str, JsonObject] = {}
         self.progressed: list[Progress] = []

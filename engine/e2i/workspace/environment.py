@@ -8,7 +8,7 @@ import sys
 from functools import cache
 
 from e2i.catalog.action import Identity
-from e2i.documents import Values
+from e2i.documents import ParamValues
 from e2i.errors import Refused, StepError
 from e2i.planning.fingerprint import Environment
 from e2i.settings import Settings
@@ -64,7 +64,7 @@ def of(roots: Roots, settings: Settings) -> Environment:
 
     tool_settings = cache(settings.tool)
 
-    def server(tool: str, given: Values) -> Identity:
+    def server(tool: str, given: ParamValues) -> Identity:
         return tool_settings(tool).identity_of(given)
 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

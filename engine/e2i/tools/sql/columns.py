@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from e2i.catalog.columns import Flow, Given, KnownTable
 from e2i.catalog.files import Files
 from e2i.queries import flow
+from e2i.queries.syntax import Query
 
 
 def query(given: Given, files: Files) -> Flow:
@@ -15,4 +16,4 @@ def query(given: Given, files: Files) -> Flow:
     if not isinstance(text, str) or not isinstance(tables, Mapping) or not isinstance(params, Mapping):
         return Flow()
     known = {name: table if isinstance(table, KnownTable) else None for name, table in tables.items()}
-    return flow.of_query(text, known, params, ("query",))
+    return flow.of_query(Query(text, params), known, ("query",))

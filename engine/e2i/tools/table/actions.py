@@ -8,6 +8,7 @@ from e2i.catalog.artifacts import Table
 from e2i.errors import StepError
 from e2i.queries import running, scalars
 from e2i.queries.planned import planned
+from e2i.queries.syntax import Query
 from e2i.spec.suggest import hint
 from e2i.tools.table import TableOutputs, columns, combined, combining, grouped, grouping, shaped, shaping
 from e2i.tools.table.statement import Check, Generator
@@ -106,7 +107,7 @@ def _run(params: Any, ctx: StepContext, generate: Generator) -> TableOutputs:
         near = hint(problem.name, problem.known, most=40) if problem.name else None
         raise StepError(problem.message, code=problem.code, hint=problem.hint or near)
     with running.installed():
-        found = planned(built.sql, tables, {}, is_generated=True)
+        found = planned(Query(built.sql, is_generated=True), tables)
     for finding in found.findings:
         raise running.failure(finding, built.sql)
 

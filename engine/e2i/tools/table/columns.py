@@ -12,6 +12,7 @@ from e2i.catalog.files import Files
 from e2i.queries import scalars
 from e2i.queries.flow import problem
 from e2i.queries.planned import planned
+from e2i.queries.syntax import Query
 from e2i.tools.table import combined, grouped, shaped
 from e2i.tools.table.statement import Built, Generator, Tables
 
@@ -132,7 +133,7 @@ def _flow(given: Given, generate: Generator) -> Flow:
 
 
 def _of_query(built: Built, tables: Tables) -> Flow:
-    found = planned(built.sql, tables, {}, is_generated=True)
+    found = planned(Query(built.sql, is_generated=True), tables)
     problems = [ColumnProblem(built.path, item.code, item.message, hint=item.hint) for item in found.findings]
     return Flow({"table": found.table} if found.table is not None and not problems else {}, problems)
 
