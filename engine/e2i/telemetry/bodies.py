@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType, convert
 
 from e2i.catalog.step_error import ErrorDocument
-from e2i.documents import Element, JsonObject, OutputValues, ParamValues, plain
+from e2i.documents import Element, JsonObject, OutputValues, ParamValues, made, plain
 
 
 class _Body(Element, frozen=True, kw_only=True, tag_field="kind"):
@@ -46,7 +46,7 @@ class Child(_Measurement, frozen=True, kw_only=True, tag="child"):
     status: Literal["finished", "failed"]
     started_ms: int
     ended_ms: int
-    params: dict[str, str | int | float | bool]
+    params: ParamValues
     metrics: dict[str, int | float | None]
 
 
@@ -141,4 +141,4 @@ def recorded(body: Struct) -> Recorded:
 def measurement(stored: Recorded) -> Measurement:
     """Returns a stored measurement as a struct. Raises ValueError when it is none."""
     kind, content = stored
-    return convert({"body": {"kind": kind, **content}}, _Stored).body
+    return convert({"body": {"kind": kind, **content}}, _Stored, dec_hook=made).body

@@ -22,7 +22,7 @@ from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Column, Service, Stored, Table
 from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
 from e2i.catalog.registry import BUILT_IN, Registry
-from e2i.documents import OutputValues, Values
+from e2i.documents import OutputValues, ParamValues, Values
 from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk, names
@@ -319,7 +319,7 @@ class WorkerContext:
                 status=child.status,
                 started_ms=child.started_ms,
                 ended_ms=child.ended_ms,
-                params=dict(child.params),
+                params=ParamValues(child.params),
                 metrics=dict(child.metrics),
             )
         )
