@@ -100,7 +100,7 @@ class Authority(Struct, frozen=True):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
 
-    def _code(self, action: Action, params: Values) -> Iterator[Violation]:
+    def _code(self, action: Action, params: ParamValues) -> Iterator[Violation]:
         """Yields a Python file that the step runs where the action does not always run one."""
         if action.privilege == "run_python" or self.rules.run_python:
             return
