@@ -53,6 +53,16 @@ class Model(Stored):
     features: tuple[str, ...]
 
 
+class EffectModel(Stored):
+    """What a treatment changes of an outcome, for each row: a folder of numbers. ``features`` are the modifiers."""
+
+    type: Literal["effect_model"] = "effect_model"
+    estimator: str
+    treatment: str
+    outcome: str
+    features: tuple[str, ...]
+
+
 class Report(Stored):
     """A file or a folder for viewing. ``entry`` is the file to open, relative to the folder ("" for one file)."""
 
@@ -138,6 +148,7 @@ class Endpoint(Artifact):
 ARTIFACTS: dict[str, type[Artifact]] = {
     "table": Table,
     "model": Model,
+    "effect_model": EffectModel,
     "report": Report,
     "file": File,
     "study": Study,

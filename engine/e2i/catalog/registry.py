@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOOLS: Final[Mapping[str, str]] = {
     "bentoml": "e2i.tools.bentoml",
+    "causal": "e2i.tools.causal",
     "data": "e2i.tools.data",
     "database": "e2i.tools.database",
     "dataset": "e2i.tools.dataset",

@@ -98,6 +98,11 @@ ACTIONS = {
     **dict.fromkeys(("model.infer", "model.inference", "sklearn.predict", "xgboost.predict"), "model.predict"),
     **dict.fromkeys(("model.compare", "model.best", "model.choose"), "model.select"),
     **dict.fromkeys(("model.explain", "shap.values", "shap.summary", "shap.explainer"), "shap.explain"),
+    **dict.fromkeys(
+        ("econml.fit", "causal.fit", "causal.ate", "dowhy.estimate", "dowhy.estimate_effect"), "causal.estimate"
+    ),
+    **dict.fromkeys(("dowhy.refute", "dowhy.refute_estimate", "causal.sensitivity"), "causal.refute"),
+    **dict.fromkeys(("causal.cate", "causal.predict", "econml.effect"), "causal.effects"),
     **dict.fromkeys(("optuna.optimize", "optuna.study", "optuna.search", "model.tune", "hpo.tune"), "optuna.tune"),
     **dict.fromkeys(("mlflow.log_model", "mlflow.register_model", "model.register"), "mlflow.register"),
     **dict.fromkeys(("mlflow.load_model", "mlflow.get_model", "mlflow.download"), "mlflow.load"),

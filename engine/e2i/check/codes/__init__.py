@@ -21,7 +21,7 @@ from e2i.check import (
     targets,
     unread,
 )
-from e2i.check.codes import commands, features, places, programs, services, tables
+from e2i.check.codes import causal, commands, features, places, programs, services, tables
 from e2i.estimators import columns as model_columns
 from e2i.estimators import hyperparameters
 from e2i.queries import flow as query_flow
@@ -29,6 +29,7 @@ from e2i.spec import composer, document, included, load, params, problems, shape
 from e2i.spec.expansion import expand
 from e2i.spec.problems import Code
 from e2i.tools.bentoml import columns as bentoml_columns
+from e2i.tools.causal import columns as causal_columns
 from e2i.tools.data import columns as data_columns
 from e2i.tools.feast import columns as feast_columns
 from e2i.tools.great_expectations import columns as suite_columns
@@ -45,7 +46,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
     "Columns of tables": (
         *(*catalog_columns.CODES, *data_columns.CODES, *model_columns.CODES, *hyperparameters.CODES),
         *(*suite_columns.CODES, *feast_columns.CODES, *bentoml_columns.CODES, *search_columns.CODES),
-        *(*query_flow.CODES, *shap_columns.CODES),
+        *(*query_flow.CODES, *shap_columns.CODES, *causal_columns.CODES),
     ),
     "What is allowed": (*policy.CODES, *paths.CODES, *literals.CODES, *secrecy.CODES),
 }
@@ -55,6 +56,7 @@ GROUPS: dict[str, tuple[Code, ...]] = {
     **PROBLEMS,
     "Commands and runs": commands.CODES,
     "While a step runs: tables, models, Python": tables.CODES,
+    "While a step runs: causal questions": causal.CODES,
     "While a step runs: databases, remote locations": places.CODES,
     "While a step runs: feature stores": features.CODES,
     "While a step runs: trackers, studies, registries, services": services.CODES,

@@ -10,12 +10,12 @@ from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
 from e2i.errors import StepError
-from e2i.estimators import live
+from e2i.estimators import live, making
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.space import Dimension, ordered
 from e2i.spec import suggest
-from e2i.tools.optuna import making, pruners, search, spaces
+from e2i.tools.optuna import pruners, search, spaces
 from e2i.tools.optuna.choosing import Goals
 from e2i.tools.optuna.objective import watched_metric
 from e2i.tools.optuna.parameters import Choose, Constraint, Knee, Stopping, Weights

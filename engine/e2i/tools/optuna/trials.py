@@ -10,11 +10,10 @@ from msgspec import Struct
 
 from e2i.documents import Values
 from e2i.errors import StepError
-from e2i.estimators import arrays, live
+from e2i.estimators import arrays, live, making
 from e2i.estimators.algorithms import Task
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import WatchedMetric
-from e2i.tools.optuna import making
 from e2i.tools.optuna.objective import Pruning
 
 Make = Callable[..., Any]

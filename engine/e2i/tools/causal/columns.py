@@ -1,0 +1,110 @@
+"""Derive the outputs of ``causal.*`` while planning. In: known parameters. Out: columns and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
+from e2i.catalog.files import Files
+from e2i.spec.problems import Code
+
+ADDED = ("effect", "effect_low", "effect_high")
+"""The columns of a table of effects besides those that are copied."""
+BALANCE = {"covariate": "string", "difference": "double", "weighted_difference": "double"}
+CHECKS = {"check": "string", "value": "double", "threshold": "double", "passed": "bool", "meaning": "string"}
+ROLES = ("effect_modifiers", "confounders")
+
+
+def estimate(given: Given, files: Files) -> Flow:
+    """Return the tables of an estimate, and columns that cannot have their role."""
+    table = given["table"]
+    named = ("treatment", "outcome", "group", *ROLES, "keep")
+    problems = [problem for name in named for problem in absent(table, (name,), given.get(name))]
+    problems += _roles(given, table)
+    averages = ("ATE", "naive") if given.get("continuous") is True else ("ATE", "ATT", "naive")
+    outputs: dict[str, Any] = {"averages": KnownKeys(averages), "balance": KnownTable(BALANCE)}
+    added, more = _added(given)
+    return Flow(outputs | added, problems + more)
+
+
+def refute(given: Given, files: Files) -> Flow:
+    """Return the table of attempts."""
+    problems = absent(given["table"], ("negative_controls",), given.get("negative_controls"))
+    return Flow({"checks": KnownTable(CHECKS)}, list(problems))
+
+
+def effects(given: Given, files: Files) -> Flow:
+    """Return the table of effects."""
+    problems = absent(given["table"], ("keep",), given.get("keep"))
+    added, more = _added(given)
+    return Flow(added, [*problems, *more])
+
+
+def _added(given: Given) -> tuple[dict[str, KnownTable], list[ColumnProblem]]:
+    table, keep = given["table"], given.get("keep")
+    if not isinstance(table, KnownTable) or not settled(keep):
+        return {}, []
+    kept = table if keep is None else table.only(keep)
+    hint = "list the columns to copy in `keep`, without it"
+    problems = [
+        ColumnProblem(("table",), "duplicate-column", f'the table already has a column "{name}"', hint=hint)
+        for name in ADDED
+        if name in kept.columns
+    ]
+    return {"effects": kept.plus(dict.fromkeys(ADDED, "double"))}, problems
+
+
+def _roles(given: Given, table: Any) -> Iterator[ColumnProblem]:
+    """Yield columns that are adjusted for and cannot be: the treatment, the outcome, and what either decides."""
+    treatment, outcome = given.get("treatment"), given.get("outcome")
+    if treatment == outcome and isinstance(outcome, str):
+        yield ColumnProblem(("outcome",), "bad-control", f'"{outcome}" is both treatment and outcome')
+    decided = given.get("decided_at", ())
+    listed = [(role, given.get(role)) for role in ROLES]
+    for role, names in listed:
+        if not isinstance(names, list | tuple):
+            continue
+        known = [name for name in names if isinstance(name, str)]
+        late = table.known_later(known, decided) if isinstance(table, KnownTable) and settled(decided) else {}
+        for index, name in enumerate(names):
+            if isinstance(name, str) and (message := _bad_control(name, treatment, outcome, table, late)):
+                yield ColumnProblem((role, index), "bad-control", message, hint="remove it", take_out=len(names) > 1)
+
+
+def _bad_control(name: str, treatment: Any, outcome: Any, table: Any, late: Any) -> str | None:
+    """Return why a column cannot be adjusted for, or None."""
+    if name in (treatment, outcome):
+        return f'"{name}" is the {"treatment" if name == treatment else "outcome"}, and cannot be adjusted for'
+    if name in late:
+        return (
+            f'"{name}" is known only at "{late[name]}", after the treatment is decided: adjusting for it would take '
+            "away a part of the effect"
+        )
+    if not isinstance(table, KnownTable):
+        return None
+    if isinstance(outcome, str) and name in set(table.gives_away(outcome)):
+        return f'"{name}" and the outcome "{outcome}" are computed from each other'
+    if isinstance(treatment, str) and name in set(table.gives_away(treatment)):
+        return f'"{name}" and the treatment "{treatment}" are computed from each other'
+    if is_time(table.columns.get(name)):
+        return f'"{name}" is a {table.columns[name]}, and times cannot be adjusted for'
+    return None
+
+
+_DATA = "steps:\n  data: {uses: dataset.hcp}\n"
+CODES = (
+    Code(
+        "bad-control",
+        "A column that must not be adjusted for",
+        "A confounder is a cause of the treatment and of the outcome. The treatment, the outcome, what is computed "
+        "from them and what becomes known only after the treatment are none: adjusting for them hides an "
+        "effect or invents one.",
+        "Remove the column from `confounders` or `effect_modifiers`. If it is known before the treatment is decided, "
+        "name the moment in `decided_at`.",
+        _DATA + '  effect:\n    uses: causal.estimate\n    with: {table: "${{ steps.data.journeys }}", treatment: '
+        "treatment, outcome: outcome, confounders: [outcome, region]}\n",
+        _DATA + '  effect:\n    uses: causal.estimate\n    with: {table: "${{ steps.data.journeys }}", treatment: '
+        "treatment, outcome: outcome, confounders: [specialty, region]}\n",
+    ),
+)

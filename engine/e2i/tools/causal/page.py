@@ -1,0 +1,103 @@
+"""Render the page of an estimate. In: the estimate and what it rests on. Out: one HTML page with embedded plots."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from e2i.tools.causal import EstimateParams, drawing
+
+if TYPE_CHECKING:
+    from e2i.tools.causal.estimation import Estimated
+
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}"
+    "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}"
+    ".answer{font-size:1.15rem;background:#eef3f8;border-left:.3rem solid #4477aa;padding:.6rem 1rem}"
+    ".notes{background:#fff6e5;border-left:.3rem solid #e0a030;padding:.6rem 1rem .6rem 2rem}"
+)
+NAMES = {
+    "ATE": "average effect on all rows (ATE)",
+    "ATT": "average effect on treated rows (ATT)",
+    "naive": "difference without adjustment",
+}
+
+
+def render(shown: Estimated) -> str:
+    """Return the page. Equal input gives equal text."""
+    notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in shown.warnings)
+    body = "".join(
+        [
+            f"<h1>{html.escape(title(shown.params))}</h1>",
+            f'<p class="answer">{html.escape(answer(shown))}</p>',
+            f'<ul class="notes">{notes}</ul>' if notes else "",
+            _averages(shown),
+            f"<h2>What it rests on</h2>{_assumptions(shown)}",
+            f'<img alt="Overlap, balance and effects by row" src="{drawing.draw(shown)}">',
+            _overlap(shown),
+            f"<p>Estimator: {html.escape(_method(shown.params))}.</p>",
+        ]
+    )
+    head = f'<meta charset="utf-8"><title>{html.escape(title(shown.params))}</title><style>{STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def title(params: EstimateParams) -> str:
+    """Return the title of the page."""
+    return f"Effect of {params.treatment} on {params.outcome}"
+
+
+def answer(shown: Estimated) -> str:
+    """Return the result as two or three sentences for a reader who decides by it."""
+    params, found = shown.params, shown.averages[shown.params.estimand]
+    unit = f"one unit more of {params.treatment}" if params.continuous else f"{params.treatment}"
+    where = "in all rows" if params.estimand == "ATE" else "in the treated rows"
+    sign = "raises" if found.value > 0 else "lowers"
+    first = f"On average {where}, {unit} {sign} {params.outcome} by {abs(found.value):.3g}"
+    first += f" ({params.level:.0%} interval {found.low:.3g} to {found.high:.3g})."
+    if found.low <= 0 <= found.high:
+        first += " The interval contains 0: these rows do not show that it changes anything."
+    naive = shown.averages["naive"].value
+    return f"{first} Without adjustment the difference is {naive:.3g}."
+
+
+def _averages(shown: Estimated) -> str:
+    lines = "".join(
+        f"<tr><td>{NAMES[name]}</td><td>{one.value:.4g}</td><td>{one.low:.4g} to {one.high:.4g}</td>"
+        f"<td>{one.standard_error:.2g}</td></tr>"
+        for name, one in shown.averages.items()
+    )
+    level = f"{shown.params.level:.0%} interval"
+    return f"<table><tr><th></th><th>estimate</th><th>{level}</th><th>standard error</th></tr>{lines}</table>"
+
+
+def _assumptions(shown: Estimated) -> str:
+    """Return what must hold for the estimate to be an effect, of which the data can show only a part."""
+    params = shown.params
+    columns = ", ".join(dict.fromkeys((*params.effect_modifiers, *params.confounders))) or "nothing"
+    said = [
+        f"Adjusted for: {columns}. No other cause of {params.treatment} changes {params.outcome} too. "
+        "The data cannot show this.",
+        "Every row could have got another treatment (overlap). The picture shows how far this holds.",
+        "One row's treatment does not change another row's outcome.",
+    ]
+    if params.group is not None:
+        said.append(f"Rows of one {params.group} may be alike; the interval allows for it.")
+    return "<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in said) + "</ul>"
+
+
+def _overlap(shown: Estimated) -> str:
+    found = shown.overlap
+    if found is None:
+        return f"<p>{shown.question.rows:,} rows.</p>"
+    return (
+        f"<p>{shown.rows.rows:,} rows, {found.trimmed:,} of them left out. Propensities from {found.lowest:.3f} to "
+        f"{found.highest:.3f}; {found.outside:.1%} outside the bounds. After weighting the treated rows count as "
+        f"{found.effective_treated:,.0f}, the others as {found.effective_control:,.0f}.</p>"
+    )
+
+
+def _method(params: EstimateParams) -> str:
+    models = f"outcome by {params.outcome_model.algorithm}, treatment by {params.treatment_model.algorithm}"
+    return f"{params.estimator}; {models}; cross-fitted in {params.folds} parts"

@@ -1,0 +1,171 @@
+"""Read the columns of a causal question. In: a frame and the roles of its columns. Out: arrays, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from e2i.errors import StepError
+from e2i.estimators import schema
+from e2i.spec.suggest import few
+from e2i.tools.causal import EstimateParams, Label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2i.estimators.scoring import Matrix
+
+FEWEST = 20
+"""Fewest rows of each arm from which anything is estimated."""
+
+
+class Question(Struct, frozen=True, eq=False):
+    """The rows of one question, in arrays of one element a row. Matrices have a column for each number or category."""
+
+    outcome: Matrix
+    treatment: Matrix
+    """1 treated, 0 control; the amount of a continuous treatment."""
+    covariates: Matrix
+    modifiers: Matrix
+    names: tuple[str, ...]
+    """The columns of ``covariates``."""
+    features: list[Any]
+    """The modifiers as the effect model's manifest has them."""
+    groups: Matrix
+    """A number for each entity."""
+    kept: Matrix
+    """Positions of these rows in the frame."""
+    control: Label | None
+    treated: Label | None
+
+    @property
+    def rows(self) -> int:
+        return len(self.outcome)
+
+    def only(self, chosen: Matrix) -> Question:
+        """Return the chosen rows, by a mask."""
+        from msgspec.structs import replace
+
+        arrays = ("outcome", "treatment", "covariates", "modifiers", "groups", "kept")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in arrays})
+
+
+def ask(frame: pd.DataFrame, params: EstimateParams) -> Question:
+    """Return the rows that answer. Raises StepError for columns that cannot have their role."""
+    import numpy as np
+
+    _check_roles(params, list(frame.columns))
+    amounts, control, treated = _treatment(frame[params.treatment], params)
+    kept = np.flatnonzero(~np.isnan(amounts))
+    frame, amounts = frame.iloc[kept], amounts[kept]
+    outcome = schema.labels(frame, params.outcome, None)
+    if not params.continuous:
+        for name, value, count in (("untreated", control, amounts == 0), ("treated", treated, amounts == 1)):
+            if count.sum() < FEWEST:
+                raise StepError(
+                    f"only {int(count.sum())} rows are {name} ({params.treatment} = {value!r}), fewer than {FEWEST}",
+                    code="bad-treatment",
+                    hint="check `control` and `treated`, or the rows of the table",
+                )
+    names = list(dict.fromkeys((*params.effect_modifiers, *params.confounders)))
+    features, covariates = _encoded(frame, params.outcome, names)
+    modifiers = features[: len(set(params.effect_modifiers))]
+    groups = np.arange(len(frame)) if params.group is None else _codes(frame[params.group], params.group)
+    return Question(
+        outcome,
+        amounts,
+        covariates,
+        _encode(frame, modifiers),
+        tuple(name for feature in features for name in columns_of(feature)),
+        modifiers,
+        groups,
+        kept,
+        control,
+        treated,
+    )
+
+
+def columns_of(feature: Any) -> list[str]:
+    """Return the names of a feature's encoded columns: its own, or one for each category."""
+    name = str(feature["name"])
+    if feature["kind"] == "category":
+        return [f"{name} = {category}" for category in feature["categories"]]
+    return [name]
+
+
+def _check_roles(params: EstimateParams, columns: Sequence[Any]) -> None:
+    roles = [("treatment", params.treatment), ("outcome", params.outcome)]
+    roles += [("group", params.group)] if params.group is not None else []
+    roles += [("effect_modifiers", name) for name in params.effect_modifiers]
+    roles += [("confounders", name) for name in params.confounders]
+    for role, name in roles:
+        if name not in columns:
+            hint = f"columns: {few([str(column) for column in columns], 40)}"
+            raise StepError(f"the table has no column {name!r}, its {role}", code="unknown-column", hint=hint)
+    for name in (*params.effect_modifiers, *params.confounders):
+        if name in (params.treatment, params.outcome):
+            raise StepError(f"{name!r} is the treatment or the outcome, not a confounder", code="bad-covariate")
+    if params.treatment == params.outcome:
+        raise StepError(f"{params.outcome!r} is both treatment and outcome", code="bad-treatment")
+
+
+def _treatment(column: pd.Series[Any], params: EstimateParams) -> tuple[Matrix, Label | None, Label | None]:
+    """Return 0, 1 and NaN for other rows, with the values that they stand for; or amounts."""
+    import numpy as np
+
+    if column.isna().any():
+        missing = int(column.isna().sum())
+        hint = "remove those rows with data.select, or say what they mean with table.fill"
+        raise StepError(f"the treatment {column.name!r} is missing in {missing} rows", code="bad-treatment", hint=hint)
+    if params.continuous:
+        return schema.labels(column.to_frame(), str(column.name), None), None, None
+    values = [value.item() if hasattr(value, "item") else value for value in column.unique()]
+    values = sorted(values, key=lambda value: (isinstance(value, str), value))
+    chosen = [value for value in (params.control, params.treated) if value is not None]
+    if strange := [value for value in chosen if value not in values]:
+        hint = f"its values: {few([repr(value) for value in values], 10)}"
+        raise StepError(f"the treatment {column.name!r} is never {strange[0]!r}", code="bad-treatment", hint=hint)
+    if len(values) < 2 or (len(values) > 2 and len(chosen) < 2):
+        few_values = few([repr(value) for value in values], 10)
+        hint = "name two of them in `control` and `treated`, or set `continuous: true` for an amount"
+        message = f"the treatment {column.name!r} has {len(values)} different values, not two: {few_values}"
+        raise StepError(message, code="bad-treatment", hint=hint if len(values) > 2 else None)
+    control = values[0] if params.control is None else params.control
+    treated = values[-1] if params.treated is None else params.treated
+    if params.control is None and control == treated:
+        control = values[-1]
+    if params.treated is None and control == treated:
+        treated = values[0]
+    if control == treated:
+        raise StepError(f"`control` and `treated` are both {control!r}", code="bad-treatment")
+    amounts = np.full(len(column), np.nan)
+    amounts[(column == control).to_numpy()] = 0.0
+    amounts[(column == treated).to_numpy()] = 1.0
+    return amounts, control, treated
+
+
+def _encoded(frame: pd.DataFrame, outcome: str, names: list[str]) -> tuple[list[Any], Matrix]:
+    import numpy as np
+
+    if not names:
+        return [], np.empty((len(frame), 0))
+    learned = schema.learn(frame, outcome, "Ridge", task="regression", features=names)
+    return list(learned.features), learned.encode(frame)
+
+
+def _encode(frame: pd.DataFrame, features: list[Any]) -> Matrix:
+    import numpy as np
+
+    from e2i.estimators.scoring import encode
+
+    encoded: Matrix = encode(frame, features, "one-hot") if features else np.empty((len(frame), 0))
+    return encoded
+
+
+def _codes(column: pd.Series[Any], name: str) -> Matrix:
+    if column.isna().any():
+        raise StepError(f"the group {name!r} is missing in {int(column.isna().sum())} rows", code="bad-group")
+    codes: Matrix = column.factorize()[0]
+    return codes
