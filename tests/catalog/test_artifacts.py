@@ -44,6 +44,7 @@ def test_every_type_goes_by_its_own_name() -> None:
     assert {name for name, kind in ARTIFACTS.items() if issubclass(kind, Stored)} == {
         "table",
         "model",
+        "effect_model",
         "report",
         "file",
     }

@@ -37,7 +37,14 @@ class Nuisance(BaseModel):
 
 
 BOOSTED: dict[str, Scalar] = {"n_estimators": 100, "max_depth": 3, "learning_rate": 0.08, "min_child_samples": 20}
-"""Shallow and slow: a nuisance model that fits too closely biases the effect, even behind cross-fitting."""
+"""LightGBM's settings unless a spec has others. Shallow and slow: a nuisance model that fits too closely biases the
+effect, even behind cross-fitting.
+"""
+
+
+def model_of(given: Nuisance | None) -> Nuisance:
+    """Return the nuisance model that a spec has, or the one for a spec without."""
+    return given or Nuisance(algorithm="LightGBM", params=BOOSTED)
 
 
 class Overlap(BaseModel):
@@ -78,8 +85,7 @@ class EstimateParams(Params):
         EstimatorName,
         Field(
             description="How the effect depends on the modifiers. LinearDML, DRLearner: linearly. CausalForest, "
-            "ForestDRLearner: in any way, with intervals that are too narrow on small tables. The DR learners are for "
-            "two values."
+            "ForestDRLearner: in any way."
         ),
     ] = "LinearDML"
     params: Annotated[
@@ -103,12 +109,10 @@ class EstimateParams(Params):
             "left out."
         ),
     ] = None
-    outcome_model: Annotated[Nuisance, Field(description="Model of the outcome, of numbers.")] = Nuisance(
-        algorithm="LightGBM", params=BOOSTED
-    )
-    treatment_model: Annotated[Nuisance, Field(description="Model of the treatment.")] = Nuisance(
-        algorithm="LightGBM", params=BOOSTED
-    )
+    outcome_model: Annotated[
+        Nuisance | None, Field(description="Model of the outcome, of numbers. null: LightGBM with shallow trees.")
+    ] = None
+    treatment_model: Annotated[Nuisance | None, Field(description="Model of the treatment. null: the same.")] = None
     folds: Annotated[
         int, Field(ge=2, le=20, description="Parts for cross-fitting: no row is judged by models that learned it.")
     ] = 5
@@ -126,7 +130,7 @@ class EstimateParams(Params):
             "column that is known only at another moment cannot be a confounder."
         ),
     ] = ()
-    overlap: Overlap = Overlap()
+    overlap: Annotated[Overlap, Field(description="Propensities that count as overlap.")] = Overlap()
     level: Level = 0.95
     keep: Annotated[
         tuple[ColumnName, ...] | None, Field(description="Columns to copy to `effects`; null: all of the table.")

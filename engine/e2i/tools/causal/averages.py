@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 def scores(question: Question, found: Nuisances) -> Matrix:
     """Return the doubly robust score of each row, shape (rows,); their mean is the ATE."""
     treated, propensity = question.treatment, found.treatment
-    return (
-        found.treated
-        - found.untreated
-        + treated * (question.outcome - found.treated) / propensity
-        - (1 - treated) * (question.outcome - found.untreated) / (1 - propensity)
-    )
+    of_treated: Matrix = treated * (question.outcome - found.treated) / propensity
+    of_others: Matrix = (1 - treated) * (question.outcome - found.untreated) / (1 - propensity)
+    return found.treated - found.untreated + of_treated - of_others
 
 
 def ate(question: Question, found: Nuisances, level: float) -> Estimate:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import algorithms
-from e2i.tools.causal import CLIP, EstimateParams, Nuisance
+from e2i.tools.causal import CLIP, EstimateParams, Nuisance, model_of
 from e2i.tools.causal.question import Question
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Nuisances(Struct, frozen=True, eq=False):
         """The expected outcome of each row, whatever its treatment."""
         if self.treated is self.untreated:
             return self.untreated
-        return self.treatment * self.treated + (1 - self.treatment) * self.untreated
+        mixed: Matrix = self.treatment * self.treated + (1 - self.treatment) * self.untreated
+        return mixed
 
     def only(self, chosen: Matrix) -> Nuisances:
         """Return the chosen rows, by a mask."""
@@ -52,19 +53,20 @@ def cross_fit(question: Question, params: EstimateParams, seed: int, threads: in
 
     rows = question.rows
     treatment, untreated, treated = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+    outcome_model, treatment_model = model_of(params.outcome_model), model_of(params.treatment_model)
     continuous, target, amounts = params.continuous, question.outcome, question.treatment
     for learn, judge in parts(question, params, seed):
         x, other = question.covariates[learn], question.covariates[judge]
         task = "regression" if continuous else "classification"
-        model = _fit(params.treatment_model, task, x, amounts[learn], seed, threads)
+        model = _fit(treatment_model, task, x, amounts[learn], seed, threads)
         treatment[judge] = model.predict(other) if continuous else model.predict_proba(other)[:, 1]
         if continuous:
-            untreated[judge] = _fit(params.outcome_model, "regression", x, target[learn], seed, threads).predict(other)
+            untreated[judge] = _fit(outcome_model, "regression", x, target[learn], seed, threads).predict(other)
             continue
         for arm, found in ((0, untreated), (1, treated)):
             own = amounts[learn] == arm
             outcomes = target[learn][own]
-            found[judge] = _fit(params.outcome_model, "regression", x[own], outcomes, seed, threads).predict(other)
+            found[judge] = _fit(outcome_model, "regression", x[own], outcomes, seed, threads).predict(other)
     if continuous:
         return Nuisances(treatment, untreated, untreated, 0)
     clipped = int(((treatment < CLIP) | (treatment > 1 - CLIP)).sum())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from e2i.tools.causal import EstimateParams, drawing
+from e2i.tools.causal import EstimateParams, drawing, model_of
 
 if TYPE_CHECKING:
     from e2i.tools.causal.estimation import Estimated
@@ -99,5 +99,6 @@ def _overlap(shown: Estimated) -> str:
 
 
 def _method(params: EstimateParams) -> str:
-    models = f"outcome by {params.outcome_model.algorithm}, treatment by {params.treatment_model.algorithm}"
+    outcome, treatment = model_of(params.outcome_model), model_of(params.treatment_model)
+    models = f"outcome by {outcome.algorithm}, treatment by {treatment.algorithm}"
     return f"{params.estimator}; {models}; cross-fitted in {params.folds} parts"

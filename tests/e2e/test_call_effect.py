@@ -1,0 +1,25 @@
+"""``specs/hcp_call_effect.yaml`` in a small form: it finds the effect that its generator has, and it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e2i import api
+from project import Project
+
+TEXT = (Path(__file__).parents[2] / "specs" / "hcp_call_effect.yaml").read_text("utf-8")
+
+
+def test_the_known_effect_is_found_and_stands(project: Project) -> None:
+    found = project.run(TEXT, {"rows": 3000}).outputs
+    assert found["effect"]["low"] < found["truth"] < found["effect"]["high"]
+    assert found["without_adjustment"]["low"] > found["truth"]
+    assert found["robustness_value"] > 0.2
+
+
+def test_what_is_known_only_afterwards_is_no_confounder(project: Project) -> None:
+    wrong = TEXT.replace("confounders: [region", "confounders: [outcome, target, region")
+    problems = api.validate(wrong, workspace=project.workspace).problems
+    assert [problem.code for problem in problems] == ["bad-control", "bad-control"]
+    line = wrong.splitlines()[problems[0].location.line - 1]
+    assert line[problems[0].location.column - 1 :].startswith("outcome")
