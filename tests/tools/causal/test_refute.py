@@ -65,6 +65,12 @@ def test_an_effect_that_a_weak_confounder_would_remove_is_refuted(ctx: LocalCont
         refute(ctx, frame, estimate, checks={"placebo": None, "subset": None, "random_cause": None, "robustness": 0.1})
 
 
+def test_what_is_adjusted_for_is_no_negative_control(ctx: LocalContext) -> None:
+    frame = data(600)
+    with pytest.raises(StepError, match="the negative control 'size' is a part of the question"):
+        refute(ctx, frame, ask(ctx, frame), negative_controls=["size"], checks={"placebo": None, "subset": None})
+
+
 def test_other_rows_are_refused(ctx: LocalContext) -> None:
     frame = data(600)
     with pytest.raises(StepError) as failed:

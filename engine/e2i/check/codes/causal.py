@@ -8,8 +8,8 @@ CODES = (
     Code(
         "bad-covariate",
         "A column that must not be adjusted for",
-        "The treatment or the outcome is among the columns to adjust for.",
-        "Remove it from `confounders` or `effect_modifiers`.",
+        "The treatment or the outcome is among the columns to adjust for, or a negative control is adjusted for.",
+        "Remove it from `confounders`, `effect_modifiers` or `negative_controls`.",
         example="treatment: called, confounders: [called, region]",
     ),
     Code(

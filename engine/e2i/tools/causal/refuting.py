@@ -144,6 +144,13 @@ class Attempts:
     def _negative_control(self, name: str) -> Check:
         from e2i.estimators import schema
 
+        asked = self._asked
+        if name in (asked.treatment, asked.outcome, *asked.effect_modifiers, *asked.confounders):
+            raise StepError(
+                f"the negative control {name!r} is a part of the question",
+                code="bad-covariate",
+                hint="name an outcome that the treatment cannot change and that is not adjusted for",
+            )
         frame = self._frame.iloc[self._rows.kept]
         rows = replace(self._rows, outcome=schema.labels(frame, name, None))
         found = estimation.average(rows, self._asked, self._fit_seed, self._threads)
