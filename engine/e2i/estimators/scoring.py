@@ -329,6 +329,10 @@ class _PyFunc:
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Matrix:
         return self.scorer.predict(frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame))
 
+    def get_raw_model(self) -> Any:
+        """Return the library's own object, as the flavour of its library loads it (called by MLflow)."""
+        return self.scorer.native
+
 
 def _load_pyfunc(path: str) -> _PyFunc:
     """Load the model for MLflow (entry point of ``loader_module``)."""

@@ -275,6 +275,7 @@ TOOL = Tool(
             "after retries.",
             params=RegisterParams,
             outputs=RegisterOutputs,
+            version=2,
             effect=Effect.EXTERNAL,
             libraries=("mlflow",),
             begins_run=True,

@@ -67,8 +67,7 @@ def save(
     from importlib import import_module
 
     if isinstance(model, Model):
-        save_scoring(open_artifact(model), folder)
-        return "pyfunc"
+        return save_scoring(open_artifact(model), folder)
 
     flavor = flavor_of(model)
     module = import_module(f"mlflow.{flavor}")

@@ -1,7 +1,7 @@
 """Log a fitted model as one MLflow model of a run. In: a fitted model and a run. Out: the logged model.
 
-The model is MLflow's ``python_function``, loaded by a copy of ``e2i.estimators.scoring``. Loading it needs neither e2i
-nor a pickle.
+The model has two flavours on the same files: MLflow's ``python_function``, loaded by a copy of
+``e2i.estimators.scoring``, and that of its library (``native.py``). Loading it needs neither e2i nor a pickle.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.models import Model as Description
 
-MANIFEST = {"algorithm", "task", "target", "features", "requirements"}
+MANIFEST = {
+    *("algorithm", "library", "file", "task", "target", "classes", "features", "encoding", "requirements"),
+    *("target_center", "target_scale"),
+}
 LOADER = "e2i_scoring"
 """Name of the copied module. Not ``scoring``, which could conflict with another module."""
 
@@ -95,13 +98,21 @@ def save(folder: Path, scratch: Path, logged: LoggedModel) -> Path:
     return scratch / "saved"
 
 
-def save_scoring(folder: Path, target: Path, about: Description | None = None) -> None:
-    """Write the MLflow model of a model folder of e2i: files, scoring module, signature, requirements."""
+def save_scoring(folder: Path, target: Path, about: Description | None = None) -> str:
+    """Write the MLflow model of a model folder of e2i: files, scoring module, signature, requirements.
+
+    Return the name of the flavour of the model's library.
+    """
     import mlflow.pyfunc
+    from mlflow.models import Model as Description
+
+    from e2i.tools.mlflow import native
 
     manifest = read_manifest(folder)
+    about = about or Description()
+    flavour = native.add(about, manifest)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _no_list_of_packages():
-        data = Path(scratch) / "model"
+        data = Path(scratch) / Path(native.DATA).name
         shutil.copytree(folder, data, copy_function=shutil.copyfile)
         loader = Path(scratch) / f"{LOADER}.py"
         shutil.copyfile(scoring_file(), loader)
@@ -114,8 +125,9 @@ def save_scoring(folder: Path, target: Path, about: Description | None = None) -
             signature=signature_of(manifest),
             input_example=example_of(manifest),
             pip_requirements=list(manifest["requirements"]),
-            metadata={"algorithm": manifest["algorithm"], "task": manifest["task"], "target": manifest["target"]},
+            metadata=native.facts(manifest),
         )
+    return flavour
 
 
 def scoring_file() -> Path:

@@ -1,0 +1,122 @@
+"""Models of actions by their libraries' own flavours, loaded in an environment that does not have e2i."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from context import LocalContext
+from e2i.catalog.artifacts import Model
+from e2i.estimators import fitting
+from e2i.estimators.algorithms import ALGORITHMS, AlgorithmName
+from e2i.estimators.scoring import load as load_scorer
+from e2i.tools.mlflow import PromoteParams, RegisterParams
+from e2i.tools.mlflow.actions import promote, register
+from e2i.tools.mlflow.models import save_scoring
+from learning import others, table
+
+mlflow = pytest.importorskip("mlflow")
+PROGRAM = Path(__file__).with_name("without_e2i.py")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a fresh interpreter with the same libraries: a ``.pth`` file leads to e2i, and is not read."""
+    root = tmp_path_factory.mktemp("fresh")
+    venv.create(root, with_pip=False)
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "PYTHON", "E2I"))}
+    return {
+        **kept,
+        "PATH": f"{root / 'bin'}:{kept.get('PATH', '')}",
+        "PYTHONPATH": os.pathsep.join(libraries),
+        "PYTHON": str(root / "bin" / "python"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def trained(ctx: LocalContext, algorithm: AlgorithmName, target: str) -> tuple[Model, dict[str, str]]:
+    """A model in the store, and the case with its answers here, which lacks the model's address."""
+    name = f"{algorithm}-{target}"
+    frame = table(300)
+    if target == "amount":
+        frame["amount"] = frame["amount"] * 1e-4 + 3.0  # which boosters learn on a scale of their own
+    params = {name: 5 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
+    prepared = fitting.prepare(frame, None, target, algorithm, exclude=others(target))
+    folder = fitting.save(fitting.fit(prepared, params, seed=7, threads=1), ctx.scratch / name)
+    task, features = prepared.schema.task, prepared.schema.names
+    model = ctx.keep(folder, Model, algorithm=algorithm, task=task, target=target, features=features)
+    rows = table(80, seed=1)[list(features)]
+    rows.loc[0, "kind"] = "never seen"
+    scorer = load_scorer(ctx.open(model))
+    rows.to_feather(ctx.scratch / f"{name}.feather")
+    np.save(ctx.scratch / f"{name}.npy", scorer.predict(rows))
+    about = {"rows": str(ctx.scratch / f"{name}.feather"), "answers": str(ctx.scratch / f"{name}.npy")}
+    return model, {**about, "name": name, "flavour": scorer.manifest["library"]}
+
+
+def registered(ctx: LocalContext, model: Model, name: str) -> str:
+    """Register the model and move it to production; return its address."""
+    version = asyncio.run(register(RegisterParams(model=model, name=name), ctx)).version
+    asyncio.run(promote(PromoteParams(version=version, stage="production"), ctx))
+    return f"models:/{name}@production"
+
+
+def check(elsewhere: dict[str, str], cases: Sequence[dict[str, str]], *address: str) -> None:
+    """Load the models there, and compare their answers with those of here."""
+    done = subprocess.run(
+        [elsewhere["PYTHON"], str(PROGRAM), *address],
+        input="\n".join(map(json.dumps, cases)),
+        env=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [one["name"] for one in found] == [case["name"] for case in cases]
+    for one in found:
+        assert one["native"] <= 1e-9 and one["function"] <= 1e-9, one
+        assert len(one["kinds"]) == 1, one
+
+
+def test_a_model_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, elsewhere: dict[str, str]) -> None:
+    model, case = trained(ctx, "XGBoost", "binary")
+    saved = ctx.scratch / "saved"
+    assert save_scoring(ctx.open(model), saved) == "xgboost"
+    assert set(mlflow.models.Model.load(str(saved)).flavors) == {"python_function", "xgboost"}
+    assert not [path for path in saved.rglob("*") if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
+    check(elsewhere, [{**case, "uri": str(saved)}])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_algorithm_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, elsewhere: dict[str, str]) -> None:
+    targets = {"classification": ("binary", "three"), "regression": ("amount",)}
+    cases = []
+    for algorithm in get_args(AlgorithmName):
+        for target in (target for task in ALGORITHMS[algorithm].tasks for target in targets[task]):
+            model, case = trained(ctx, algorithm, target)
+            cases.append({**case, "uri": registered(ctx, model, case["name"])})
+    check(elsewhere, cases, f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
+
+
+def test_a_booster_of_numbers_takes_the_rows_of_the_table_as_they_are(ctx: LocalContext) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=list("abc"))
+    frame["y"] = (frame["a"] > 0).astype(int)
+    fitted = fitting.fit(fitting.prepare(frame, None, "y", "XGBoost"), {"n_estimators": 5}, seed=1, threads=1)
+    assert save_scoring(fitting.save(fitted, ctx.scratch / "own"), ctx.scratch / "saved") == "xgboost"
+    booster = mlflow.xgboost.load_model(str(ctx.scratch / "saved"))
+    rows = frame[list("abc")]
+    np.testing.assert_allclose(booster.inplace_predict(rows.to_numpy()), fitted.scorer.predict(rows), atol=1e-9)
