@@ -1,41 +1,44 @@
-"""Describe the trainable algorithms without importing their libraries.
+"""The registry of trainable algorithms: one place for all that is known of each. No library is imported.
 
-In: nothing. Out: ``ALGORITHMS``, the one mapping from an algorithm's name to its description.
+In: nothing. Out: ``ALGORITHMS``, the one mapping from an algorithm's name to its description. Training, searches,
+explanations, MLflow's flavours and the checks of a plan read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Literal
-
-from msgspec import Struct
+from typing import Any
 
 from e2i.documents import Values
 from e2i.errors import StepError
-from e2i.estimators.space import Dimension, FloatRange, IntRange
+from e2i.estimators.algorithm import (
+    Algorithm,
+    AlgorithmName,
+    Estimator,
+    Family,
+    Flavour,
+    Precision,
+    Task,
+    both,
+)
+from e2i.estimators.space import FloatRange, IntRange
 
-AlgorithmName = Literal["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression", "Ridge", "Lasso"]
-Task = Literal["classification", "regression"]
+__all__ = ["ALGORITHMS", "Algorithm", "AlgorithmName", "Family", "Flavour", "Precision", "Task"]
 
 
-class Algorithm(Struct, frozen=True):
-    """One algorithm. ``module`` implements ``library.Library``; ``encoding`` is one of ``scoring.encode``.
+def named(estimator: Any) -> str | None:
+    """Return the algorithm that a live estimator is of, by its class or as a booster; None when none is known."""
+    root, kind = type(estimator).__module__.partition(".")[0], type(estimator).__name__
+    for name, known in ALGORITHMS.items():
+        if known.flavour == root and (known.family == "boosted trees" or kind in known.estimator.classes.values()):
+            return name
+    return None
 
-    ``params`` are its hyperparameters, by their scikit-learn names. Anything else is refused, so that no parameter is
-    silently ignored and none names a file. ``rounds`` is true when the algorithm trains in rounds, so that it supports
-    early stopping and pruning. ``requirements`` are the packages needed to load a saved model. ``explainer`` is the one
-    that computes exact SHAP values.
-    """
 
-    module: str
-    encoding: Literal["doubles", "codes", "frame", "filled", "one-hot"]
-    tasks: tuple[Task, ...]
-    space: Mapping[str, Dimension]
-    params: frozenset[str]
-    requirements: tuple[str, ...]
-    rounds: bool = False
-    explainer: Literal["tree", "linear"] = "tree"
+def precision(name: str) -> Precision:
+    """Return the precision of an algorithm; of one that is not listed, the lower one."""
+    known = ALGORITHMS.get(name)
+    return "float32" if known is None else known.precision
 
 
 def check(name: str, task: str, params: Values) -> Algorithm:
@@ -61,6 +64,11 @@ _RATE = FloatRange(low=0.02, high=0.3, log=True)
 
 ALGORITHMS: dict[str, Algorithm] = {
     "XGBoost": Algorithm(
+        family="boosted trees",
+        flavour="xgboost",
+        estimator=Estimator("xgboost", both("XGB"), settings={"enable_categorical": True}),
+        explainer="tree",
+        precision="float32",
         module="e2i.estimators.xgboost",
         encoding="codes",
         tasks=_BOTH,
@@ -98,6 +106,13 @@ ALGORITHMS: dict[str, Algorithm] = {
         rounds=True,
     ),
     "LightGBM": Algorithm(
+        family="boosted trees",
+        flavour="lightgbm",
+        estimator=Estimator(
+            "lightgbm", both("LGBM"), settings={"verbosity": -1, "deterministic": True, "force_col_wise": True}
+        ),
+        explainer="tree",
+        precision="float64",
         module="e2i.estimators.lightgbm",
         encoding="doubles",
         tasks=_BOTH,
@@ -136,6 +151,17 @@ ALGORITHMS: dict[str, Algorithm] = {
         rounds=True,
     ),
     "CatBoost": Algorithm(
+        family="boosted trees",
+        flavour="catboost",
+        estimator=Estimator(
+            "catboost",
+            both("CatBoost"),
+            "random_seed",
+            "thread_count",
+            {"allow_writing_files": False, "verbose": False},
+        ),
+        explainer="tree",
+        precision="float64",
         module="e2i.estimators.catboost",
         encoding="frame",
         tasks=_BOTH,
@@ -171,6 +197,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         rounds=True,
     ),
     "RandomForest": Algorithm(
+        family="forest",
+        flavour="sklearn",
+        estimator=Estimator("sklearn.ensemble", both("RandomForest")),
+        explainer="tree",
+        precision="float64",
         module="e2i.estimators.forest",
         encoding="filled",
         tasks=_BOTH,
@@ -200,8 +231,14 @@ ALGORITHMS: dict[str, Algorithm] = {
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),
     "LogisticRegression": Algorithm(
-        module="e2i.estimators.linear",
+        family="linear",
+        flavour="sklearn",
+        estimator=Estimator(
+            "sklearn.linear_model", {"classification": "LogisticRegression"}, threads="", settings={"max_iter": 1000}
+        ),
         explainer="linear",
+        precision="float64",
+        module="e2i.estimators.linear",
         encoding="one-hot",
         tasks=("classification",),
         space={"C": FloatRange(low=1e-3, high=100.0, log=True)},
@@ -209,8 +246,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),
     "Ridge": Algorithm(
-        module="e2i.estimators.linear",
+        family="linear",
+        flavour="sklearn",
+        estimator=Estimator("sklearn.linear_model", {"regression": "Ridge"}, threads=""),
         explainer="linear",
+        precision="float64",
+        module="e2i.estimators.linear",
         encoding="one-hot",
         tasks=("regression",),
         space={"alpha": FloatRange(low=1e-3, high=1000.0, log=True)},
@@ -218,8 +259,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         requirements=("scikit-learn", "skops", "numpy", "pandas"),
     ),
     "Lasso": Algorithm(
-        module="e2i.estimators.linear",
+        family="linear",
+        flavour="sklearn",
+        estimator=Estimator("sklearn.linear_model", {"regression": "Lasso"}, threads=""),
         explainer="linear",
+        precision="float64",
+        module="e2i.estimators.linear",
         encoding="one-hot",
         tasks=("regression",),
         space={"alpha": FloatRange(low=1e-4, high=10.0, log=True)},

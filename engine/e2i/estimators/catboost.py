@@ -14,7 +14,6 @@ from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
-LIBRARY = "catboost"
 FILE = "model.cbm"
 
 _LOSSES = {"regression": "RMSE", "binary": "Logloss", "multiclass": "MultiClass"}

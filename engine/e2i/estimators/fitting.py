@@ -192,7 +192,7 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
     return {
         "schema_version": 1,
         "algorithm": prepared.algorithm,
-        "library": module.LIBRARY,
+        "library": ALGORITHMS[prepared.algorithm].flavour,
         "task": derived.task,
         "target": derived.target,
         "classes": None if derived.classes is None else list(derived.classes),

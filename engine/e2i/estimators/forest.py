@@ -12,7 +12,6 @@ from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 
-LIBRARY = "sklearn"
 FILE = "model.skops"
 
 

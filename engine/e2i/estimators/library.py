@@ -35,7 +35,6 @@ class Library(Protocol):
     """Protocol of the modules of ``e2i.estimators`` that fit with one library. ``FILE`` is the saved file's name."""
 
     FILE: str
-    LIBRARY: str
 
     def prepare(self, schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Any:
         """Return data that fits of equal rows can share; safe to use from several threads."""

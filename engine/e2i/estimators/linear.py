@@ -13,7 +13,6 @@ from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 
-LIBRARY = "sklearn"
 FILE = "model.skops"
 
 _DEFAULTS: dict[str, Values] = {"LogisticRegression": {"max_iter": 1000}, "Ridge": {}, "Lasso": {}}

@@ -44,9 +44,10 @@ def named(algorithm: str) -> str:
 
 def library_of(estimator: Any) -> str:
     """Return the name of the library that an estimator comes from: ``xgboost``, ``sklearn``, …"""
+    known = {"econml", *(algorithm.flavour for algorithm in ALGORITHMS.values())}
     for kind in type(estimator).__mro__:
         root = kind.__module__.partition(".")[0]
-        if root in ("xgboost", "lightgbm", "catboost", "sklearn", "econml"):
+        if root in known:
             return root
     return type(estimator).__module__.partition(".")[0]
 

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
-from msgspec import Struct
-
 from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators.algorithms import ALGORITHMS, Task
@@ -18,40 +16,6 @@ from e2i.estimators.hyperparameters import known_as
 from e2i.estimators.live import library_of
 from e2i.estimators.rounds import Watch
 from e2i.spec.suggest import few, nearest
-
-
-class Family(Struct, frozen=True):
-    """The estimators of one algorithm: ``module``, the class for each task, and what is set unless a program sets it.
-
-    ``seed`` and ``threads`` are the names of those parameters; an empty name means that there is none.
-    """
-
-    module: str
-    classes: Mapping[Task, str]
-    seed: str = "random_state"
-    threads: str = "n_jobs"
-    settings: Values = {}
-
-
-def _both(stem: str) -> Mapping[Task, str]:
-    return {"classification": f"{stem}Classifier", "regression": f"{stem}Regressor"}
-
-
-FAMILIES: dict[str, Family] = {
-    "XGBoost": Family("xgboost", _both("XGB"), settings={"enable_categorical": True}),
-    "LightGBM": Family(
-        "lightgbm", _both("LGBM"), settings={"verbosity": -1, "deterministic": True, "force_col_wise": True}
-    ),
-    "CatBoost": Family(
-        "catboost", _both("CatBoost"), "random_seed", "thread_count", {"allow_writing_files": False, "verbose": False}
-    ),
-    "RandomForest": Family("sklearn.ensemble", _both("RandomForest")),
-    "LogisticRegression": Family(
-        "sklearn.linear_model", {"classification": "LogisticRegression"}, threads="", settings={"max_iter": 1000}
-    ),
-    "Ridge": Family("sklearn.linear_model", {"regression": "Ridge"}, threads=""),
-    "Lasso": Family("sklearn.linear_model", {"regression": "Lasso"}, threads=""),
-}
 
 
 def check(algorithm: str, task: Task, params: Values) -> None:
@@ -74,7 +38,7 @@ def make(algorithm: str, task: Task, params: Values, seed: int, threads: int | N
 
     LightGBM ignores ``subsample`` without ``subsample_freq``, which is therefore 1 unless it is given.
     """
-    family = FAMILIES[algorithm]
+    family = ALGORITHMS[algorithm].estimator
     settings = {**family.settings, family.seed: seed}
     if threads is not None and family.threads:
         settings[family.threads] = threads
@@ -137,9 +101,9 @@ def validation_argument(estimator: Any, table: Any, labels: Any) -> Values:
 
 
 def _kind(algorithm: str, task: Task) -> Any:
-    family = FAMILIES[algorithm]
+    family = ALGORITHMS[algorithm].estimator
     if task not in family.classes:
-        able = ", ".join(name for name, found in FAMILIES.items() if task in found.classes)
+        able = ", ".join(name for name, found in ALGORITHMS.items() if task in found.estimator.classes)
         raise StepError(
             f"{algorithm} does not support {task}", code="wrong-task", hint=f"algorithms for {task}: {able}"
         )

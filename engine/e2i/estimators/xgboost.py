@@ -16,7 +16,6 @@ from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
-LIBRARY = "xgboost"
 FILE = "model.ubj"
 
 _OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "multiclass": "multi:softprob"}

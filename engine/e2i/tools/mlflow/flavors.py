@@ -15,6 +15,7 @@ from typing import Any
 
 from e2i.catalog.artifacts import Model, Stored
 from e2i.errors import StepError
+from e2i.estimators.algorithms import ALGORITHMS, named
 from e2i.tools.mlflow.models import save_scoring
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "imblearn": "imbalanced-learn"}
@@ -37,9 +38,8 @@ TRUSTED = (
 def flavor_of(model: Any) -> str:
     """Return the name of the flavour that saves the estimator. Raises StepError for an object that none saves."""
     roots = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
-    for library in ("xgboost", "lightgbm", "catboost"):
-        if roots[0] == library:
-            return library
+    if (known := named(model)) is not None and ALGORITHMS[known].family == "boosted trees":
+        return ALGORITHMS[known].flavour
     if "mlflow" in roots and hasattr(model, "predict"):
         return "pyfunc"
     if "sklearn" in roots:

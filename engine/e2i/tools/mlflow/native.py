@@ -29,8 +29,8 @@ def add(about: Description, manifest: Mapping[str, Any]) -> str:
 def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return what somebody who uses the native flavour must know: how rows are encoded, and outputs are scaled.
 
-    A prediction is the native output, in float64, times ``target_scale`` plus ``target_center``. They are 1 and 0 except for
-    regressions on targets that the library cannot learn as they are.
+    A prediction is the native output, in float64, times ``target_scale`` plus ``target_center``. They are 1 and 0
+    except for regressions on targets that the library cannot learn as they are.
     """
     return {
         "algorithm": manifest["algorithm"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2i.errors import StepError
-from e2i.estimators import live
+from e2i.estimators import algorithms, live
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.scoring import Scorer
 
@@ -37,11 +37,7 @@ def name(model: Any) -> str:
     if isinstance(model, Scorer):
         return model.manifest["algorithm"]
     last = final(model)
-    kind = type(last).__name__
-    booster = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}.get(live.library_of(last))
-    if booster is not None:
-        return booster
-    return "RandomForest" if kind in ("RandomForestClassifier", "RandomForestRegressor") else kind
+    return algorithms.named(last) or type(last).__name__
 
 
 def check(hint: str, model: Any) -> None:

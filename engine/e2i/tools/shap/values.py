@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from e2i.errors import StepError
+from e2i.estimators import algorithms
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 ExplainerName = Literal["auto", "tree", "linear", "permutation", "kernel", "exact"]
 
 _FIRST_RESULT = "pass the first result of compute_shap_values"
-TOLERANCE = 1e-4
-"""Largest allowed gap between sum and margin, relative to the largest margin or 1; float32 sums leave about 1e-6."""
+TOLERANCE = {"float32": 1e-4, "float64": 1e-6}
+"""Largest allowed gap between sum and margin, relative to the largest margin or 1, by the precision of the sums.
+
+Those in float32 leave about 1e-6, those in float64 about 1e-12.
+"""
 
 
 INTERACTIONS_TOLERANCE = 1e-3
@@ -98,7 +102,7 @@ def additive(found: Explanation, algorithm: str) -> Explanation:
     import numpy as np
 
     gap = float(np.abs(found.values.sum(axis=1) + found.expected - found.margin).max())
-    allowed = TOLERANCE * max(1.0, float(np.abs(found.margin).max()))
+    allowed = TOLERANCE[algorithms.precision(algorithm)] * max(1.0, float(np.abs(found.margin).max()))
     if not gap <= allowed:
         raise StepError(
             f"the SHAP values of this {algorithm} model differ from its margin by {gap:.3g}, more than {allowed:.3g}",

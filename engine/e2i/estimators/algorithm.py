@@ -1,0 +1,63 @@
+"""Describe one trainable algorithm, without importing its library. Out: the types of ``algorithms.ALGORITHMS``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from e2i.documents import Values
+from e2i.estimators.space import Dimension
+
+AlgorithmName = Literal["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression", "Ridge", "Lasso"]
+Task = Literal["classification", "regression"]
+Family = Literal["boosted trees", "forest", "linear"]
+Flavour = Literal["xgboost", "lightgbm", "catboost", "sklearn"]
+"""The root module of a library, and MLflow's name of its flavour. ``scoring`` reads a file of each."""
+Explainer = Literal["tree", "linear"]
+"""Where exact SHAP values come from: the paths of the trees, or the coefficients."""
+Precision = Literal["float32", "float64"]
+"""Numbers in which a model adds up its margin and its SHAP values, so how far the two may differ."""
+
+
+class Estimator(Struct, frozen=True):
+    """The library's own estimators of an algorithm: ``module``, and the class for each task.
+
+    ``seed`` and ``threads`` are the names of those parameters; an empty name means that there is none. ``settings`` are
+    set unless a program sets them.
+    """
+
+    module: str
+    classes: Mapping[Task, str]
+    seed: str = "random_state"
+    threads: str = "n_jobs"
+    settings: Values = {}
+
+
+class Algorithm(Struct, frozen=True, kw_only=True):
+    """One algorithm. ``module`` implements ``library.Library``; ``encoding`` is one of ``scoring.encode``.
+
+    ``space`` is searched unless a spec says otherwise. ``params`` are its hyperparameters, by their scikit-learn names.
+    Anything else is refused, so that no parameter is silently ignored and none names a file. ``rounds`` is true when
+    the algorithm trains in rounds, so that it supports early stopping and pruning. ``requirements`` are the packages
+    needed to load a saved model.
+    """
+
+    family: Family
+    flavour: Flavour
+    module: str
+    encoding: Literal["doubles", "codes", "frame", "filled", "one-hot"]
+    tasks: tuple[Task, ...]
+    estimator: Estimator
+    explainer: Explainer
+    precision: Precision
+    space: Mapping[str, Dimension]
+    params: frozenset[str]
+    requirements: tuple[str, ...]
+    rounds: bool = False
+
+
+def both(stem: str) -> Mapping[Task, str]:
+    """Return the classes of a library that names them after the task."""
+    return {"classification": f"{stem}Classifier", "regression": f"{stem}Regressor"}
