@@ -50,14 +50,15 @@ def check(context: CheckContext) -> Iterator[Problem]:
 
 
 def _other_champions(expanded: Expanded, node: StepNode) -> Iterator[Problem]:
-    """Yields champions that the conditions load under another name than the version is registered under, where an
+    """Yields champions that the conditions load, or compare with, under another name than the version has, where an
     unknown name counts as missing. The name is mistyped, or the comparison is with another model.
     """
     version = [(node, path, ref) for path, ref in node.references if path[2:4] == ("with", "version")]
     own = {name for source in _upstream(expanded, version) if (name := _model(expanded, source, "mlflow.register"))}
     for source in _upstream(expanded, _deciding(expanded, node)) if own else ():
-        name = _model(expanded, source, "mlflow.load")
-        if name is None or name in own or source.step.with_.get("missing", "fail") is not None:
+        name = _model(expanded, source, "mlflow.load") or _model(expanded, source, "mlflow.compare")
+        lenient = source.step.with_.get("missing", "fail") is None or source.step.with_.get("no_champion") == "better"
+        if name is None or name in own or not lenient:
             continue
         path: Path = (*source.path, "with", "name")
         meant = ", ".join(sorted(own))

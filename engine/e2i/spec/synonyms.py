@@ -111,6 +111,24 @@ ACTIONS = {
         "mlflow.promote",
     ),
     **dict.fromkeys(
+        ("mlflow.best", "mlflow.search", "mlflow.search_model_versions", "mlflow.find_best", "mlflow.best_model"),
+        "mlflow.find",
+    ),
+    **dict.fromkeys(("mlflow.compare_models", "mlflow.compare_with_champion", "mlflow.champion"), "mlflow.compare"),
+    **dict.fromkeys(
+        (
+            *(
+                "mlflow.log_metrics",
+                "mlflow.log_metric",
+                "mlflow.log_params",
+                "mlflow.log_param",
+                "mlflow.log_artifact",
+            ),
+            *("mlflow.log_artifacts", "mlflow.log_table", "mlflow.log_figure", "mlflow.track"),
+        ),
+        "mlflow.log",
+    ),
+    **dict.fromkeys(
         ("great_expectations.check", "great_expectations.run", "gx.validate", "ge.validate", "data.validate"),
         "great_expectations.validate",
     ),

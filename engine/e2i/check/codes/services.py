@@ -100,6 +100,14 @@ CODES = (
         example="mlflow.promote with if_better, before any version of the model was promoted",
     ),
     Code(
+        "not-better",
+        "A candidate that is not better than the champion",
+        "mlflow.compare with `required: true` evaluates the model and the version in the stage on the same rows. The "
+        "candidate's metric is not better by `by` or more.",
+        "Improve the model, lower `by`, or set `required: false` and decide by the output `better`.",
+        example="mlflow.compare with required: true, of a model with the champion's own metric",
+    ),
+    Code(
         "nothing-to-roll-back",
         "An endpoint without an earlier state",
         "A rollback returns to what answered before the last change. The endpoint has had one Bento only, or has been "

@@ -8,32 +8,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from e2i.catalog import addresses, variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import Model, ModelVersion, Table
 from e2i.catalog.marks import Privilege
 from e2i.estimators.metrics import MetricName
+from e2i.tools.mlflow.asked import CompareOutputs, CompareParams, FindOutputs, FindParams, LogOutputs, LogParams
+from e2i.tools.mlflow.words import (
+    DIGEST_TAG,
+    EXCLUSIVE_STAGES,
+    FIRST_STAGE,
+    KEY_TAG,
+    LIVE_STAGES,
+    STAGE_TAG,
+    Key,
+    LiveStage,
+    ModelName,
+    Stage,
+    TagName,
+    TagText,
+)
 
-Stage = Literal["development", "staging", "shadow", "production", "archived"]
-"""Stage of a model version. Every stage but ``archived`` is also an alias: ``models:/NAME@production``."""
-
-LIVE_STAGES: tuple[str, ...] = ("development", "staging", "shadow", "production")
-FIRST_STAGE = "development"
-"""Stage of a version when it is registered. Any number of versions are in it."""
-EXCLUSIVE_STAGES = ("staging", "shadow", "production")
-"""Stages that hold one version."""
-
-ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-"""Name of a registered model. Slashes and percent signs could redirect a ``models:/`` address, so they are refused."""
-
-DIGEST_TAG = "e2i.model"
-"""Tag on a logged model and on a version: the digest of the model."""
-KEY_TAG = "e2i.key"
-"""Tag on a child run and on a version: the idempotency key that it was created with."""
-STAGE_TAG = "stage"
-"""Tag on a version: its stage."""
+__all__ = [
+    "DIGEST_TAG",
+    "EXCLUSIVE_STAGES",
+    "FIRST_STAGE",
+    "KEY_TAG",
+    "LIVE_STAGES",
+    "STAGE_TAG",
+    "TOOL",
+    "IfBetter",
+    "LoadOutputs",
+    "LoadParams",
+    "MLflowSettings",
+    "ModelName",
+    "PromoteOutputs",
+    "PromoteParams",
+    "RegisterOutputs",
+    "RegisterParams",
+    "Stage",
+]
 
 SCHEMES = (*addresses.HTTP, *addresses.POSTGRESQL, "sqlite")
 
@@ -72,10 +88,7 @@ class MLflowSettings(ToolSettings):
         ),
     ] = ""
     default_tags: Annotated[
-        Mapping[
-            Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_. /-]+$", max_length=250)],
-            Annotated[str, StringConstraints(max_length=5000)],
-        ],
+        Mapping[TagName, TagText],
         Field(max_length=64, description="Tags of every run. Values may contain `${ENVIRONMENT}`."),
     ] = {}
     log_trials_as_children: Annotated[
@@ -117,14 +130,11 @@ class RegisterParams(Params):
     name: Annotated[ModelName, Field(description="Name of the registered model; created if it does not exist.")]
     description: Annotated[str, Field(max_length=5000, description="Description of this version.")] = ""
     tags: Annotated[
-        Mapping[
-            Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_. /-]+$", max_length=250)],
-            Annotated[str, StringConstraints(max_length=5000)],
-        ],
+        Mapping[TagName, TagText],
         Field(max_length=64, description="Tags of the version."),
     ] = {}
     metrics: Annotated[
-        Mapping[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_. :/-]+$", max_length=250)], FiniteFloat | None],
+        Mapping[Key, FiniteFloat | None],
         Field(max_length=256, description="Metrics to show with the model, by name; null values are left out."),
     ] = {}
 
@@ -197,7 +207,7 @@ class LoadParams(Params):
 
     name: Annotated[ModelName, Field(description="Name of the registered model.")]
     stage: Annotated[
-        Literal["development", "staging", "shadow", "production"] | None,
+        LiveStage | None,
         Field(description="Stage to load from."),
     ] = None
     version: Annotated[int | None, Field(ge=1, description="Number of the version to load.")] = None
@@ -302,6 +312,35 @@ TOOL = Tool(
             libraries=("mlflow",),
             always=True,
             columns=True,
+        ),
+        Action(
+            name="find",
+            summary="Finds the best registered version by a metric, tags and stages, and loads its model.",
+            params=FindParams,
+            outputs=FindOutputs,
+            effect=Effect.EXTERNAL,
+            libraries=("mlflow",),
+            always=True,
+            columns=True,
+        ),
+        Action(
+            name="compare",
+            summary="Evaluates a model and the champion in a stage on the same rows, and reports which is better.",
+            params=CompareParams,
+            outputs=CompareOutputs,
+            effect=Effect.EXTERNAL,
+            libraries=("mlflow", "numpy", "pandas"),
+            always=True,
+            columns=True,
+        ),
+        Action(
+            name="log",
+            summary="Logs metrics, parameters, tables, files and figures of any step to the pipeline's run, once even "
+            "after retries and outages.",
+            params=LogParams,
+            outputs=LogOutputs,
+            effect=Effect.EXTERNAL,
+            always=True,
         ),
     ),
 )

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from e2i.catalog.artifacts import ModelVersion
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.mlflow import (
+    EXCLUSIVE_STAGES,
     LoadOutputs,
     LoadParams,
     PromoteOutputs,
     PromoteParams,
     RegisterOutputs,
     RegisterParams,
+    comparing,
+    recording,
 )
-from e2i.tools.mlflow.comparing import Compared, compare, fetch
+from e2i.tools.mlflow.asked import (
+    CompareOutputs,
+    CompareParams,
+    FindOutputs,
+    FindParams,
+    LogOutputs,
+    LogParams,
+    direction,
+)
+from e2i.tools.mlflow.comparing import Compared, fetch, reference
 from e2i.tools.mlflow.connector import GuardedMLflow
+from e2i.tools.mlflow.runs import key_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
@@ -40,7 +51,7 @@ async def register(params: RegisterParams, ctx: StepContext) -> RegisterOutputs:
         description=params.description,
         tags=params.tags,
     )
-    return RegisterOutputs(version=_reference(version, params.model.digest))
+    return RegisterOutputs(version=reference(version, params.model.digest))
 
 
 async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
@@ -50,7 +61,7 @@ async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
     compared = None
     if params.if_better is not None:
         champion = await mlflow.get_champion(given.name, given.version, params.stage, key=key)
-        compared = await compare(mlflow, ctx, given, champion, params.if_better)
+        compared = await comparing.compare(mlflow, ctx, given, champion, params.if_better)
         if not compared.is_better:
             return _promoted(params, compared, None, promoted=False)
     previous = await mlflow.transition_model_version_stage(
@@ -61,6 +72,8 @@ async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
         key=key,
         champion=None if compared is None else compared.champion or 0,
     )
+    if previous is not None and not params.archive_existing and params.stage in EXCLUSIVE_STAGES:
+        ctx.warn(f"version {previous} of {given.name!r} was moved to development: {params.stage} holds one version")
     return _promoted(params, compared, previous, promoted=True)
 
 
@@ -88,7 +101,47 @@ async def load(params: LoadParams, ctx: StepContext) -> LoadOutputs:
             return LoadOutputs(model=None, version=None)
         raise
     model = await fetch(mlflow, ctx, version)
-    return LoadOutputs(model=model, version=_reference(version, model.digest, params.stage))
+    return LoadOutputs(model=model, version=reference(version, model.digest, params.stage))
+
+
+async def find(params: FindParams, ctx: StepContext) -> FindOutputs:
+    """Find the best version, download its files and verify that they are the registered model."""
+    mlflow = ctx.connect(GuardedMLflow)
+    found = await mlflow.candidates(
+        params.name,
+        params.metric,
+        maximize=direction(params) == "maximize",
+        tags=params.tags,
+        stages=params.stages,
+    )
+    if not found:
+        if params.missing is None:
+            return FindOutputs(version=None, model=None, value=None, metrics={}, stage=None, candidates=0)
+        raise StepError(
+            f"no version of {params.name!r} in {', '.join(params.stages)} has these tags",
+            code="unknown-version",
+            hint="check `name`, `tags` and `stages`, or set missing: null",
+        )
+    best = found[0]
+    model = await fetch(mlflow, ctx, best.version)
+    return FindOutputs(
+        version=reference(best.version, model.digest, best.stage if best.stage in EXCLUSIVE_STAGES else None),
+        model=model,
+        value=best.metrics[key_of(params.metric)],
+        metrics=best.metrics,
+        stage=best.stage,
+        candidates=len(found),
+    )
+
+
+async def compare(params: CompareParams, ctx: StepContext) -> CompareOutputs:
+    """Evaluate the model and the champion on the same rows."""
+    return await comparing.against_champion(ctx.connect(GuardedMLflow), ctx, params)
+
+
+def log(params: LogParams, ctx: StepContext) -> LogOutputs:
+    """Record metrics, parameters and artifacts; the outbox delivers them."""
+    return recording.record(params, ctx)
 
 
 async def _find(mlflow: GuardedMLflow, params: LoadParams) -> MLflowVersion:
@@ -103,16 +156,3 @@ async def _find(mlflow: GuardedMLflow, params: LoadParams) -> MLflowVersion:
             hint=f"move a version there with mlflow.promote and stage: {params.stage}",
         )
     return version
-
-
-def _reference(version: MLflowVersion, model: str, alias: str | None = None) -> ModelVersion:
-    """Return the version as an artifact. Its digest covers the name, the number and the model."""
-    made_from = f"{version.name}\0{version.version}\0{model}"
-    return ModelVersion(
-        digest=f"sha256:{hashlib.sha256(made_from.encode()).hexdigest()}",
-        name=version.name,
-        version=int(version.version),
-        uri=f"models:/{version.name}/{version.version}",
-        run=version.run_id or "",
-        alias=alias,
-    )

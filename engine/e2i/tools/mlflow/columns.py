@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from e2i.catalog.columns import Flow, Given, KnownModel
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownModel
 from e2i.catalog.files import Files
+from e2i.estimators import columns
+from e2i.estimators.metrics import METRICS
 
 
 def register(given: Given, files: Files) -> Flow:
@@ -16,6 +23,30 @@ def load(given: Given, files: Files) -> Flow:
     return Flow(may_be_null=frozenset({"model", "version"} if given["missing"] is None else ()))
 
 
+def find(given: Given, files: Files) -> Flow:
+    """Return the outputs of a search. All that describe the version may be null if the spec asks for it."""
+    nulls = {"model", "version", "value", "stage"} if given["missing"] is None else ()
+    return Flow(may_be_null=frozenset(nulls))
+
+
+def compare(given: Given, files: Files) -> Flow:
+    """Return the metrics of the candidate, and whether the outputs of the champion may be null."""
+    model = given["model"]
+    task = model.task if isinstance(model, KnownModel) else None
+    names = KnownKeys(tuple(name for name, metric in METRICS.items() if task in (None, metric.task)))
+    nulls = {"improvement", "champion", "version"} if given["no_champion"] == "better" else ()
+    problems = tuple(columns.uses({"model": model, "table": given["table"]}, target=True))
+    return Flow({"candidate": names}, problems, may_be_null=frozenset(nulls))
+
+
 def promote(given: Given, files: Files) -> Flow:
     version = given["version"]
-    return Flow({"version": version} if isinstance(version, KnownModel) else {})
+    known = isinstance(version, KnownModel)
+    return Flow({"version": version} if known else {}, tuple(_judged(version, given["if_better"])))
+
+
+def _judged(version: Any, ask: Any) -> Iterator[ColumnProblem]:
+    """Yield problems of the rows that a version is compared on."""
+    if isinstance(ask, Mapping) and "table" in ask:
+        for problem in columns.uses({"model": version, "table": ask["table"]}, target=True):
+            yield replace(problem, path=("if_better", *problem.path))

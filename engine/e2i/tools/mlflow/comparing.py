@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from e2i.catalog.artifacts import Model, ModelVersion
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.mlflow import DIGEST_TAG, IfBetter
+from e2i.tools.mlflow.asked import CompareOutputs, CompareParams
 from e2i.tools.mlflow.connector import GuardedMLflow
 
 if TYPE_CHECKING:
@@ -51,6 +53,82 @@ async def compare(
     sign = 1.0 if metrics.METRICS[ask.metric].direction == "maximize" else -1.0
     gain = sign * (candidate_value - champion_value)
     return Compared(champion, candidate_value, champion_value, gain > 0 and gain >= ask.by)
+
+
+async def against_champion(mlflow: GuardedMLflow, ctx: StepContext, params: CompareParams) -> CompareOutputs:
+    """Evaluate a model and the champion of a stage on the same rows. Raises StepError where ``required`` asks for it,
+    when there is no champion and that is not allowed, and when the deciding metric is not defined.
+    """
+    from e2i.estimators import metrics
+
+    held = await mlflow.get_version_by_stage(params.name, params.stage)
+    if held is None and params.no_champion == "fail":
+        raise StepError(
+            f"no version of {params.name!r} is in {params.stage}, so there is no champion to compare with",
+            code="no-champion",
+            hint="allow it with no_champion: better",
+        )
+    metrics.choose(params.metric, params.model.task)
+    candidate = _evaluated(ctx, params.model, params)
+    if held is None:
+        return CompareOutputs(better=True, improvement=None, candidate=candidate, champion=None, version=None)
+    model = await fetch(mlflow, ctx, held)
+    if (model.task, model.target) != (params.model.task, params.model.target):
+        raise StepError(
+            f"the candidate predicts {params.model.target!r} by {params.model.task}, and version {held.version} of "
+            f"{params.name!r} {model.target!r} by {model.task}",
+            code="wrong-task",
+            hint="compare models of one target",
+        )
+    champion = _evaluated(ctx, model, params)
+    sign = 1.0 if metrics.METRICS[params.metric].direction == "maximize" else -1.0
+    gain = sign * (candidate[params.metric] - champion[params.metric])
+    better = gain > 0 and gain >= params.by
+    ctx.metric(f"improvement_{params.metric}", gain)
+    if params.required and not better:
+        raise StepError(
+            f"the candidate's {params.metric} is {candidate[params.metric]:.6g}, that of version {held.version} in "
+            f"{params.stage} {champion[params.metric]:.6g}: it is not better by {params.by:g} or more",
+            code="not-better",
+            hint="improve the model, lower `by`, or set required: false and decide by the output `better`",
+        )
+    return CompareOutputs(
+        better=better,
+        improvement=gain,
+        candidate=candidate,
+        champion=champion,
+        version=reference(held, model.digest, params.stage),
+    )
+
+
+def _evaluated(ctx: StepContext, model: Model, params: CompareParams) -> dict[str, float]:
+    """Return all metrics of a model on the table. Raises StepError when the deciding one is not defined there."""
+    from e2i.estimators import metrics, saved, schema
+
+    scorer = saved.open_model(model, ctx)
+    frame = ctx.frame(params.table)
+    labels = schema.labels(frame, model.target, scorer.manifest["classes"])
+    found = metrics.evaluate(model.task, labels, saved.predict(scorer, frame))
+    if not math.isfinite(found.get(params.metric, math.nan)):
+        raise StepError(
+            f"{params.metric} is not defined on these {len(frame)} rows",
+            code="undefined-metric",
+            hint="evaluate on a table that has rows of every class",
+        )
+    return found
+
+
+def reference(version: MLflowVersion, model: str, alias: str | None = None) -> ModelVersion:
+    """Return the version as an artifact. Its digest covers the name, the number and the model."""
+    made_from = f"{version.name}\0{version.version}\0{model}"
+    return ModelVersion(
+        digest=f"sha256:{hashlib.sha256(made_from.encode()).hexdigest()}",
+        name=version.name,
+        version=int(version.version),
+        uri=f"models:/{version.name}/{version.version}",
+        run=version.run_id or "",
+        alias=alias,
+    )
 
 
 async def fetch(mlflow: GuardedMLflow, ctx: StepContext, version: MLflowVersion) -> Model:

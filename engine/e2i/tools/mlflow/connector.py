@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
 
     from e2i.tools.mlflow.filters import Condition
+    from e2i.tools.mlflow.finding import Candidate
     from e2i.tools.mlflow.models import LoggedRef
     from e2i.tools.mlflow.registered import Registered
     from e2i.tools.mlflow.runs import RunRef
@@ -137,6 +138,14 @@ class GuardedMLflow:
         from e2i.tools.mlflow.registry import find_version
 
         return await self.call(find_version, name, version)
+
+    async def candidates(
+        self, name: str, metric: str, *, maximize: bool, tags: Mapping[str, str], stages: Sequence[str]
+    ) -> list[Candidate]:
+        """Return the versions with the metric, the tags and one of the stages, best first."""
+        from e2i.tools.mlflow.finding import candidates
+
+        return await self.transfer(candidates, name, metric, maximize=maximize, tags=dict(tags), stages=tuple(stages))
 
     async def registered(self, name: str, version: int) -> Registered:
         """Return the registry's record of a version. Raises StepError when there is none."""

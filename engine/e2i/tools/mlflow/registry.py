@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from e2i.errors import StepError
-from e2i.tools.mlflow import DIGEST_TAG, FIRST_STAGE, KEY_TAG, LIVE_STAGES, STAGE_TAG
+from e2i.tools.mlflow import DIGEST_TAG, EXCLUSIVE_STAGES, FIRST_STAGE, KEY_TAG, LIVE_STAGES, STAGE_TAG
 from e2i.tools.mlflow.filters import attribute, render, tag
 from e2i.tools.mlflow.models import LoggedRef
 from e2i.tools.mlflow.registered import Registered
@@ -65,9 +65,10 @@ def set_stage(
     key: str = "",
     champion: int | None = None,
 ) -> int | None:
-    """Move a version to a stage and return the version that was there before, if it was another. Safe to repeat.
+    """Move a version to a stage and return the version that it replaces there, if there is one. Safe to repeat.
 
-    The previous version is archived, or moved to development without ``archive_existing``.
+    The previous version is archived, or moved to development without ``archive_existing``. In development, which holds
+    any number of versions, nothing is replaced.
 
     The previous version is recorded before the alias moves. A move with the same ``key``, finished or interrupted,
     therefore returns the same result when it is repeated.
@@ -76,7 +77,7 @@ def set_stage(
     with tracking.alone():
         found = find_version(tracking, name, version)
         aliases = {alias: int(held) for alias, held in client.get_registered_model(name).aliases.items()}
-        previous = aliases.get(stage) if aliases.get(stage) != version else None
+        previous = aliases.get(stage) if stage in EXCLUSIVE_STAGES and aliases.get(stage) != version else None
         begun, _, before = str(found.tags.get(MOVE_TAG, "")).partition(" ")
         if champion is not None and aliases.get(stage, 0) not in (champion, version):
             raise StepError(
@@ -90,7 +91,7 @@ def set_stage(
             previous = int(before) if before else None
         elif key:
             client.set_model_version_tag(name, str(version), MOVE_TAG, f"{key} {previous or ''}".rstrip())
-        if previous is not None and stage != FIRST_STAGE and not current:
+        if previous is not None and not current:
             left = "archived" if archive_existing else FIRST_STAGE
             client.set_model_version_tag(name, str(previous), STAGE_TAG, left)
         if stage != "archived" and aliases.get(stage) != version:
