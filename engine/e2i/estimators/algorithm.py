@@ -7,7 +7,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from e2i.documents import Values
 from e2i.estimators.space import Dimension
 
 AlgorithmName = Literal["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression", "Ridge", "Lasso"]
@@ -32,7 +31,7 @@ class Estimator(Struct, frozen=True):
     classes: Mapping[Task, str]
     seed: str = "random_state"
     threads: str = "n_jobs"
-    settings: Values = {}
+    settings: Mapping[str, bool | int | str] = {}
 
 
 class Algorithm(Struct, frozen=True, kw_only=True):
