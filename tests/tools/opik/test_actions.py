@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from e2i.catalog.columns import KnownTable
 from e2i.catalog.files import NO_FILES
 from e2i.errors import StepError
 from e2i.settings import Settings
-from e2i.tools.opik import EvaluateOutputs, EvaluateParams, ScoreParams, columns
+from e2i.tools.opik import EvaluateOutputs, EvaluateParams, ScoreParams, columns, effects
 from e2i.tools.opik.actions import evaluate, score
 from e2i.tools.opik.client import open_client
 from e2i.tools.opik.connector import GuardedOpik
@@ -58,6 +59,13 @@ def test_100_cases_have_equal_scores_embedded_and_on_a_server_once_after_retries
     assert isinstance(expected, KnownTable)
     assert expected.columns == {column.name: column.type for column in remote.table.columns}
     made = server.requests["POST /api/v1/private/experiments"]
+    for ctx, outputs in ((there, remote), (at(tmp_path / "here", None), embedded)):
+        asked = effects.evaluate(None, outputs, ctx)  # type: ignore[arg-type]
+        assert (asyncio.run(asked) if inspect.isawaitable(asked) else asked) is None
+        gone = outputs.model_copy(update={"experiment": "geographer-gone"})
+        asked = effects.evaluate(None, gone, ctx)  # type: ignore[arg-type]
+        said = asyncio.run(asked) if inspect.isawaitable(asked) else asked
+        assert said == "Opik has 0 of 100 cases of the experiment 'geographer-gone'"
     assert run(there) == remote and server.requests["POST /api/v1/private/experiments"] == made == 1
     connector = there.connect(GuardedOpik)
     client = open_client(connector._settings, connector._home)

@@ -24,6 +24,8 @@ from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettin
 from e2i.catalog.artifacts import Table
 from e2i.catalog.marks import Code, Privilege, WorkspaceFile
 
+FILE = "traces.db"
+"""File of the embedded backend in the tool's home."""
 LARGEST_SCORE = 999_999_999.0
 """Largest absolute value of a feedback score that Opik's server accepts."""
 
@@ -206,6 +208,7 @@ TOOL = Tool(
             effect=Effect.EXTERNAL,
             libraries=("opik",),
             columns=True,
+            verified=True,
         ),
     ),
     settings=OpikSettings,

@@ -58,6 +58,12 @@ class GuardedOpik:
 
         return await Runner(self._settings, self._home, self._guard, environment).run(evaluation)
 
+    async def count_cases(self, experiment: str) -> int:
+        """Return the cases of the complete experiment of that name; 0 when there is none."""
+        from e2i.tools.opik import experiments
+
+        return await self._guard.acall(lambda: experiments.count(self.client, experiment))
+
     async def search_traces(self, filter_string: str | None = None, *, limit: int = 100) -> list[Any]:
         """Return traces of the project, newest first, by Opik's query language (``feedback_scores.auc > 0.8``)."""
         return await self._guard.acall(

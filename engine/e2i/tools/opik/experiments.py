@@ -33,6 +33,18 @@ def complete(client: Any, name: str, cases: int) -> Evaluated | None:
     return None
 
 
+def count(client: Any, name: str) -> int:
+    """Return the cases of the complete experiment of that name; 0 when there is none."""
+    from opik.exceptions import ExperimentNotFound
+
+    try:
+        known = client.get_experiments_by_name(name)
+    except ExperimentNotFound:
+        return 0
+    complete = [one for one in known if one.get_experiment_data().status == "completed"]
+    return max((len(one.get_items()) for one in complete if one.get_experiment_data().name == name), default=0)
+
+
 def _evaluated(name: str, items: Any) -> Evaluated:
     found = [
         ScoredCase(
