@@ -83,6 +83,13 @@ def test_settings_of_tools_that_are_not_used_are_not_looked_at(tmp_path: Path) -
         found.check(["mlflow"])
 
 
+def test_a_file_of_comments_is_the_defaults_but_an_empty_one_was_cut_off(tmp_path: Path) -> None:
+    assert load(tmp_path, default="# workers: 2\n") == load(tmp_path / "none")
+    with pytest.raises(BadInput, match=r"default\.yaml is empty") as raised:
+        load(tmp_path, default="\n")
+    assert raised.value.hint == "write {} or a comment for the defaults, or remove the file"
+
+
 def test_yaml_that_cannot_be_read_has_a_place(tmp_path: Path) -> None:
     with pytest.raises(InvalidSpec) as raised:
         load(tmp_path, default="workers: 1\nworkers: 2\n")

@@ -406,6 +406,11 @@ def _read(path: Path) -> Document:
             hint="make it a readable regular file, or remove it: defaults do not replace an unreadable file",
         ) from error
     found, problems = document.read(text, str(path))
+    if [problem.code for problem in problems] == ["empty"]:
+        if not text.strip():  # cut off, perhaps: a disk was full
+            hint = "write {} or a comment for the defaults, or remove the file"
+            raise BadSettings(f"configuration cannot be read: {path} is empty", hint=hint)
+        found, problems = document.read("{}\n", str(path))
     if found is None or problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UnreadableSettings(problems, message=f"configuration cannot be read: {problems[0]}{more}")

@@ -235,7 +235,7 @@ def _step(node: StepNode, authority: Authority) -> Iterator[Violation]:
     found = registry.action(uses)
     if found is None:
         return
-    if not _allows(rules.actions, uses, registry) or _allows(rules.refused, uses, registry):
+    if not allows(rules.actions, uses, registry) or allows(rules.refused, uses, registry):
         message = f"{uses} is not allowed for specs of origin {origin}"
         yield Violation("policy-tool", message, ("uses",), _ask(f"{origin}.actions"))
     elif found.privilege and not getattr(rules, found.privilege):
@@ -267,8 +267,8 @@ def _role(uses: str, role: str, authority: Authority) -> Iterator[Violation]:
         meant = suggest.certain(role, roles)
         hint = suggest.hint(role, roles, most=12) or "the operator lists roles in config/policy.yaml"
         yield Violation("unknown-agent", f'there is no agent role "{role}"', ("agent",), hint, meant)
-    elif not _allows(roles[role], uses, registry):
-        able = sorted(name for name, patterns in roles.items() if _allows(patterns, uses, registry))
+    elif not allows(roles[role], uses, registry):
+        able = sorted(name for name, patterns in roles.items() if allows(patterns, uses, registry))
         hint = f"roles that may: {', '.join(able)}" if able else _ask(f"roles.{role}")
         yield Violation("policy-tool", f'the agent role "{role}" may not use {uses}', ("uses",), hint)
 
@@ -284,7 +284,7 @@ def _host(tool: str, authority: Authority) -> Violation | None:
     return Violation("policy-host", message, ("uses",), _ask(f"{authority.origin}.hosts"))
 
 
-def _allows(patterns: Sequence[str], uses: str, registry: Registry) -> bool:
+def allows(patterns: Sequence[str], uses: str, registry: Registry) -> bool:
     """Returns True when one of the patterns matches the action. Raises Refused for a pattern without an action."""
     tool = uses.partition(".")[0]
     for pattern in patterns:

@@ -59,6 +59,10 @@ class Connector(Generic[S]):
         where = ", ".join(self.config.addresses()) or f"embedded in {self.home}"
         return f"e2i: {self.tool} {where} (from {self.program.source(self.tool, self.config)})"
 
+    def permit(self, method: str, agent: str | None) -> None:
+        """Raise BadCall when the policy forbids a method inside the work of this agent."""
+        self.program.permit(f"{self.tool}.{method}", agent)
+
     @property
     def enabled(self) -> bool:
         """True when the tool may be called: its circuit is not open."""

@@ -28,7 +28,7 @@ from e2i.errors import ToolUnavailable
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, BadCall, content, file_path, mistakes, text
 from e2i.mlops.program import publish
-from e2i.mlops.tracing import traced
+from e2i.mlops.tracing import agent, traced
 from e2i.regular import folder_mode, open_to_group
 from e2i.resilience.processes import process_identity
 from e2i.spec import suggest
@@ -124,6 +124,7 @@ class MLflowConnector(Connector[MLflowConfig]):
         While MLflow is down the run is usable: everything goes to the outbox, and its id is one of our own, which
         every method here accepts.
         """
+        self.permit("start_run", agent())
         for given, what in (
             (experiment_id, "the id of the experiment"),
             (experiment_name, "the name of the experiment"),
@@ -166,6 +167,8 @@ class MLflowConnector(Connector[MLflowConfig]):
         text(model_name, "the name of the model")
         chosen = ModelStage.of(stage)
         number = _number(version)
+        if chosen is ModelStage.PRODUCTION:
+            self.program.require("promote_to_production", f"moving {model_name} {number} to Production")
         try:
             previous = await self._call(
                 set_stage, model_name, number, chosen.value.lower(), archive_existing=archive_existing

@@ -19,7 +19,7 @@ from e2i.errors import E2IError
 from e2i.mlops import arguments
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, content, mistakes, text
-from e2i.mlops.tracing import Opening, current, traced
+from e2i.mlops.tracing import Opening, agent, current, traced
 from e2i.telemetry.entries import Entry
 from e2i.tools.opik import OpikSettings as OpikConfig
 from e2i.tools.opik import bridge, global_client
@@ -75,7 +75,12 @@ class OpikConnector(Connector[OpikConfig]):
         def begin() -> Span:
             trace, parent = given if any(given) or current.get() is not None else bridge.outer() or given
             return self._recorder.begin(
-                f"{agent_name}.{operation}", self._above(), trace_id=trace, parent_span_id=parent, metadata=facts
+                f"{agent_name}.{operation}",
+                self._above(),
+                trace_id=trace,
+                parent_span_id=parent,
+                metadata=facts,
+                agent=agent_name,
             )
 
         return Opening(begin, self)
@@ -126,6 +131,7 @@ class OpikConnector(Connector[OpikConfig]):
         self, trace_id: str, score: float, feedback_type: str = "quality", reason: str | None = None
     ) -> None:
         """Record a judgement of a trace, as a score named ``feedback_type``. It replaces one of the same name."""
+        self.permit("log_feedback", agent())
         text(feedback_type, "the name of a score (feedback_type)")
         if arguments.optional_text("reason", reason, "a sentence about the score") is not None:
             content(str(reason), "reason")

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, SecretStr
 
 from e2i.catalog.action import ToolSettings
+from e2i.mlops import permissions
 from e2i.mlops.outgoing import Outgoing
 from e2i.resilience.guard import Guard
 from e2i.settings import Settings
@@ -39,6 +40,8 @@ class Program:
         self.workspace = workspace.root
         self.store = workspace.store
         self.settings = workspace.settings
+        self.policy = workspace.policy
+        self.origin = workspace.origin
         self.files = workspace.files
         """The files of the workspace that a program's calls may name."""
         self.roots = workspace.roots
@@ -46,6 +49,11 @@ class Program:
         ownership.create(self.store)
         for name, value in environment.NO_TELEMETRY.items():
             os.environ.setdefault(name, value)
+
+    def is_as(self, workspace: Workspace) -> bool:
+        """Return True when the settings of the tools, the policy and the origin are still these."""
+        now = (workspace.settings.tools, workspace.policy, workspace.origin)
+        return now == (self.settings.tools, self.policy, self.origin)
 
     @property
     def environment(self) -> str:
@@ -61,6 +69,14 @@ class Program:
     def outgoing(self) -> Outgoing:
         """The telemetry of this process on its way to the trackers."""
         return Outgoing(self.store, self.artifacts, self.settings)
+
+    def permit(self, method: str, agent: str | None) -> None:
+        """Raise BadCall when the policy forbids the method, ``tool.name``, to this origin or inside this agent's work."""
+        permissions.check(self.policy, self.origin, self.settings.registry, method, agent)
+
+    def require(self, privilege: str, what: str) -> None:
+        """Raise BadCall when programs of this origin do not have a privilege, such as ``keep_services``, for ``what``."""
+        permissions.require(self.policy, self.origin, privilege, what)
 
     def guard(self, tool: str, config: ToolSettings) -> Guard:
         """Return the guard of a tool's server: the store's shared breaker, the deadline of the settings.
@@ -124,7 +140,7 @@ def program() -> Program:
     key = (workspace.root, workspace.settings.profile, workspace.store)
     with _lock:
         known = _programs.get(key)
-        if known is None or known.settings.tools != workspace.settings.tools:
+        if known is None or not known.is_as(workspace):
             known = _programs[key] = Program(workspace)
             if workspace.settings.note:
                 print(f"e2i: {workspace.settings.note}", file=sys.stderr)

@@ -88,6 +88,12 @@ class Opening(Generic[AnySpan]):
         return self._span
 
 
+def agent() -> str | None:
+    """Returns the agent whose work this is: that of the nearest ``trace_agent`` around it."""
+    span = current.get()
+    return span.agent if span is not None else None
+
+
 def child(name: str, *, given: Any = None, type: SpanType = "tool") -> Opening[Span] | Nothing:  # noqa: A002
     """Returns a block whose span, with the input ``given``, is below the open one; without an open one, no block."""
     above = current.get()
@@ -121,11 +127,14 @@ class Nothing:
 def traced(method: Callable[P, R]) -> Callable[P, R]:
     """Decorates a method of a connector, plain or async: a span ``tool.method`` when one is open, else nothing.
 
-    The span has the arguments: simple values as they are, of others the class and the shape.
+    The span has the arguments: simple values as they are, of others the class and the shape. A method that the policy
+    forbids here raises BadCall.
     """
     signature = inspect.signature(method)
 
     def open_it(args: Any, kwargs: Any) -> Opening[Span] | Nothing:
+        if args and hasattr(args[0], "permit"):
+            args[0].permit(method.__name__, agent())
         if current.get() is None:
             return Nothing()
         tool = getattr(args[0], "tool", None) if args else None

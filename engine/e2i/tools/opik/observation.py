@@ -58,6 +58,7 @@ class Span:
         "_error",
         "_events",
         "_omitted",
+        "agent",
         "announced",
         "ended",
         "input",
@@ -83,8 +84,11 @@ class Span:
         parent: str | None = None,
         type: SpanType = "general",  # noqa: A002 - Opik's own word
         metadata: Mapping[str, Any] | None = None,
+        agent: str | None = None,
     ) -> None:
         self.recorder = recorder
+        self.agent = agent
+        """The agent whose work it is a piece of: of the nearest ``trace_agent`` around it."""
         self.trace = trace
         self.project_name = recorder.project_name
         self.name = name

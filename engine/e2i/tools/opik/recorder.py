@@ -52,10 +52,12 @@ class Recorder:
         parent_span_id: str | None = None,
         type: SpanType = "general",  # noqa: A002 - Opik's own word
         metadata: Mapping[str, Any] | None = None,
+        agent: str | None = None,
     ) -> Span:
         """Returns an open span: below ``parent``, or in a trace and below a span that were made elsewhere.
 
         Without any of them it begins a trace. Foreign ids of any form are accepted; ``identity.adopted`` maps them.
+        ``agent`` is whose work it is; default: that of ``parent``.
         """
         facts = {**(metadata or {}), "environment": self.environment}
         trace = self._trace(parent, trace_id, parent_span_id, facts)
@@ -65,7 +67,8 @@ class Recorder:
             if above != parent_span_id:
                 facts["external_parent_span_id"] = parent_span_id
         kind = LLMSpan if type == "llm" else Span
-        return kind(self, name, trace, self._fresh(), parent=above, type=type, metadata=facts)
+        agent = agent or (parent.agent if parent is not None else None)
+        return kind(self, name, trace, self._fresh(), parent=above, type=type, metadata=facts, agent=agent)
 
     def end(self, span: Span, error: BaseException | None = None) -> None:
         """Ends a span: with the exception that ended its work, if any. Its document is put.
