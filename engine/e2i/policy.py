@@ -140,21 +140,22 @@ AGENT: Values = {
 """The stricter rules for specs written by a machine."""
 
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "scope_definer": ("data.*", "sql.*", "table.*", "dataset.*", "debug.*"),
+    "scope_definer": ("data.*", "sql.*", "table.*", "dataset.*", "opik.*", "debug.*"),
     "data_preparer": ("great_expectations.*", "feast.*", "data.*", "database.read", "sql.*", "table.*", "dataset.*",
                       "python.*", "debug.*"),
-    "model_selector": ("model.*", "causal.*", "optuna.*", "mlflow.load", "data.*", "sql.*", "table.*", "python.*",
-                       "debug.*"),
-    "model_trainer": ("optuna.*", "model.*", "causal.*", "mlflow.register", "mlflow.load", "data.*", "sql.*", "table.*",
-                      "feast.historical_features", "feast.repository", "feast.statistics", "python.*", "debug.*"),
-    "feature_analyzer": ("shap.*", "causal.*", "model.predict", "data.*", "sql.*", "table.*",
+    "model_selector": ("model.*", "causal.*", "optuna.*", "mlflow.log", "mlflow.find", "mlflow.compare",
+                       "mlflow.load", "opik.*", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
+    "model_trainer": ("optuna.*", "model.*", "causal.*", "mlflow.log", "mlflow.register", "mlflow.find",
+                      "mlflow.load", "data.*", "sql.*", "table.*", "feast.historical_features", "feast.repository",
+                      "feast.statistics", "python.*", "debug.*"),
+    "feature_analyzer": ("shap.*", "causal.*", "model.predict", "opik.*", "data.*", "sql.*", "table.*",
                          "feast.historical_features", "feast.repository", "feast.statistics", "python.*", "debug.*"),
     "model_deployer": ("mlflow.*", "bentoml.*", "feast.materialize", "feast.online_features", "feast.repository",
                        "debug.*"),
     "observability_connector": ("opik.*", "debug.*"),
-    "prediction_synthesizer": ("bentoml.predict", "model.predict", "model.evaluate", "mlflow.load",
-                               "feast.online_features", "feast.repository", "data.*", "sql.*", "table.*", "python.*",
-                               "debug.*"),
+    "prediction_synthesizer": ("bentoml.predict", "model.predict", "model.evaluate", "mlflow.find", "mlflow.load",
+                               "feast.online_features", "feast.repository", "opik.*", "data.*", "sql.*", "table.*",
+                               "python.*", "debug.*"),
 }  # fmt: skip
 """The platform's Tier 0 agents, each with the actions that its steps may use."""
 

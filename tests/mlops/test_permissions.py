@@ -40,7 +40,7 @@ def test_the_role_holds_for_calls_inside_calls_and_ends_with_the_block(workspace
     policy(workspace, "roles: {analyst: [shap.*]}\n")
     tracer, explainer = OpikConnector(), SHAPExplainer()
     with tracer.trace_agent("analyst", "explain"), tracer.trace_llm_call("m"):
-        with pytest.raises(BadCall, match='"analyst" may not use mlflow.start_run, which counts as'):
+        with pytest.raises(BadCall, match=r'"analyst" may not use mlflow\.start_run, which counts as'):
             MLflowConnector().start_run(experiment_name="e")
         with tracer.trace_agent("someone", "elsewhere"):  # of no role: no rules of its own
             MLflowConnector().start_run(experiment_name="e")
@@ -57,9 +57,7 @@ def test_everybody_may_be_observed(workspace: Path) -> None:
             tracer.log_feedback(span.trace_id, 1.0)
 
 
-def test_a_program_of_an_agent_has_the_rules_of_that_origin(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_of_an_agent_has_the_rules_of_that_origin(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy(workspace, "agent: {refused: [feast.*]}\n")
     monkeypatch.setenv("E2I_ORIGIN", "agent")
     with pytest.raises(BadCall, match=r"feast\.materialize is not allowed for programs of origin agent \(the operator"):

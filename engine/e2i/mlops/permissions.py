@@ -1,4 +1,4 @@
-"""Apply the operator's policy to a program's calls. In: the policy, a method, whose work it is. Out: nothing, or BadCall.
+"""Apply the operator's policy to a program's calls. In: the policy, a method, its agent. Out: nothing, or BadCall.
 
 A call stands for the action that does the same in a spec. So one list in ``config/policy.yaml`` holds for the steps and
 for the programs of a role, and one for each origin.

@@ -71,11 +71,11 @@ class Program:
         return Outgoing(self.store, self.artifacts, self.settings)
 
     def permit(self, method: str, agent: str | None) -> None:
-        """Raise BadCall when the policy forbids the method, ``tool.name``, to this origin or inside this agent's work."""
+        """Raise BadCall when the policy forbids ``tool.method`` to this origin or inside this agent's work."""
         permissions.check(self.policy, self.origin, self.settings.registry, method, agent)
 
     def require(self, privilege: str, what: str) -> None:
-        """Raise BadCall when programs of this origin do not have a privilege, such as ``keep_services``, for ``what``."""
+        """Raise BadCall when this origin does not have the privilege, such as ``keep_services``, for ``what``."""
         permissions.require(self.policy, self.origin, privilege, what)
 
     def guard(self, tool: str, config: ToolSettings) -> Guard:
