@@ -183,7 +183,7 @@ def _parallel(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MOST_PARALLEL:
         raise StepError(
             f"`parallel` is {given!r:.80}, not a number of trials from 1 to {MOST_PARALLEL}",
-            code="bad-parallel",
+            code="bad-call",
             hint="such as parallel=4",
         )
     return given
