@@ -211,6 +211,16 @@ def test_a_bento_is_deployed_moved_asked_and_undeployed(cloud: BentoCloud, home:
     assert asyncio.run(bentoml.move("conversion", 10, None)) == Endpoint("conversion", url, "hcp:v2", 2)
     (version,) = cloud.wanted["conversion"]["canary"]["versions"].values()
     assert (cloud.wanted["conversion"]["bento"], version["bento"], version["weight"]) == ("hcp:v1", "hcp:v2", 10)
+    known = asyncio.run(bentoml.find("conversion"))
+    assert known is not None and (known.main, known.canary, known.percent) == ("hcp:v1", "hcp:v2", 10)
+    assert asyncio.run(bentoml.share("conversion", "hcp:v2")) == 10 and asyncio.run(bentoml.find("nobody")) is None
+    assert asyncio.run(bentoml.url_of("conversion")) == url
+    asyncio.run(bentoml.roll_back("conversion"))
+    assert cloud.wanted["conversion"]["bento"] == "hcp:v1" and not cloud.wanted["conversion"].get("canary")
+    with pytest.raises(StepError, match="keeps no earlier state"):
+        asyncio.run(bentoml.roll_back("conversion"))
+    with pytest.raises(StepError, match="no shadows"):
+        asyncio.run(bentoml.move("conversion", 10, None, shadow=True))
     asyncio.run(bentoml.move("conversion", 100, None))
     assert cloud.wanted["conversion"]["bento"] == "hcp:v2" and not cloud.wanted["conversion"].get("canary")
     assert deployed(bentoml, "hcp:v1").bento_tag == "hcp:v1"
