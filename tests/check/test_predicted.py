@@ -55,12 +55,13 @@ steps:
       project: p
       entities: {hcp: {join_key: hcp_id}}
       views:
-        all: {table: "${{ steps.data.history }}", entity: hcp, timestamp: event_timestamp, created: created}
+        all: {table: "${{ steps.data.history }}", entity: hcp, timestamp: event_timestamp, created: created, push: true}
         some:
           table: ${{ steps.data.history }}
           entity: [hcp]
           timestamp: event_timestamp
           features: {noise: float64, age: float32, created: timestamp}
+      services: {scoring: ["some:noise", "all:copay"]}
   join:
     uses: feast.historical_features
     with:
@@ -77,6 +78,18 @@ steps:
       timestamp: observation_date
       features: [all, some]
       full_feature_names: true
+  added:
+    uses: feast.push
+    with: {repo: "${{ steps.features.repo }}", view: all, table: "${{ steps.data.history }}"}
+  serviced:
+    uses: feast.historical_features
+    with:
+      repo: ${{ steps.added.repo }}
+      table: ${{ steps.data.journeys }}
+      timestamp: observation_date
+      features: service:scoring
+      keep: [hcp_id]
+  described: {uses: feast.statistics, with: {repo: "${{ steps.added.repo }}", view: some}}
   publish: {uses: feast.materialize, with: {repo: "${{ steps.features.repo }}", views: [all]}}
   lookup:
     uses: feast.online_features

@@ -16,6 +16,7 @@ from e2i.catalog.columns import KnownRepo
 from e2i.errors import BadInput, Refused, StepError
 from e2i.settings import Settings
 from e2i.tools.feast import (
+    FeastSettings,
     HistoricalFeaturesParams,
     MaterializeParams,
     OnlineFeaturesParams,
@@ -26,6 +27,7 @@ from e2i.tools.feast import (
     effects,
 )
 from e2i.tools.feast.connector import GuardedFeast
+from e2i.tools.feast.programs import Repository
 from e2i.workspace.files import WorkspaceFiles
 from tools.feast.feast_case import at, run
 from tools.feast.public_repo import public, ratings, stats
@@ -169,7 +171,11 @@ def test_code_needs_the_operators_trust_and_a_repository_without_code_needs_none
                 looked(context)
         else:
             found = joined(context, looked(context), ["service:plain"])
-            assert found.rating.tolist()[:2] == [4.5, None] or pd.isna(found.rating[1])
+            assert found.rating[0] == 4.5 and pd.isna(found.rating[1])
+            program = Repository(FeastSettings(repo_path=str(root)), tmp_path / "home", tmp_path)
+            rows = journeys()[["driver_id", "when"]].set_axis(["driver_id", "event_timestamp"], axis=1)
+            same = program.historical(rows, ["service:plain"], full_feature_names=False)
+            assert same.rating[0] == 4.5 and list(same.columns[2:]) == ["trips", "accepted", "rating"]
         context.close()
     context = LocalContext(tmp_path / "three")
     with pytest.raises(BadInput, match="no existing Feast repository"):
