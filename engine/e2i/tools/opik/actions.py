@@ -17,10 +17,15 @@ async def score(params: ScoreParams, ctx: StepContext) -> ScoreOutputs:
     """Add a score to this run's trace, or to another, if it is sampled. The trace itself may arrive later."""
     settings = ctx.settings("opik")
     assert isinstance(settings, OpikSettings)
-    given = ctx.info.run if params.trace is None else params.trace
-    opik = ctx.connect(GuardedOpik)
-    recorded = await opik.score(given, params.name, params.value, reason=params.reason, span_id=params.span)
-    trace = trace_id(given) if params.trace is None else adopted(given, "trace")
+    trace = trace_id(ctx.info.run) if params.trace is None else adopted(params.trace, "trace")
+    recorded = await ctx.connect(GuardedOpik).score(
+        trace,
+        params.name,
+        params.value,
+        reason=params.reason,
+        span_id=None if params.span is None else adopted(params.span, "span"),
+        foreign=trace == params.trace,  # an id that Opik made; others are mapped here, such as those of runs
+    )
     return ScoreOutputs(trace=trace, project=settings.project_name, recorded=recorded)
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from e2i.resilience.guard import Guard
 from e2i.tools.opik import OpikSettings
-from e2i.tools.opik.identity import adopted, is_sampled
+from e2i.tools.opik.identity import is_sampled
 from e2i.tools.opik.outages import is_outage
 
 if TYPE_CHECKING:
@@ -34,18 +34,23 @@ class GuardedOpik:
         self._home = home
 
     async def score(
-        self, trace_id: str, name: str, value: float, *, reason: str | None = None, span_id: str | None = None
+        self,
+        trace_id: str,
+        name: str,
+        value: float,
+        *,
+        reason: str | None = None,
+        span_id: str | None = None,
+        foreign: bool = False,
     ) -> bool:
         """Write a score of a trace, or of a span in it, if the trace is sampled. It replaces one of the same name.
 
-        A trace that was made elsewhere was kept there, so its scores are written whatever the sampling rate. Returns
-        whether the score was written. Raises ToolUnavailable, or StepError when Opik refuses it.
+        ``foreign``: the trace was kept elsewhere, whatever the sampling rate is here. Returns whether the score was
+        written. Raises ToolUnavailable, or StepError when Opik refuses it.
         """
-        trace = adopted(trace_id, "trace")
-        if trace != trace_id and not is_sampled(trace, self._settings.sampling_rate):
+        if not foreign and not is_sampled(trace_id, self._settings.sampling_rate):
             return False
-        of = trace if span_id is None else adopted(span_id, "span")
-        score = {"id": of, "name": name, "value": value, "reason": reason, "source": "sdk"}
+        score = {"id": span_id or trace_id, "name": name, "value": value, "reason": reason, "source": "sdk"}
         document = {**score, "project_name": self._settings.project_name}
         resource = "trace_scores" if span_id is None else "span_scores"
         present = {key: item for key, item in document.items() if item is not None}
