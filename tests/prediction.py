@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from e2i import api, policy, route, settings
+from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.columns import KnownKeys, KnownModel, KnownRepo, KnownTable
 from e2i.catalog.files import Files
 from e2i.check import actions, types
@@ -42,10 +43,19 @@ def untrue(known: Type, given: Mapping[str, Any]) -> Iterator[str]:
             fact = expected[0].known
             if not _holds(fact, value):
                 yield f"{name}: foreseen {fact}, given {value}"
-        elif not types.accepts(types.of_value(value), expected):
+        elif not types.accepts(_type(value), expected):
             yield f"{name}: foreseen {types.describe(expected)}, given {value!r:.200}"
         elif isinstance(value, dict) and expected[0].rest is None:
             yield from (f"{name}: {key!r} was not foreseen" for key in value.keys() - expected[0].inside.keys())
+
+
+def _type(value: Any) -> types.Types:
+    """The type of a document, in which an artifact may be anywhere."""
+    if isinstance(value, dict) and "digest" in value and value.get("type") in ARTIFACTS:
+        return (Type(value["type"]),)
+    if isinstance(value, dict):
+        return (Type("mapping", {key: _type(item) for key, item in value.items()}),)
+    return types.of_value(value)
 
 
 def _holds(known: Any, artifact: Mapping[str, Any]) -> bool:

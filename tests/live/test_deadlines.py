@@ -49,7 +49,7 @@ def optuna(address: str, home: Path) -> Callable[[], Any]:
     from e2i.tools.optuna.connector import GuardedOptuna
 
     settings = OptunaSettings.model_validate({"study_storage": address, "deadline": SHORT})
-    plan = search.Plan(space={}, trials=1, direction="maximize")
+    plan = search.Plan(space={}, trials=1, directions=("maximize",))
     tuner = GuardedOptuna(settings, guard("optuna"), home)
     return lambda: asyncio.run(tuner.optimize("s", lambda trial: 1.0, plan))
 

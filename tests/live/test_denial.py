@@ -179,7 +179,7 @@ def test_a_wrong_password_of_a_database_opens_no_circuit(
     )
     ctx = LocalContext(tmp_path, settings=settings)
     repo = apply(ctx, log())
-    plan = search.Plan(space={}, trials=1, direction="maximize")
+    plan = search.Plan(space={}, trials=1, directions=("maximize",))
     calls = {
         "mlflow": lambda: asyncio.run(ctx.connect(GuardedMLflow).get_or_create_experiment("x")),
         "optuna": lambda: asyncio.run(ctx.connect(GuardedOptuna).optimize("s", lambda trial: 1.0, plan)),

@@ -87,7 +87,7 @@ def optuna_storage(bench: Bench) -> tuple[int, Callable[[int], Call]]:
         address = redirected(server.database(), port)
         settings = OptunaSettings.model_validate({"study_storage": address, "deadline": bench.deadline})
         tuner = GuardedOptuna(settings, guard("optuna", bench.deadline), bench.home)
-        plan = search.Plan(space={}, trials=1, direction="maximize")
+        plan = search.Plan(space={}, trials=1, directions=("maximize",))
         made_to_succeed(lambda: asyncio.run(tuner.optimize("s", lambda trial: 1.0, plan)))
         return lambda: asyncio.run(tuner.count_trials("s"))
 
