@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from context import LocalContext
 from e2i import settings as e2i_settings
 from e2i.errors import ToolUnavailable
-from e2i.resilience.breaker import Breaker
+from e2i.resilience.breaker import Breaker, Policy
 from e2i.resilience.guard import Guard
 from e2i.tools.optuna import TOOL, OptunaSettings, TuneOutputs, TuneParams, search
 from e2i.tools.optuna.actions import tune
@@ -61,9 +61,10 @@ CREATE TRIGGER held BEFORE INSERT OR UPDATE ON trials FOR EACH ROW WHEN (NEW.num
 
 
 def tuner(home: Path, storage: str) -> GuardedOptuna:
-    """That of a store of its own."""
+    """That of a store of its own. Its circuit stays closed: the calls of several threads fail in one outage."""
     settings = OptunaSettings.model_validate({"study_storage": storage})
-    return GuardedOptuna(settings, Guard("optuna", Breaker("optuna"), outages=TOOL.outages), home)
+    breaker = Breaker("optuna", Policy(failures=100))
+    return GuardedOptuna(settings, Guard("optuna", breaker, outages=TOOL.outages), home)
 
 
 def stored(address: str, name: str) -> optuna.Study:

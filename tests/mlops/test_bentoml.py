@@ -241,13 +241,14 @@ async def main():
     endpoint = await service.update_traffic("conversion", 50)
     print(endpoint.url, endpoint.bento_tag)
     print(len(await service.predict(endpoint.url, [[1.0, 2.0, 3.0]] * 4)))
+    print((await service.rollback("conversion")).bento_tag)
     await service.undeploy("conversion")
 
 asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=2 * LONGEST)
     assert done.returncode == 0, done.stderr[-800:]
-    assert done.stdout.splitlines() == [f"{endpoint.url} {newest}", "4"]
+    assert done.stdout.splitlines() == [f"{endpoint.url} {newest}", "4", endpoint.bento_tag]
     assert processes(BentoMLService().home, "conversion") == set()
     with pytest.raises(ToolUnavailable):
         asyncio.run(BentoMLService().predict(endpoint.url, [[1.0, 2.0, 3.0]]))
@@ -271,6 +272,7 @@ def call(function: Callable[[BentoMLService], Awaitable[Any]]) -> Callable[[], A
         (lambda s: s.deploy("unknown:v1", "x", resources={"gpu": 1}), "unknown resource 'gpu'"),
         (lambda s: s.deploy("unknown:v1", "x", resources={"memory": "lots"}), "4Gi"),
         (lambda s: s.update_traffic("nobody", 10), "no endpoint nobody"),
+        (lambda s: s.rollback("nobody"), "no endpoint nobody"),
         (lambda s: s.undeploy("nobody"), "no endpoint nobody"),
         (lambda s: s.package_model("runs:/nothing/model"), "nothing"),
         (lambda s: s.package_model("models:/nothing/1"), "nothing"),
