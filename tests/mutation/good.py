@@ -156,6 +156,7 @@ def plain(text: str) -> Any:
 
 PLACES = """
   database: {connections: {warehouse: {url: "sqlite:///data/shop.db", read_only: false}}}
+  great_expectations: {datasources: {warehouse: {type: sqlite, path: data/shop.db}}}
   remote:
     locations:
       sales: {kind: https, root: "https://data.example.com/sales"}

@@ -65,8 +65,14 @@ def function(name: str) -> str | None:
     return f"write `value | {FUNCTIONS[name]}`" if name in FUNCTIONS else None
 
 
+_CHANGEABLE = re.compile(r"[&|!=<>?(]|null|nil|undefined")
+"""What each change of ``translated`` needs."""
+
+
 def translated(source: str) -> str:
     """Returns the expression with operators and functions of other languages replaced, as far as the meaning stays."""
+    if not _CHANGEABLE.search(source):  # a text may have tens of thousands of expressions
+        return source
     quoted: list[str] = []
 
     def hide(found: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Bento, Endpoint, Table
 from e2i.catalog.marks import Budget
 
-EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,58}[a-z0-9])?$")]
+EndpointName = Annotated[str, StringConstraints(pattern=r"^(?:[a-z0-9][a-z0-9_-]{0,58})?[a-z0-9]$")]
 Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 AnyEndpoint = Annotated[Endpoint | EndpointName, Field(description="The endpoint, as a step returns it, or its name.")]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent, is_time, settled
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, is_time, settled
 from e2i.catalog.files import Files
+from e2i.estimators.columns import lacking
 from e2i.spec.problems import Code
 
 ADDED = ("effect", "effect_low", "effect_high")
@@ -24,21 +25,33 @@ def estimate(given: Given, files: Files) -> Flow:
     problems += _roles(given, table)
     averages = ("ATE", "naive") if given.get("continuous") is True else ("ATE", "ATT", "naive")
     outputs: dict[str, Any] = {"averages": KnownKeys(averages), "balance": KnownTable(BALANCE)}
+    outcome, modifiers = given.get("outcome"), given.get("effect_modifiers")
+    if isinstance(outcome, str) and settled(modifiers):
+        outputs["model"] = KnownModel(outcome, tuple(modifiers or ()))
     added, more = _added(given)
     return Flow(outputs | added, problems + more)
 
 
 def refute(given: Given, files: Files) -> Flow:
     """Return the table of attempts."""
-    problems = absent(given["table"], ("negative_controls",), given.get("negative_controls"))
-    return Flow({"checks": KnownTable(CHECKS)}, list(problems))
+    table, model = given["table"], given.get("model")
+    problems = [*absent(table, ("negative_controls",), given.get("negative_controls")), *_needed(table, model)]
+    if isinstance(model, KnownModel) and model.target is not None:
+        problems += lacking(table, ("table",), [model.target], "the outcome of the model")
+    return Flow({"checks": KnownTable(CHECKS)}, problems)
 
 
 def effects(given: Given, files: Files) -> Flow:
     """Return the table of effects."""
-    problems = absent(given["table"], ("keep",), given.get("keep"))
+    problems = [*absent(given["table"], ("keep",), given.get("keep")), *_needed(given["table"], given.get("model"))]
     added, more = _added(given)
     return Flow(added, [*problems, *more])
+
+
+def _needed(table: Any, model: Any) -> Iterator[ColumnProblem]:
+    """Return a problem when the table lacks effect modifiers of the model."""
+    features = model.features if isinstance(model, KnownModel) else None
+    return lacking(table, ("table",), features or (), "effect modifiers of the model")
 
 
 def _added(given: Given) -> tuple[dict[str, KnownTable], list[ColumnProblem]]:

@@ -170,7 +170,7 @@ def _definitions(store: sdk.FeatureStore) -> list[bytes]:
 
 
 def _spec(item: Any) -> Any:
-    """Return the message of a definition, without times, which Feast sets anew as it reads some sources.
+    """Return the message of a definition, without times, which Feast sets again as it reads some sources.
 
     Functions count by their text: pickled again, their bytes may differ.
     """
