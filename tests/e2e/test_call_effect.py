@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from e2i import api
 from project import Project
 
 TEXT = (Path(__file__).parents[2] / "specs" / "hcp_call_effect.yaml").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_known_effect_is_found_and_stands(project: Project) -> None:
     found = project.run(TEXT, {"rows": 3000}).outputs
     assert found["effect"]["low"] < found["truth"] < found["effect"]["high"]

@@ -212,6 +212,7 @@ steps:
 """A step that waits for its server, and one that fails without it."""
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_is_never_taken_for_one_that_has_the_effect(
     project: Project, mlflow_server: MLflow
 ) -> None:

@@ -37,6 +37,7 @@ def filled(url: str, count: int = 400) -> str:
     return url
 
 
+@pytest.mark.slow
 def test_three_engines_count_alike(tmp_path: Path, postgres: Postgres) -> None:
     url = filled(postgres.database())
     with closing(sqlite3.connect(tmp_path / "x.db")) as made:

@@ -207,6 +207,7 @@ def tried(workspace: Path) -> list[str]:
     return file.read_text("utf-8").split() if file.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_search_that_was_killed_ends_as_one_that_was_not(workspace: Path) -> None:
     killed = program(workspace, 12, 0.3)

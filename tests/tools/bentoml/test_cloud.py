@@ -198,6 +198,7 @@ def deployed(bentoml: GuardedBentoML, tag: str, limits: Resources | None = None)
     return asyncio.run(bentoml.deploy(tag, "conversion", 2, limits or Resources(), "prod"))
 
 
+@pytest.mark.slow
 def test_a_bento_is_deployed_moved_asked_and_undeployed(cloud: BentoCloud, home: Path) -> None:
     bentoml = of(cloud, home)
     url = f"{cloud.url}/services/conversion"

@@ -107,6 +107,7 @@ class Load:
             thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.sweep)])
 def test_an_endpoint_outlives_its_program_and_is_changed_and_ended_by_another(home: Path, replicas: int) -> None:
     with ended(home, "lasting"):
@@ -134,6 +135,7 @@ def test_an_endpoint_outlives_its_program_and_is_changed_and_ended_by_another(ho
         asyncio.run(client(home).undeploy("lasting"))  # safe to repeat
 
 
+@pytest.mark.slow
 def test_a_share_of_the_requests_is_moved_exactly_and_by_key_for_good(bentoml: GuardedBentoML, home: Path) -> None:
     with ended(home, "canary"):
         url = deployed(bentoml, "hcp:v1", "canary").url
