@@ -17,7 +17,9 @@ TABLE = KnownTable(
     {"id": "string", "at": "timestamp[us, tz=UTC]", "x": "double", "z": None, "y": "int64"},
     made_from={"y": Lineage.new("z")},
 )
+PUSHED = KnownTable({"id": "string", "at": "timestamp[us, tz=UTC]", "f": "double", "g": "double"})
 KEYED = KnownTable({"id": "string", "since": "timestamp[us, tz=UTC]", "v": "double"})
+OUTPUTS = KnownTable({"input": "string", "expected_output": "string", "output": "string"})
 MODEL = KnownModel("y", ("x",), "regression")
 REPO = KnownRepo({"v": KnownView({"f": "double", "g": None}, ("id",))})
 VIEW = {"table": TABLE, "entity": ["e"], "timestamp": "at", "created": "at", "features": {"x": "float64"}}
@@ -59,7 +61,15 @@ VALID: dict[str, dict[str, Any]] = {
     "database.write": {"table": TABLE, "key": ["id"]},
     "dataset.hcp": {"rows": 100},
     "dataset.nycflights13": {"rows": 100},
-    "feast.apply": {"entities": {"e": {"join_key": "id"}}, "views": {"v": VIEW}},
+    "feast.apply": {
+        "entities": {"e": {"join_key": "id"}},
+        "views": {"v": VIEW},
+        "on_demand": {"d": {"inputs": ["v:x"], "request": {"w": "float64"}, "features": {"r": "float64"}}},
+        "services": {"s": ["v:x", "d"]},
+    },
+    "feast.repository": {"require": ["v:f"]},
+    "feast.push": {"repo": REPO, "view": "v", "table": PUSHED},
+    "feast.statistics": {"repo": REPO, "view": "v", "table": None, "features": ["f"], "timestamp": None},
     "feast.historical_features": {**ASK, "table": TABLE, "timestamp": "at", "keep": ["id", "y"]},
     "feast.materialize": {"repo": REPO, "views": ["v"]},
     "feast.online_features": {**ASK, "entities": [{"id": "a"}], "table": None},
@@ -123,7 +133,10 @@ VALID: dict[str, dict[str, Any]] = {
     "bentoml.rollback": {"endpoint": MODEL, "to": MODEL},
     "bentoml.metrics": {"endpoint": MODEL},
     "mlflow.register": {"model": MODEL},
-    "mlflow.promote": {"version": MODEL},
+    "mlflow.promote": {"version": MODEL, "if_better": None},
+    "mlflow.find": {"name": "m", "missing": None},
+    "mlflow.compare": {"model": MODEL, "name": "m", "table": TABLE, "no_champion": "better"},
+    "opik.evaluate": {"table": OUTPUTS, "task": None, "metrics": ["equals"], "scorer": None},
     "mlflow.load": {"name": "m", "missing": None},
     "dataset.nycflights13_tables": {},
     "sql.query": {"query": "SELECT id, y FROM t WHERE y > $least", "tables": {"t": TABLE}, "params": {"least": 1}},

@@ -64,6 +64,7 @@ def test_effects_are_verified_of_these_actions() -> None:
         "feast.materialize",
         "mlflow.promote",
         "mlflow.register",
+        "opik.evaluate",
         "optuna.tune",
         "remote.put",
     ]

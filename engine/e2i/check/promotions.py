@@ -212,12 +212,13 @@ CODES = (
         '    when: "${{ steps.new.version.version > steps.old.version.version | default(0) }}"\n'
         '    with: {version: "${{ steps.new.version }}", stage: production}\n',
         "version: 1\nname: example\nsteps:\n  data: {uses: dataset.hcp}\n"
+        '  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}}\n'
         "  train:\n    uses: model.train\n"
-        '    with: {table: "${{ steps.data.journeys }}", target: target, features: [brand]}\n'
+        '    with: {table: "${{ steps.split.train }}", target: target, features: [brand]}\n'
         '  new: {uses: mlflow.register, with: {model: "${{ steps.train.model }}", name: m}}\n'
         "  promote:\n    uses: mlflow.promote\n"
         "    with:\n"
         '      version: "${{ steps.new.version }}"\n      stage: production\n'
-        '      if_better: {metric: roc_auc, table: "${{ steps.data.journeys }}"}\n',
+        '      if_better: {metric: roc_auc, table: "${{ steps.split.test }}"}\n',
     ),
 )

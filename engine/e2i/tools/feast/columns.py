@@ -61,7 +61,7 @@ def apply(given: Given, files: Files) -> Flow:
         known[name], wrong = _on_demand(name, view, repo)
         problems += wrong
     services: dict[str, tuple[str, ...]] = {}
-    for name, references in _mapping(given["services"]):
+    for name, references in _mapping(given["services"]) if isinstance(given["on_demand"], Mapping) else ():
         asked = _resolve({"repo": repo, "features": references, "full_feature_names": True})
         problems += _inside(("services", name), asked)
         services[name] = tuple(label.replace("__", ":", 1) for label in asked.columns)
