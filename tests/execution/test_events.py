@@ -8,6 +8,7 @@ from typing import get_args
 from e2i.catalog.step_error import ErrorDocument
 from e2i.cli import documents
 from e2i.cli.schemas import schema
+from e2i.documents import read
 from e2i.execution.events import Event, RunFinished, StepFinished
 from e2i.execution.record import StepEnd
 from e2i.execution.state import Status
@@ -37,7 +38,7 @@ def test_a_line_is_read_back_as_the_event_that_it_was() -> None:
     ends = {"a": StepEnd(status=Status.REUSED, attempts=0, seconds=0.0, error=None)}
     finished = RunFinished("r", 2.0, status="succeeded", steps=ends, outputs={"x": [1]}, degraded=False)
     for event in (FAILED, finished):
-        assert documents.read(json.loads(documents.dumps(event)), Event) == event
+        assert read(json.loads(documents.dumps(event)), Event) == event
 
 
 def test_data_that_fast_json_cannot_write_does_not_stop_an_event() -> None:
