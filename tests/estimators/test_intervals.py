@@ -82,6 +82,7 @@ def coverage(simulations: int) -> dict[str, float]:
     return {name: count / simulations for name, count in hits.items()}
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_value_in_a_sample_of_simulations() -> None:
     found = coverage(150)
     assert all(0.89 <= share <= 0.99 for share in found.values()), found

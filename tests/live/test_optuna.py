@@ -75,6 +75,7 @@ def names(address: str) -> list[str]:
     return optuna.get_all_study_names(address.replace("postgresql", "postgresql+psycopg"))
 
 
+@pytest.mark.slow
 def test_a_search_gives_what_it_gives_in_a_file_of_the_store(postgres: Postgres, tmp_path: Path) -> None:
     address = postgres.database()
     found: list[TuneOutputs] = []

@@ -134,6 +134,7 @@ def test_an_endpoint_is_deployed_moved_guarded_rolled_back_and_undeployed(ctx: L
     assert effects.deploy(deploying, EndpointOutputs(endpoint=first), ctx) == "the endpoint conversion does not exist"
 
 
+@pytest.mark.slow
 def test_a_mistake_is_named(ctx: LocalContext) -> None:
     unknown = Endpoint(digest=f"sha256:{'0' * 64}", name="nobody", url="http://127.0.0.1:1", bento="hcp:v1")
     for action, params in (

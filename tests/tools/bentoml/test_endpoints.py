@@ -253,6 +253,7 @@ def broken(home: Path) -> Iterator[None]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_bento_that_cannot_start_changes_nothing(home: Path, broken: None) -> None:
     with ended(home, "steady"):
         first = deployed(client(home), "hcp:v1", "steady")

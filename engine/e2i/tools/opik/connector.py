@@ -20,7 +20,8 @@ from e2i.tools.opik.outages import is_outage
 if TYPE_CHECKING:
     import opik
 
-    from e2i.tools.opik.evaluation import Evaluated, Evaluation
+    from e2i.tools.opik.evaluated import Evaluated
+    from e2i.tools.opik.evaluation import Evaluation
 
 
 class GuardedOpik:

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from msgspec import Struct
-
 from e2i.errors import StepError
 from e2i.resilience.guard import Guard
 from e2i.tools.opik import OpikSettings
 from e2i.tools.opik.checking import check
+from e2i.tools.opik.evaluated import Evaluated, ScoredCase
 from e2i.tools.opik.jsonable import jsonable
 
 log = logging.getLogger(__name__)
@@ -37,26 +36,6 @@ RESERVED = ("id", "trace_id", "span_id", "source", "tags", "description", "evalu
 
 Case = Mapping[str, Any]
 Task = Callable[[Case], Any]
-
-
-class ScoredCase(Struct, frozen=True):
-    """What one case was given: its output, and a score for each metric that did not fail."""
-
-    number: int
-    output: Any
-    scores: dict[str, float]
-
-
-class Evaluated(Struct, frozen=True):
-    """The result of an evaluation."""
-
-    means: dict[str, float]
-    experiment: str
-    """Name of the experiment in Opik."""
-    cases: Sequence[ScoredCase] = ()
-    """The cases in their order."""
-    again: bool = False
-    """True when the experiment was complete already, so that nothing was evaluated again."""
 
 
 class Evaluation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from e2i.tools.opik.evaluation import Evaluated, ScoredCase
+from e2i.tools.opik.evaluated import Evaluated, ScoredCase
 
 
 def complete(client: Any, name: str, cases: int) -> Evaluated | None:
