@@ -248,9 +248,14 @@ def tried(file: Path) -> list[str]:
     return file.read_text().split() if file.exists() else []
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("sampler", ["tpe", "multivariate_tpe", "cmaes", "random", "qmc"])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param("tpe", marks=pytest.mark.slow),
+        *(pytest.param(name, marks=pytest.mark.sweep) for name in ("multivariate_tpe", "cmaes", "random", "qmc")),
+    ],
+)
 def test_four_processes_share_a_search_also_when_one_is_killed(
     postgres: Postgres, tmp_path: Path, sampler: str
 ) -> None:

@@ -109,6 +109,7 @@ CALLS: dict[tuple[str, str], dict[str, tuple[Any, tuple[str, ...]]]] = {
         "traffic_percentage": (10, ()),
         "to": (None, ()),
     },
+    ("BentoMLService", "rollback"): {"endpoint_name": ("wrong", ()), "to": (None, (None,))},
     ("BentoMLService", "predict"): {"endpoint_url": ("wrong", ()), "features": ([[1.0]], ())},
     ("BentoMLService", "undeploy"): {"endpoint_name": ("wrong", ())},
     ("OpikConnector", "trace_agent"): {

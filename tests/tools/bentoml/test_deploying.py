@@ -74,7 +74,7 @@ def rows(ctx: LocalContext, number: int = 120) -> Any:
     return ctx.table(frame.assign(id=[f"k{row}" for row in range(number)]))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_an_endpoint_is_deployed_moved_guarded_rolled_back_and_undeployed(ctx: LocalContext) -> None:
     home, data = ctx.home("bentoml"), rows(ctx)
     reference = ctx.table(table()[0])
@@ -204,7 +204,7 @@ class Callers:
         self._pool.shutdown(wait=True)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_promotion_rollback_and_redeployment_lose_no_request_of_twenty_a_second(ctx: LocalContext) -> None:
     one, other = bento("v1"), bento("v2")
     url = done(deploy, DeployParams(bento=one, name="busy"), ctx).endpoint.url

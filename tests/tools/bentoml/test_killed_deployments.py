@@ -17,7 +17,7 @@ from project import LONGEST, Project, until
 from served_models import processes, using
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.sweep,
     pytest.mark.skipif(find_spec("bentoml") is None, reason="BentoML is not installed"),
 ]
 SPEC = """version: 1
@@ -59,7 +59,7 @@ def asked(home: Path) -> str:
     return str(answer.raise_for_status().json()["environment"])
 
 
-@pytest.mark.parametrize("turns", [3, pytest.param(15, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("turns", [3, 15])
 def test_the_next_run_ends_in_one_state_and_no_orphan_is_left(tmp_path: Path, turns: int) -> None:
     project, moments = Project(tmp_path / "project"), random.Random(turns)
     spec, home = str(project.write("spec.yaml", SPEC)), project.store / "bentoml"

@@ -159,13 +159,13 @@ def test_a_sample_of_histories_is_joined_as_a_plain_loop_does(
     check_existing(existing, root, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_hundred_histories_in_the_own_repository(ctx: LocalContext) -> None:
     for seed in range(100):
         check_own(ctx, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_hundred_histories_in_an_existing_repository(existing: LocalContext, root: Path) -> None:
     for seed in range(100):
         check_existing(existing, root, seed)

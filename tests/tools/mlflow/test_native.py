@@ -100,7 +100,7 @@ def test_a_model_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, els
     check(elsewhere, [{**case, "uri": str(saved)}])
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(600)
 def test_every_algorithm_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, elsewhere: dict[str, str]) -> None:
     targets = {"classification": ("binary", "three"), "regression": ("amount",)}

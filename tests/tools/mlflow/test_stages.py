@@ -125,7 +125,7 @@ def test_random_moves_leave_each_version_in_the_stage_that_a_model_of_the_stages
     assert latest is None if not in_development else int(latest.version) in in_development
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_ten_thousand_random_moves(tracking: Tracking, seed: int) -> None:
