@@ -67,7 +67,7 @@ def _balance(axes: Any, shown: Estimated) -> None:
     what = "correlation with the treatment" if shown.params.continuous else "difference in standard deviations"
     axes.set(title="Balance", xlabel=what)
     if order:
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower right")
 
 
 def _effects(axes: Any, shown: Estimated) -> None:

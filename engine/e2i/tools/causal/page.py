@@ -77,10 +77,10 @@ def _assumptions(shown: Estimated) -> str:
     params = shown.params
     columns = ", ".join(dict.fromkeys((*params.effect_modifiers, *params.confounders))) or "nothing"
     said = [
-        f"Adjusted for: {columns}. No other cause of {params.treatment} changes {params.outcome} too. "
-        "The data cannot show this.",
-        "Every row could have got another treatment (overlap). The picture shows how far this holds.",
-        "One row's treatment does not change another row's outcome.",
+        f"Adjusted for: {columns}. It is assumed that no further cause is common to {params.treatment} and "
+        f"{params.outcome}. The data cannot show this; causal.refute says how strong such a cause would have to be.",
+        "It is assumed that every row could have got another treatment (overlap). The picture shows how far this holds.",
+        "It is assumed that one row's treatment does not change another row's outcome.",
     ]
     if params.group is not None:
         said.append(f"Rows of one {params.group} may be alike; the interval allows for it.")
