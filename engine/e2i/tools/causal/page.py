@@ -79,7 +79,7 @@ def _assumptions(shown: Estimated) -> str:
     said = [
         f"Adjusted for: {columns}. It is assumed that no further cause is common to {params.treatment} and "
         f"{params.outcome}. The data cannot show this; causal.refute says how strong such a cause would have to be.",
-        "It is assumed that every row could have got another treatment (overlap). The picture shows how far this holds.",
+        "It is assumed that every row could have got another treatment (overlap); the picture shows how far it holds.",
         "It is assumed that one row's treatment does not change another row's outcome.",
     ]
     if params.group is not None:
