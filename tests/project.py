@@ -95,7 +95,7 @@ class Project:
         self, *arguments: str, env: Mapping[str, str] | None = None, under: Sequence[str] = (), **options: Any
     ) -> subprocess.Popen[str]:
         """Starts ``e2i ARGUMENTS`` in the project: forked from a process that has imported it (see ``forked``); started
-        anew with ``options`` or ``under`` another command, such as ``env``, that is given its command line.
+        again with ``options`` or ``under`` another command, such as ``env``, that is given its command line.
         """
         environ = {**os.environ, "PYTHONPATH": str(ENGINE), "COLUMNS": "200", **(env or {})}
         environ.pop("E2I_STORE", None)

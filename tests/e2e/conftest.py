@@ -82,7 +82,7 @@ def volume(conversion: Run) -> Run:
 
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, RunRecord]:
-    """A project in which the pipeline with all kinds of effects ran once; to be copied by whoever changes it."""
+    """A project in which the pipeline with all kinds of effects ran once; a test that changes it copies it."""
     project = Project(tmp_path_factory.mktemp("effects") / "project")
     effects_case.prepare(project)
     return project, project.run(effects_case.SPEC)

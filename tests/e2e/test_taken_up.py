@@ -65,7 +65,7 @@ def versions(store: Path) -> int:
         return int(database.execute("SELECT count(*) FROM model_versions").fetchone()[0])
 
 
-@pytest.mark.slow  # by default tests/execution/test_abandoned.py, where a tracker is told
+@pytest.mark.slow  # by default tests/execution/test_abandoned.py, with a tracker that runs
 def test_a_run_that_was_killed_is_so_in_mlflow_until_the_same_command_ends_it(registers: Project) -> None:
     process, run = begin(registers)
     with process:

@@ -1,4 +1,4 @@
-"""An existing repository in steps, as it is: what it has is foreseen, joined, published, looked up and pushed to."""
+"""An existing repository in steps, as it is: what it has is known while planning, joined, published, looked up and pushed to."""
 
 from __future__ import annotations
 

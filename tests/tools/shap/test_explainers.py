@@ -1,4 +1,4 @@
-"""shap.explain with each explainer, interactions, named rows: equal to the references, and foreseen by the plan."""
+"""shap.explain with each explainer, interactions, named rows: equal to the references and known to the plan."""
 
 from __future__ import annotations
 
