@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import json
 import logging
 import multiprocessing
@@ -201,6 +202,22 @@ def race(file: Path, rounds: int) -> None:
 
 def test_exactly_three_of_eight_processes_with_eight_threads_probe(file: Path) -> None:  # B03, B04, B05
     race(file, 12)
+
+
+def test_a_locked_file_is_read_before_a_call_is_let_through(file: Path, clock: Clock) -> None:  # B03, B06
+    ticks = itertools.count()
+    late = Breaker("mlflow", clock=clock, state=SharedState(file, clock=lambda: next(ticks) / 1_000))
+    late.call(lambda: None)
+    first = breaker(file, clock)
+    fail(first)
+    clock.ahead += 31
+    probes = [first.acquire() for _ in range(3)]
+    with file.open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert late.state is State.CLOSED  # as its copy says, which is a few milliseconds old
+        with pytest.raises(CircuitOpen):
+            late.acquire()
+    assert len(probes) == 3
 
 
 @pytest.mark.sweep

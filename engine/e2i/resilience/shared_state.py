@@ -45,6 +45,8 @@ POLL_TIMEOUT = 0.03
 """Seconds that a caller waits for the lock of the file."""
 TURN = 0.001
 """Seconds between two tries for the lock."""
+READS = 3
+"""Number of times that a locked file is read before it counts as unreadable."""
 GIVE_UP = 1.0
 """Seconds until an unusable file is tried again."""
 BUSY = 10.0
@@ -225,9 +227,21 @@ class SharedState:
         """The lock could not be acquired in time."""
         first, last = self._contended
         self._contended = (first if now - last < BUSY else now, now)
-        if not later and self._circuit.state is not State.CLOSED and now - self._contended[0] < BUSY:
+        if not later and not self._closed_for_all() and now - self._contended[0] < BUSY:
             raise Contended from error
         return self._change_memory(change, later, error)
+
+    def _closed_for_all(self) -> bool:
+        """Returns whether the circuit is closed here and in the file now, which is read without its lock.
+
+        The copy of this process may be older than the call: another process may have opened the circuit since.
+        """
+        for _ in range(READS):
+            circuit = peek(self._file)
+            if circuit is not None or not self._text:
+                break
+            time.sleep(TURN)  # another process is writing
+        return self._circuit.state is State.CLOSED and (circuit is None or circuit.state is State.CLOSED)
 
     def _change_memory(self, change: Callable[[Circuit], tuple[Circuit, T]], later: bool, error: OSError) -> T:
         """Changes the circuit in memory, and does not use the file for a while."""
