@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    sample(config, items)
     if hasattr(config, "workerinput"):  # one of the processes of ``-n``
         from units import rank
 
         items.sort(key=lambda item: rank(item.nodeid))
+
+
+def sample(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps one in ``CHAOS_ONE_IN`` of the slow tests. ``CHAOS_SHIFT``, a number, says which ones."""
+    one_in, shift = int(os.environ.get("CHAOS_ONE_IN", "1")), int(os.environ.get("CHAOS_SHIFT", "0"))
+
+    def kept(item: pytest.Item) -> bool:
+        return item.get_closest_marker("slow") is None or (zlib.crc32(item.nodeid.encode()) + shift) % one_in == 0
+
+    if left_out := [item for item in items if not kept(item)]:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = filter(kept, items)
 
 
 @pytest.fixture(autouse=True)
