@@ -40,7 +40,7 @@ the spec is run, too.
 
 
 def test_some_damages(tmp_path: Path, amount: Amount) -> None:
-    assert corrupt_often(tmp_path, amount, 60) == []
+    assert corrupt_often(tmp_path, amount, 20) == []
 
 
 @pytest.mark.slow

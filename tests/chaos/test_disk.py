@@ -73,6 +73,7 @@ def finished(output: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small", ["."], indirect=True)
 def test_a_full_state_is_named_and_the_run_goes_on_when_there_is_room(project: Project, small: Path) -> None:
     project.write("s.yaml", HERE)
@@ -145,7 +146,10 @@ def test_no_write_that_fails_loses_what_was_finished(project: Project, tmp_path:
         shutil.rmtree(project.store)
 
 
-@pytest.mark.parametrize("folder", ["workspace", "store", "HOME", "TMPDIR"])
+SLOW = [pytest.param(folder, marks=pytest.mark.slow) for folder in ("workspace", "HOME", "TMPDIR")]
+
+
+@pytest.mark.parametrize("folder", ["store", *SLOW])
 def test_a_place_that_may_not_be_written_is_named_and_looking_still_works(
     project: Project, tmp_path: Path, folder: str
 ) -> None:

@@ -396,6 +396,7 @@ def test_a_run_whose_step_ends_at_its_time_limit_says_the_same_everywhere(projec
         )
 
 
+@pytest.mark.slow
 def test_time_in_which_the_engine_was_stopped_does_not_count(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome(pool, call("warm", "pid"))
     pool.submit(call("a", "hold", timeout=WITHIN, size=1, seconds=1))
@@ -411,6 +412,7 @@ def test_time_in_which_the_engine_was_stopped_does_not_count(pool: Pool, monkeyp
 FREEZER = Path("/sys/fs/cgroup/freezer")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.access(FREEZER / "tasks", os.W_OK), reason="takes a freezer that we may use")
 def test_a_process_that_cannot_be_killed_is_reported_and_left(pool: Pool, project: Project) -> None:
     group = Path(tempfile.mkdtemp(prefix="e2i-", dir=FREEZER))
@@ -477,6 +479,7 @@ def test_the_engine_has_as_many_open_files_as_before(project: Project) -> None:
     assert open_files() == before
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_ten_thousand_files_open_files_and_shared_memory_at_once(
     pool: Pool, project: Project
 ) -> None:

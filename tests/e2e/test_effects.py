@@ -56,6 +56,7 @@ def test_everything_is_reused_while_all_effects_are_there(ran: tuple[Project, Ru
     assert_there(project, second)
 
 
+@pytest.mark.slow
 def test_effects_that_are_gone_are_made_again_and_their_results_are_the_same(again: Project) -> None:
     for tool in ("mlflow", "optuna", "feast", "bentoml"):
         shutil.rmtree(again.store / tool)

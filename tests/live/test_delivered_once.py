@@ -61,6 +61,7 @@ def postgres_count(url: str, table: str) -> list[int]:
     return list(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(25, marks=[pytest.mark.sweep, pytest.mark.timeout(1800)])])
 def test_a_killed_delivery_to_sqlite_is_there_once(tmp_path: Path, kills: int) -> None:
     file = tmp_path / "shop.db"
@@ -68,6 +69,7 @@ def test_a_killed_delivery_to_sqlite_is_there_once(tmp_path: Path, kills: int) -
     assert killed >= kills // 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(25, marks=[pytest.mark.sweep, pytest.mark.timeout(1800)])])
 def test_a_killed_delivery_to_postgresql_is_there_once(tmp_path: Path, postgres: Postgres, kills: int) -> None:
     url = postgres.database()

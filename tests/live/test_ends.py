@@ -24,6 +24,7 @@ def reported(project: Project, address: str, name: str) -> None:
     project.write("config/default.yaml", f"sinks: [mlflow]\nflush: 300\n{tools}\n{HOOK}")
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_says_that_its_telemetry_was_refused(mlflow_server: MLflow, project: Project) -> None:
     client = mlflow_server.client()
     client.delete_experiment(client.create_experiment("refused-at-its-end"))

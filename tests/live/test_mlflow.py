@@ -20,6 +20,7 @@ outputs: {last: "${{ steps.last.value }}"}
 """
 
 
+@pytest.mark.slow
 def test_a_database_that_dies_in_mid_run_costs_no_entry_and_the_run_nothing(
     postgres: Postgres, project: Project
 ) -> None:

@@ -336,6 +336,7 @@ def assert_ends_in_time(case: str, tap: Faucet, call: Call) -> None:
             assert watch.seconds <= ALLOWED.get(case, DEADLINE) + MARGIN, flow
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_answering_is_unavailable_within_the_deadline(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -315,6 +315,7 @@ def test_mistakes_are_value_errors_with_a_hint(workspace: Path) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.slow
 def test_a_silent_tracker_holds_nothing_up_and_loses_nothing(
     workspace: Path, silent: str, mlflow_server: MLflow
 ) -> None:
@@ -373,6 +374,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_what_was_logged_while_the_tracker_was_down_is_delivered_once(
     workspace: Path, mlflow_server: MLflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +414,7 @@ def program(workspace: Path, *arguments: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_a_program_that_is_killed_loses_nothing_that_it_logged(workspace: Path) -> None:
     code = """
 import asyncio, os, signal

@@ -368,6 +368,7 @@ def test_a_killed_program_keeps_its_finished_spans(workspace: Path) -> None:
     assert {name: span.output for name, span in held.items()} == {"a.inner": {"output": "done"}}
 
 
+@pytest.mark.slow
 def test_direct_calls_of_the_sdk_go_to_the_same_place(workspace: Path) -> None:
     script = """
         from e2i.mlops import OpikConfig, OpikConnector
@@ -575,6 +576,7 @@ def test_an_evaluation_is_opiks_own_and_is_kept_as_an_experiment(connector: Opik
     assert data.metadata["agent_name"] == "geographer"
 
 
+@pytest.mark.slow
 def test_scores_are_equal_embedded_and_against_a_server(server: StandIn) -> None:  # noqa: F811
     def scores(**settings: Any) -> dict[str, float]:
         opik = OpikConnector(OpikConfig(deadline=PATIENT, **settings))
@@ -746,6 +748,7 @@ def test_what_the_sdk_sends_while_opik_is_down_is_delivered_later(server: StandI
     client.end(timeout=1, flush=False)
 
 
+@pytest.mark.slow
 def test_a_client_with_another_key_or_workspace_sends_by_itself(server: StandIn) -> None:  # noqa: F811
     import opik
 

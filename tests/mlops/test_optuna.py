@@ -87,7 +87,9 @@ def brief(best: Best) -> list[Any]:
     return [(trial.number, trial.params, trial.value, trial.state.name) for trial in best.trials]
 
 
-@pytest.fixture(params=["embedded", "file", "postgres"])
+@pytest.fixture(
+    params=["embedded", pytest.param("file", marks=pytest.mark.slow), pytest.param("postgres", marks=pytest.mark.slow)]
+)
 def tuner(request: pytest.FixtureRequest, workspace: Path) -> OptunaTuner:
     if request.param == "embedded":
         return OptunaTuner()
@@ -222,6 +224,7 @@ def test_a_search_that_was_killed_ends_as_one_that_was_not(workspace: Path) -> N
     assert resumed == result(program(other, 12, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", ["embedded", "postgres"])
 def test_two_processes_on_one_study_never_repeat_a_trial(
@@ -252,7 +255,7 @@ def test_the_value_is_that_of_the_estimator_that_fit_returns(algorithm: str, wor
 
 KINDS = {"regression": ("amount",), "classification": ("numbers", "booleans", "three")}
 MEASURED = [
-    pytest.param(metric, kind, marks=pytest.mark.slow if kind == "booleans" and metric != "roc_auc" else ())
+    pytest.param(metric, kind, marks=() if metric in ("rmse", "roc_auc") else pytest.mark.slow)
     for metric in get_args(MetricName)
     for kind in KINDS["regression" if METRICS[metric].task == "regression" else "classification"]
 ]
@@ -299,12 +302,12 @@ def _reference(metric: str, kind: str, model: Any, val_table: Any, held_out: Any
 CLASSIFIERS = ["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression"]
 TABLES = [
     pytest.param(
-        algorithm, form, marks=() if name == "polars" or algorithm == "LogisticRegression" else pytest.mark.slow
+        algorithm, form, marks=() if (name, algorithm) == ("polars", "XGBoost") or algorithm == "LogisticRegression" else pytest.mark.slow
     )
     for algorithm in CLASSIFIERS
     for name, form in FORMS.items()
 ]
-"""Each algorithm with one form and each form with one algorithm, the others slowly."""
+"""Each form with one algorithm, and another algorithm with one form; the others are slow."""
 
 
 @pytest.mark.parametrize(("algorithm", "form"), TABLES)
@@ -440,6 +443,7 @@ def test_the_same_seed_gives_the_same_parameters(workspace: Path) -> None:
     assert found[0].study_name != found[1].study_name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "cmaes", "qmc", "CMA-ES"])
 def test_every_sampler_repeats_itself_and_resumes(sampler: str, workspace: Path) -> None:
     space = (
@@ -455,7 +459,7 @@ def test_every_sampler_repeats_itself_and_resumes(sampler: str, workspace: Path)
 
 
 PRUNED = [
-    pytest.param(algorithm, pruner, marks=() if pruner == "median" or algorithm == "XGBoost" else pytest.mark.slow)
+    pytest.param(algorithm, pruner, marks=() if (algorithm, pruner) == ("XGBoost", "hyperband") else pytest.mark.slow)
     for algorithm in ("XGBoost", "LightGBM", "CatBoost")
     for pruner in ("median", "hyperband", "successive_halving")
 ]
@@ -574,6 +578,7 @@ def test_an_open_search_does_not_block_the_loop_and_ends_when_it_is_cancelled(wo
     assert len(optimize(model, {"c": (0.1, 9.0)}, Y, n_trials=3, study_name="s").trials) == 3
 
 
+@pytest.mark.slow
 def test_several_searches_share_a_connector_and_a_loop(workspace: Path) -> None:
     async def both() -> list[Best]:
         tuner = OptunaTuner()
@@ -662,6 +667,7 @@ def test_a_database_that_is_down_is_unavailable_and_its_password_is_not_shown(wo
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_trials_survive_a_database_that_dies_in_mid_search(postgres: Postgres, workspace: Path) -> None:
     tuner = OptunaTuner(OptunaConfig(study_storage=postgres.database(), deadline=30))
     count = 0

@@ -151,6 +151,7 @@ def test_linear_models_have_the_values_of_shaps_explainer(name: str, kind: str, 
     assert np.abs(values.sum(axis=1) + expected - margin_of(model, table())).max() < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["binary", "three"])
 @pytest.mark.parametrize("model", [neighbors.KNeighborsClassifier(), ensemble.AdaBoostClassifier(n_estimators=3)])
 def test_other_models_have_the_exact_values_against_the_background(
@@ -256,6 +257,7 @@ def test_a_pipeline_is_explained_in_the_features_of_its_table(last: Any, explain
         assert found.shape == (5, 6, 6) and np.abs(found.sum(axis=2) - values[:5]).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_mixes_features_is_explained_as_a_whole(explainer: SHAPExplainer) -> None:
     model = make_pipeline(StandardScaler(), PCA(2), linear_model.LogisticRegression()).fit(table(), target("binary"))
     values, expected = explainer.compute_shap_values(model, table()[:90])
