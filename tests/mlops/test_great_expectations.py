@@ -17,6 +17,9 @@ import yaml
 
 import e2i
 from e2i.mlops import BadCall, GEConfig, GEValidationResult, GEValidator, ToolUnavailable
+from e2i.resilience.breaker import CircuitOpen, State
+from e2i.resilience.circuits import circuit_files
+from e2i.resilience.shared_state import peek
 from e2i.tools.great_expectations import asking
 from live.servers import Postgres
 
@@ -249,6 +252,22 @@ def test_a_dead_database_is_unavailable_until_it_is_back(workspace: Path, postgr
         asyncio.run(validator.validate("journeys", "journeys"))
     postgres.start()
     assert outcomes(asyncio.run(validator.validate("journeys", "journeys"))) == HELD
+
+
+def test_a_database_that_is_down_leaves_frames_and_its_circuit_is_that_of_runs(workspace: Path) -> None:
+    settings = config({"type": "postgresql", "url": "postgresql://u@127.0.0.1:1/x"}, source_deadline=2)
+    validator = GEValidator(settings)
+    validator.create_suite("s", SUITE[:1])
+    assert (validator.state, validator.enabled) == ("closed", True)
+    for _ in range(5):
+        with pytest.raises(ToolUnavailable, match="warehouse"):
+            asyncio.run(validator.validate("journeys", "s"))
+    with pytest.raises(CircuitOpen):
+        asyncio.run(validator.validate("journeys", "s"))
+    assert (validator.state, validator.enabled) == ("open", False)
+    assert asyncio.run(validator.validate(journeys(), "s")).success
+    file = circuit_files(validator.program.store, "great_expectations", settings)["warehouse"]
+    assert (circuit := peek(file)) is not None and circuit.state is State.OPEN
 
 
 def test_a_database_is_only_read_and_a_table_is_no_sql(workspace: Path, postgres: Postgres) -> None:

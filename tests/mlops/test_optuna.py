@@ -302,7 +302,11 @@ def _reference(metric: str, kind: str, model: Any, val_table: Any, held_out: Any
 CLASSIFIERS = ["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression"]
 TABLES = [
     pytest.param(
-        algorithm, form, marks=() if (name, algorithm) == ("polars", "XGBoost") or algorithm == "LogisticRegression" else pytest.mark.slow
+        algorithm,
+        form,
+        marks=()
+        if (name, algorithm) == ("polars", "XGBoost") or algorithm == "LogisticRegression"
+        else pytest.mark.slow,
     )
     for algorithm in CLASSIFIERS
     for name, form in FORMS.items()

@@ -66,7 +66,7 @@ class Connector(Generic[S]):
     @property
     def enabled(self) -> bool:
         """True when the tool may be called: its circuit is not open."""
-        return self.guard.breaker.state is not State.OPEN
+        return self.state != State.OPEN.value
 
     @property
     def state(self) -> str:

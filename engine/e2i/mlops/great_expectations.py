@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from e2i.mlops import arguments, loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.files import DataFiles
 from e2i.mlops.mistakes import LONGEST_PART, NAME_MAX, PATH_MAX, encodable, file_path, mistakes, text
 from e2i.mlops.tracing import traced
+from e2i.resilience.breaker import State
+from e2i.resilience.circuits import breaker_of
 from e2i.tools.great_expectations import GreatExpectationsSettings as GEConfig
 from e2i.tools.great_expectations.programs import SPLIT, GEValidationResult, Validations
 from e2i.tools.great_expectations.suite import DEFAULT_SUITE
@@ -32,6 +36,17 @@ class GEValidator(Connector[GEConfig]):
     def open(self) -> None:
         files = DataFiles(self.program.roots, self.home)
         self._validations = Validations(self.config, self.program.workspace, files)
+        self._guards = {
+            server: replace(self.guard, breaker=breaker_of(self.program.store, self.tool, self.config, server))
+            for server in self.config.circuits()
+        }
+        """Guards of the PostgreSQL databases: one that is down is called neither from here nor from a run."""
+
+    @property
+    def state(self) -> str:
+        """The state of the circuit breaker; that of a configured database when its circuit is not closed."""
+        states = [guard.breaker.state for guard in self._guards.values()]
+        return next((state.value for state in states if state is not State.CLOSED), super().state)
 
     @traced
     async def validate(
@@ -60,7 +75,8 @@ class GEValidator(Connector[GEConfig]):
             arguments.mapping("batch_parameters", batch_parameters, 'such as {"brand": "Kisqali"}')
         equal = {**({} if split_filter is None else {SPLIT: split_filter}), **(batch_parameters or {})}
         with mistakes(), encodable("a name, a value or the data"):
-            return await self.guard.acall(self._validate, data_source, suite_name, equal)
+            guard = self._guards.get(self._validations.server(data_source) or "", self.guard)
+            return await guard.acall(self._validate, data_source, suite_name, equal)
 
     @traced
     def create_suite(self, suite_name: str, expectations: Iterable[Mapping[str, Any]]) -> Path:

@@ -102,6 +102,14 @@ class Validations:
             results = _of_frame(rows.kept(found, equal), suite)
         return _result(suite, results, self._clock() - started)
 
+    def server(self, data: Any) -> str | None:
+        """Return the datasource of the settings that a program names a table of; None for a frame or a file."""
+        if not isinstance(data, str | Path) or "/" in str(data) or self._files.has(str(data)):
+            return None
+        known = list(self._settings.datasources)
+        only = known[0] if len(known) == 1 and self._settings.context_root is None else None
+        return self._settings.datasource_name or only
+
     def create_suite(self, name: str, text: bytes) -> Path:
         """Write a suite's file. Raises BadInput when the project has a suite of that name."""
         from e2i.tools.great_expectations import writing
