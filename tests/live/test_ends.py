@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 
+import pytest
+
 from live.servers import MLflow
 from project import Project, until
 
