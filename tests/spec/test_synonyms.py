@@ -52,12 +52,21 @@ def test_a_key_is_renamed_only_if_its_value_can_stand_under_ours(
     assert len(found[1]) == fixes
 
 
+@pytest.mark.parametrize("value", [None, True, -1, 2.5, "entity", [], ["a"], [{}], {}, {"a": 1}, {"matrix": 3}])
+@pytest.mark.parametrize("word", sorted({*synonyms.STEP_KEYS, *synonyms.CONVERTED, *synonyms.OTHERWISE}))
+def test_a_key_of_another_tool_has_a_hint_whatever_its_value_is(word: str, value: object) -> None:
+    found = synonyms.step_key(("steps", "a", word), value, (word,))
+    assert found is not None and found[0]
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
         ("sklearn.train", "use model.train"),
         ("data.laod", 'did you mean "data.load"?'),
-        ("pandas.merge", "python.call"),
+        ("pandas.merge", "use table.join"),
+        ("data.save", "use data.write"),
+        ("pandas.explode", "python.call"),
         ("nothing.known", "`e2i catalog` lists the actions"),
     ],
 )

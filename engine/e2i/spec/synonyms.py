@@ -91,6 +91,47 @@ ACTIONS = {
         "data.load",
     ),
     **dict.fromkeys(("data.filter", "data.where", "pandas.filter", "pandas.query", "data.drop"), "data.select"),
+    **dict.fromkeys(
+        ("data.save", "data.export", "data.store", "data.to_csv", "pandas.to_csv", "pandas.to_parquet", "csv.write"),
+        "data.write",
+    ),
+    **dict.fromkeys(("data.describe", "data.summary", "pandas.describe", "ydata.profile"), "data.profile"),
+    **dict.fromkeys(("data.compare", "pandas.compare", "table.diff"), "data.diff"),
+    **dict.fromkeys(
+        ("data.join", "data.merge", "pandas.merge", "pandas.join", "polars.join", "spark.join"), "table.join"
+    ),
+    **dict.fromkeys(("data.asof", "pandas.merge_asof", "polars.join_asof", "table.asof_join"), "table.asof"),
+    **dict.fromkeys(
+        ("data.aggregate", "data.groupby", "data.group_by", "pandas.groupby", "polars.group_by", "table.group_by"),
+        "table.aggregate",
+    ),
+    **dict.fromkeys(("data.window", "data.lag", "data.rolling", "pandas.rolling", "pandas.shift"), "table.window"),
+    **dict.fromkeys(
+        ("data.derive", "data.transform", "data.mutate", "data.map", "pandas.assign", "table.compute"), "table.derive"
+    ),
+    **dict.fromkeys(("data.stack", "data.concat", "data.union", "data.append", "pandas.concat"), "table.stack"),
+    **dict.fromkeys(("data.unpivot", "data.melt", "pandas.melt"), "table.unpivot"),
+    **dict.fromkeys(("data.pivot", "pandas.pivot", "pandas.pivot_table"), "table.pivot"),
+    **dict.fromkeys(
+        ("data.dedupe", "data.deduplicate", "pandas.drop_duplicates", "table.distinct", "table.drop_duplicates"),
+        "table.dedupe",
+    ),
+    **dict.fromkeys(("data.sort", "pandas.sort_values", "table.order_by"), "table.sort"),
+    **dict.fromkeys(("data.rename", "pandas.rename"), "table.rename"),
+    **dict.fromkeys(("data.cast", "data.convert", "pandas.astype"), "table.cast"),
+    **dict.fromkeys(("data.fill", "data.fillna", "pandas.fillna"), "table.fill"),
+    **dict.fromkeys(("data.sample", "pandas.sample"), "table.sample"),
+    **dict.fromkeys(("sql.run", "sql.execute", "sql.select", "duckdb.query", "duckdb.sql", "spark.sql"), "sql.query"),
+    **dict.fromkeys(
+        ("sql.read", "pandas.read_sql", "postgres.read", "postgres.query", "sqlite.read", "database.query"),
+        "database.read",
+    ),
+    **dict.fromkeys(
+        ("sql.write", "pandas.to_sql", "postgres.write", "sqlite.write", "database.insert", "database.upsert"),
+        "database.write",
+    ),
+    **dict.fromkeys(("s3.get", "s3.download", "http.get", "http.download", "remote.download"), "remote.get"),
+    **dict.fromkeys(("s3.put", "s3.upload", "gcs.upload", "remote.upload"), "remote.put"),
     **dict.fromkeys(("sklearn.train_test_split", "data.train_test_split", "data.partition"), "data.split"),
     **dict.fromkeys(
         ("model.score", "model.test", "model.metrics", "sklearn.evaluate", "mlflow.evaluate"), "model.evaluate"
@@ -247,7 +288,9 @@ def _text(value: Any) -> str:
 
 
 def _only(value: Any, key: str) -> Any:
-    """Returns the value of the only key of a mapping."""
+    """Returns the value of the only key of a mapping. Raises TypeError or ValueError for anything else."""
+    if not isinstance(value, dict):
+        raise TypeError
     (found,) = value.items()
     if found[0] != key or not _has_shape(key, found[1]):
         raise ValueError
