@@ -47,6 +47,16 @@ VALID: dict[str, dict[str, Any]] = {
         "continuous": False,
     },
     "causal.effects": {"table": TABLE, "keep": ["id"]},
+    "causal.validate": {"model": MODEL, "table": TABLE},
+    "causal.compare": {"candidates": {"a": MODEL, "b": MODEL}, "table": TABLE},
+    "causal.policy": {
+        "model": MODEL,
+        "table": TABLE,
+        "held_out": TABLE,
+        "learn_from": PUSHED,
+        "cost": "x",
+        "keep": ["id"],
+    },
     "causal.refute": {"table": TABLE, "negative_controls": ["x"]},
     "data.split": {"table": TABLE, "strategy": "time", "by": "at"},
     "data.select": {

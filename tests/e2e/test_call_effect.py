@@ -14,10 +14,12 @@ TEXT = (Path(__file__).parents[2] / "specs" / "hcp_call_effect.yaml").read_text(
 
 @pytest.mark.slow
 def test_the_known_effect_is_found_and_stands(project: Project) -> None:
-    found = project.run(TEXT, {"rows": 3000}).outputs
+    found = project.run(TEXT, {"rows": 8000}).outputs
     assert found["effect"]["low"] < found["truth"] < found["effect"]["high"]
     assert found["without_adjustment"]["low"] > found["truth"]
     assert found["robustness_value"] > 0.2
+    assert found["slope"]["low"] < 1 < found["slope"]["high"]
+    assert found["better_than_random"]["low"] > 0 and found["value_of_calls"]["low"] > 0 and found["calls"] > 50
 
 
 def test_what_is_known_only_afterwards_is_no_confounder(project: Project) -> None:

@@ -37,7 +37,7 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
         problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
-    problems += _trained_on(given[validation], (validation,), trained_on, "warning")
+    problems += seen(given[validation], (validation,), trained_on, "warning")
     algorithm = given["algorithm"] if isinstance(given["algorithm"], str) else None
     named = target if isinstance(target, str) else None
     return KnownModel(named, chosen, _task(given), trained_on, algorithm), problems
@@ -63,13 +63,11 @@ def uses(given: Given, *, target: bool = False) -> list[ColumnProblem]:
     if target and model.target is not None:
         problems += lacking(given["table"], ("table",), [model.target], "the target of the model")
     if target:
-        problems += _trained_on(given["table"], ("table",), model.trained_on)
+        problems += seen(given["table"], ("table",), model.trained_on)
     return problems
 
 
-def _trained_on(
-    table: Any, path: tuple[str, ...], trained_on: Rows, severity: Severity = "error"
-) -> Iterator[ColumnProblem]:
+def seen(table: Any, path: tuple[str, ...], trained_on: Rows, severity: Severity = "error") -> Iterator[ColumnProblem]:
     """Return a problem when rows that a model is judged by are rows that it is trained on."""
     if isinstance(table, KnownTable) and table.rows.overlap(trained_on):
         same = table.rows == trained_on

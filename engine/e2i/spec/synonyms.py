@@ -143,6 +143,11 @@ ACTIONS = {
         ("econml.fit", "causal.fit", "causal.ate", "dowhy.estimate", "dowhy.estimate_effect"), "causal.estimate"
     ),
     **dict.fromkeys(("dowhy.refute", "dowhy.refute_estimate", "causal.sensitivity"), "causal.refute"),
+    **dict.fromkeys(
+        ("causal.drtest", "econml.drtester", "causal.qini", "causal.autoc", "causal.calibrate"), "causal.validate"
+    ),
+    **dict.fromkeys(("causal.select", "causal.choose", "causal.rank"), "causal.compare"),
+    **dict.fromkeys(("causal.policy_tree", "causal.target", "econml.policy", "causal.uplift_policy"), "causal.policy"),
     **dict.fromkeys(("causal.cate", "causal.predict", "econml.effect"), "causal.effects"),
     **dict.fromkeys(("optuna.optimize", "optuna.study", "optuna.search", "model.tune", "hpo.tune"), "optuna.tune"),
     **dict.fromkeys(("mlflow.log_model", "mlflow.register_model", "model.register"), "mlflow.register"),

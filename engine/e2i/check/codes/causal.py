@@ -6,6 +6,13 @@ from e2i.spec.problems import Code
 
 CODES = (
     Code(
+        "bad-cost",
+        "A cost that is below 0",
+        "What treating a row costs is 0 or more.",
+        "Correct the column, or name another one in `cost`.",
+        example="cost: visit_cost, with rows of -1 for unknown",
+    ),
+    Code(
         "bad-covariate",
         "A column that must not be adjusted for",
         "The treatment or the outcome is among the columns to adjust for, or a negative control is adjusted for.",
@@ -27,12 +34,27 @@ CODES = (
         example="treatment: channel, whose values are email, phone and visit",
     ),
     Code(
+        "invalid-effects",
+        "Effects that other rows do not confirm",
+        "`causal.validate` compared the effects of a model with rows that it has not seen, and a figure is below its "
+        "threshold in `at_least`.",
+        "Do not choose rows by these effects. Estimate them with more rows or fewer modifiers.",
+        example="at_least: {autoc: 0}, and the interval of AUTOC is -0.1 to 0.3",
+    ),
+    Code(
         "no-overlap",
         "Rows that could have got one treatment only",
         "Some rows are treated, or untreated, almost surely. Nothing in the data says what the other treatment would "
         "have done to them, and the spec asks for overlap.",
         "Compare fewer rows, that could have got either treatment, or set `overlap: {outside: trim}`.",
         example="overlap: {outside: fail}, and all physicians with more than 40 patients were called",
+    ),
+    Code(
+        "other-question",
+        "Effect models that cannot be compared",
+        "The candidates differ in treatment, outcome or compared values, or there are fewer than two.",
+        "Give `causal.compare` two or more estimates of one question.",
+        example="candidates: {calls: effect of calls, emails: effect of emails}",
     ),
     Code(
         "other-rows",
@@ -47,6 +69,13 @@ CODES = (
         "An attempt to refute the effect succeeded. The message says which one and how far it went.",
         "Look for a confounder that is missing, or a column that the treatment changes. `on_refuted: warn` continues.",
         example="negative_controls: [sales_before], and the calls seem to change the sales before them",
+    ),
+    Code(
+        "same-effect",
+        "A model with one effect for all rows",
+        "There are no differences of effects that could be judged or chosen by.",
+        "Estimate with `effect_modifiers`.",
+        example="causal.validate of an estimate without effect_modifiers",
     ),
     Code(
         "no-variation",

@@ -12,15 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import EffectModel, Report, Table
 from e2i.estimators.algorithms import AlgorithmName
+from e2i.tools.causal import choosing, trust
+from e2i.tools.causal.basics import LIBRARIES
+from e2i.tools.causal.basics import ColumnName as ColumnName
+from e2i.tools.causal.basics import Estimate as Estimate
+from e2i.tools.causal.basics import Label as Label
+from e2i.tools.causal.basics import Level as Level
 
-LIBRARIES = ("econml", "statsmodels", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas")
-
-ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
-Label = bool | int | float | str
 Scalar = bool | int | float | str | None
 Estimand = Literal["ATE", "ATT"]
 EstimatorName = Literal["LinearDML", "DRLearner", "CausalForest", "ForestDRLearner"]
-Level = Annotated[float, Field(gt=0.5, lt=1, description="Level of the intervals.")]
 FORESTS = ("CausalForest", "ForestDRLearner")
 DOUBLY_ROBUST = ("DRLearner", "ForestDRLearner")
 CLIP = 0.01
@@ -151,17 +152,6 @@ class EstimateParams(Params):
         if self.params and self.estimator not in FORESTS:
             raise ValueError(f"`params` are settings of a forest; {self.estimator} has none")
         return self
-
-
-class Estimate(BaseModel):
-    """An average effect with its interval."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    value: Annotated[float, Field(description="The estimate, in units of the outcome.")]
-    low: Annotated[float, Field(description="Lower bound of the interval.")]
-    high: Annotated[float, Field(description="Upper bound of the interval.")]
-    standard_error: Annotated[float, Field(description="Standard error.")]
 
 
 class OverlapFound(BaseModel):
@@ -347,6 +337,8 @@ TOOL = Tool(
             libraries=LIBRARIES,
             columns=True,
         ),
+        *trust.ACTIONS,
+        *choosing.ACTIONS,
     ),
     distribution="econml",
     extra="econml",

@@ -19,13 +19,18 @@ from e2i.tools.causal import (
     RefuteParams,
     estimation,
     page,
+    tables,
 )
+from e2i.tools.causal.choosing import PolicyOutputs, PolicyParams
 from e2i.tools.causal.columns import ADDED, CHECKS
 from e2i.tools.causal.diagnostics import Balance
 from e2i.tools.causal.question import ask
+from e2i.tools.causal.trust import CompareOutputs, CompareParams, ValidateOutputs, ValidateParams
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from e2i.tools.causal.held_out import HeldOut
 
 
 def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
@@ -88,6 +93,114 @@ def effects(params: EffectsParams, ctx: StepContext) -> EffectsOutputs:
     """Add each row's effect and its interval to the kept columns."""
     model = saved.open_effects(params.model, ctx)
     return EffectsOutputs(effects=_effects(model, ctx.frame(params.table), params.keep, params.level, ctx))
+
+
+def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
+    """Compare the model's effects with doubly robust scores of rows that it has not seen."""
+    from e2i.tools.causal import validating, validation_page
+
+    seed = ctx.seed if params.seed is None else params.seed
+    model = saved.open_effects(params.model, ctx)
+    held = _held_out(params.table, [model], seed, ctx)
+    predicted = model.effect(held.frame)[0]
+    found = validating.validate(held, predicted, params.groups, params.repeats, params.level, seed)
+    warnings = validating.warnings(found)
+    for warning in warnings:
+        ctx.warn(warning)
+    lost = tables.below(found, params.at_least)
+    if lost:
+        message = f"the effects are not valid on these rows: {'; '.join(lost)}"
+        if params.on_failure == "fail":
+            hint = "do not choose rows by these effects, or estimate them with more rows or fewer modifiers"
+            raise StepError(message, code="invalid-effects", hint=hint)
+        ctx.warn(message)
+    ctx.metric("autoc", found.autoc.value)
+    ctx.metric("calibration", found.calibration)
+    title = f"Effect of {params.model.treatment} on {params.model.outcome}: validation"
+    report = _report(title, validation_page.render(title, found, warnings, params.level), ctx)
+    ctx.attach("validation", report)
+    return ValidateOutputs(
+        valid=not lost,
+        **{name: getattr(found, name) for name in ("average", "predicted", "slope", "autoc", "qini")},
+        calibration=found.calibration,
+        score=found.score,
+        groups=ctx.table(tables.groups(found)),
+        curve=ctx.table(tables.curve(found)),
+        report=report,
+    )
+
+
+def compare(params: CompareParams, ctx: StepContext) -> CompareOutputs:
+    """Rank models by a figure of rows that none of them has seen."""
+    from e2i.tools.causal import comparing
+
+    seed = ctx.seed if params.seed is None else params.seed
+    models = tables.candidates(params.candidates)
+    opened = {name: saved.open_effects(model, ctx) for name, model in models.items()}
+    held = _held_out(params.table, list(opened.values()), seed, ctx)
+    predicted = {name: model.effect(held.frame)[0] for name, model in opened.items()}
+    found = comparing.compare(held, predicted, params.metric, params.groups, params.repeats, params.level, seed)
+    best = found[0].name
+    certain = all(other.behind.low > 0 for other in found[1:])
+    if not certain:
+        ctx.warn(
+            f"{best!r} is the best by {params.metric}, but these rows do not show that it is better than each other"
+        )
+    ranking = tables.ranking(found, {name: model.estimator for name, model in models.items()})
+    return CompareOutputs(best=best, model=models[best], certain=certain, ranking=ctx.table(ranking))
+
+
+def policy(params: PolicyParams, ctx: StepContext) -> PolicyOutputs:
+    """Decide about the rows of a table, and value the same rule on rows that it was not made from."""
+    from e2i.tools.causal import policies, policy_page, targeting
+
+    seed = ctx.seed if params.seed is None else params.seed
+    model, frame = saved.open_effects(params.model, ctx), ctx.frame(params.table)
+    held = _held_out(params.held_out, [model], seed, ctx)
+    if params.learn_from is None:
+        target = targeting.greedy(model, params)
+    else:
+        target = targeting.tree(model, _held_out(params.learn_from, [model], seed, ctx), frame, params)
+    cost = targeting.costs(frame, params)
+    decided = policies.decide(target.priority(frame), cost, params.budget, seed)
+    elsewhere = targeting.costs(held.frame, params)
+    gains = targeting.sign(params) * held.scores - elsewhere
+    chosen = decided.rule.probability(target.priority(held.frame))
+    by_cost = params.budget.cost is not None
+    values = policies.values(chosen, gains, elsewhere, held.groups, params.level, by_cost=by_cost)
+    warnings = policy_page.warnings(values, decided)
+    for warning in warnings:
+        ctx.warn(warning)
+    ctx.metric("policy_value", values[0].value.value)
+    rules = policy_page.rules(params, target, decided)
+    title = f"Whom to treat: {params.model.treatment} for {params.model.outcome}"
+    treated = int(decided.treat.sum())
+    report = _report(title, policy_page.render(title, params, values, rules, warnings, treated), ctx)
+    ctx.attach("policy", report)
+    kept = frame if params.keep is None else frame[_present(list(params.keep), frame)]
+    decisions, first = tables.decisions(kept, model.effect(frame)[0], cost, decided)
+    return PolicyOutputs(
+        value=values[0].value,
+        advantage=next(one.advantage for one in values if one.policy == "random"),
+        values=ctx.table(tables.values(values)),
+        treated=treated,
+        spent=float(cost[decided.treat].sum()),
+        rules=rules,
+        decisions=ctx.table(decisions),
+        chosen=ctx.table(first),
+        report=report,
+    )
+
+
+def _held_out(table: Table, models: list[saved.Effects], seed: int, ctx: StepContext) -> HeldOut:
+    from threadpoolctl import threadpool_limits
+
+    from e2i.tools.causal.held_out import hold_out
+
+    manifests = [model.manifest for model in models]
+    asked = EstimateParams.model_validate({**manifests[0].question, "table": table})
+    with threadpool_limits(ctx.threads):
+        return hold_out(ctx.frame(table), asked, manifests, seed, ctx.threads)
 
 
 def _effects(

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING, Any
 
+from e2i.tools.causal import pictures
 from e2i.tools.causal.diagnostics import IMBALANCE
+from e2i.tools.causal.pictures import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from e2i.tools.causal.estimation import Estimated
 
-BLUE, ORANGE, GREY = "#4477aa", "#cc8844", "#888888"
 COVARIATES = 20
 """Most covariates in the picture of balance: those that differ most before weighting."""
 
 
 def draw(shown: Estimated) -> str:
     """Return one picture with three plots."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    overlap, balance, effects = figure.subplots(1, 3)
+    figure, (overlap, balance, effects) = pictures.start(3)
     _overlap(overlap, shown)
     _balance(balance, shown)
     _effects(effects, shown)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=90, metadata={"Software": None})
-    return f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
+    return pictures.address(figure)
 
 
 def _overlap(axes: Any, shown: Estimated) -> None:

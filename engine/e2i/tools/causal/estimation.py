@@ -47,7 +47,7 @@ def estimate(rows: Question, params: EstimateParams, seed: int, threads: int) ->
     overlap, question, adjusted = None, rows, found
     if not params.continuous:
         overlap = diagnostics.overlap(rows, found, params.overlap, params.estimand)
-        question, adjusted = _within(rows, found, params, overlap.outside)
+        question, adjusted = within(rows, found, params, overlap.outside)
     balanced = diagnostics.balance(question, adjusted, params.estimand, continuous=params.continuous)
     final = final_stage.fit(question, adjusted, params, seed, threads)
     if params.continuous:
@@ -70,7 +70,7 @@ def average(rows: Question, params: EstimateParams, seed: int, threads: int) -> 
     found = crossfit.cross_fit(rows, params, seed, threads)
     if params.continuous:
         return estimate(rows, params, seed, threads).effect
-    question, adjusted = _within(rows, found, params, 0.0)
+    question, adjusted = within(rows, found, params, 0.0)
     return AVERAGES[params.estimand](question, adjusted, params.level)
 
 
@@ -80,7 +80,7 @@ def residuals(answer: Estimated) -> tuple[Matrix, Matrix]:
     return question.outcome - found.expected, question.treatment - found.treatment
 
 
-def _within(question: Question, found: Nuisances, params: EstimateParams, outside: float) -> tuple[Question, Nuisances]:
+def within(question: Question, found: Nuisances, params: EstimateParams, outside: float) -> tuple[Question, Nuisances]:
     """Return the rows that the effect is estimated on. Raises StepError without the overlap that is asked for."""
     bounds = params.overlap
     if bounds.outside == "fail" and outside > 0:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from e2i.tools.causal import EstimateParams, drawing, model_of
+from e2i.tools.causal.basics import Estimate
 
 if TYPE_CHECKING:
     from e2i.tools.causal.estimation import Estimated
@@ -26,21 +28,40 @@ NAMES = {
 
 def render(shown: Estimated) -> str:
     """Return the page. Equal input gives equal text."""
-    notes = "".join(f"<li>{html.escape(warning)}</li>" for warning in shown.warnings)
-    body = "".join(
-        [
-            f"<h1>{html.escape(title(shown.params))}</h1>",
-            f'<p class="answer">{html.escape(answer(shown))}</p>',
-            f'<ul class="notes">{notes}</ul>' if notes else "",
-            _averages(shown),
-            f"<h2>What it rests on</h2>{_assumptions(shown)}",
-            f'<img alt="Overlap, balance and effects by row" src="{drawing.draw(shown)}">',
-            _overlap(shown),
-            f"<p>Estimator: {html.escape(_method(shown.params))}.</p>",
-        ]
+    body = [
+        f'<p class="answer">{html.escape(answer(shown))}</p>',
+        notes(shown.warnings),
+        estimates({NAMES[name]: one for name, one in shown.averages.items()}, shown.params.level),
+        f"<h2>What it rests on</h2>{_assumptions(shown)}",
+        f'<img alt="Overlap, balance and effects by row" src="{drawing.draw(shown)}">',
+        _overlap(shown),
+        f"<p>Estimator: {html.escape(_method(shown.params))}.</p>",
+    ]
+    return document(title(shown.params), body)
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """Return a page of a title and parts that are HTML already."""
+    name = html.escape(title)
+    head = f'<meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{name}</h1>{"".join(body)}</body></html>\n'
+
+
+def notes(warnings: Iterable[str]) -> str:
+    """Return warnings as a list; nothing without any."""
+    lines = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
+    return f'<ul class="notes">{lines}</ul>' if lines else ""
+
+
+def estimates(found: Mapping[str, Estimate], level: float) -> str:
+    """Return named estimates as a table."""
+    lines = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{one.value:.4g}</td><td>{one.low:.4g} to {one.high:.4g}</td>"
+        f"<td>{one.standard_error:.2g}</td></tr>"
+        for name, one in found.items()
     )
-    head = f'<meta charset="utf-8"><title>{html.escape(title(shown.params))}</title><style>{STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+    heads = ("", "estimate", f"{level:.0%} interval", "standard error")
+    return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{lines}</table>"
 
 
 def title(params: EstimateParams) -> str:
@@ -60,16 +81,6 @@ def answer(shown: Estimated) -> str:
         first += " The interval contains 0: these rows do not show that it changes anything."
     naive = shown.averages["naive"].value
     return f"{first} Without adjustment the difference is {naive:.3g}."
-
-
-def _averages(shown: Estimated) -> str:
-    lines = "".join(
-        f"<tr><td>{NAMES[name]}</td><td>{one.value:.4g}</td><td>{one.low:.4g} to {one.high:.4g}</td>"
-        f"<td>{one.standard_error:.2g}</td></tr>"
-        for name, one in shown.averages.items()
-    )
-    level = f"{shown.params.level:.0%} interval"
-    return f"<table><tr><th></th><th>estimate</th><th>{level}</th><th>standard error</th></tr>{lines}</table>"
 
 
 def _assumptions(shown: Estimated) -> str:
