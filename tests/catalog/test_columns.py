@@ -44,6 +44,8 @@ VALID: dict[str, dict[str, Any]] = {
         "group": "id",
         "decided_at": ["departure"],
         "keep": ["id"],
+        "graph": ["id -> y -> x", "id -> x"],
+        "unmeasured": [],
         "continuous": False,
     },
     "causal.effects": {"table": TABLE, "keep": ["id"]},

@@ -82,6 +82,17 @@ class EstimateParams(Params):
             "changed by the treatment."
         ),
     ] = ()
+    graph: Annotated[
+        tuple[ColumnName, ...],
+        Field(
+            description="The causal graph that the question rests on, as lines such as `age -> treatment -> outcome`, "
+            "or `a <-> b` for an unmeasured cause of both. Adjusted columns are checked against it; without "
+            "`confounders` they are derived from it (back-door criterion)."
+        ),
+    ] = ()
+    unmeasured: Annotated[
+        tuple[ColumnName, ...], Field(description="Names in the graph that are no columns, and cannot be adjusted for.")
+    ] = ()
     estimator: Annotated[
         EstimatorName,
         Field(
@@ -149,6 +160,8 @@ class EstimateParams(Params):
             raise ValueError("`control` and `treated` are values of a treatment that is not continuous")
         if self.estimator in FORESTS and not self.effect_modifiers:
             raise ValueError(f"{self.estimator} needs `effect_modifiers`: it estimates how the effect depends on them")
+        if self.unmeasured and not self.graph:
+            raise ValueError("`unmeasured` are names in the `graph`, and there is none")
         if self.params and self.estimator not in FORESTS:
             raise ValueError(f"`params` are settings of a forest; {self.estimator} has none")
         return self
@@ -171,6 +184,9 @@ class EstimateOutputs(Outputs):
     """Outputs of ``causal.estimate``."""
 
     effect: Annotated[Estimate, Field(description="The average effect of `estimand`.")]
+    adjusted_for: Annotated[
+        list[str], Field(description="Columns that were adjusted for: given, or derived from the graph.")
+    ]
     averages: Annotated[
         dict[str, Estimate],
         Field(description="ATE, and ATT for two values; `naive` is the difference without any adjustment."),

@@ -17,6 +17,7 @@ from e2i.tools.causal import (
     EstimateParams,
     RefuteOutputs,
     RefuteParams,
+    adjustment,
     estimation,
     page,
     tables,
@@ -40,6 +41,7 @@ def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
     frame = ctx.frame(params.table)
     seed = ctx.seed if params.seed is None else params.seed
     with threadpool_limits(ctx.threads):
+        params = adjustment.settle(params, list(frame.columns))
         found = estimation.estimate(ask(frame, params), params, seed, ctx.threads)
     for warning in found.warnings:
         ctx.warn(warning)
@@ -50,6 +52,7 @@ def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
     ctx.attach("effects", report)
     return EstimateOutputs(
         effect=effect,
+        adjusted_for=list(dict.fromkeys((*params.effect_modifiers, *params.confounders))),
         averages=found.averages,
         overlap=found.overlap,
         balance=_balance(found.balance, ctx),

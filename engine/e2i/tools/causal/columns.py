@@ -38,6 +38,7 @@ def estimate(given: Given, files: Files) -> Flow:
     named = ("treatment", "outcome", "group", *ROLES, "keep")
     problems = [problem for name in named for problem in absent(table, (name,), given.get(name))]
     problems += _roles(given, table)
+    problems += _graph(given, table)
     averages = ("ATE", "naive") if given.get("continuous") is True else ("ATE", "ATT", "naive")
     outputs: dict[str, Any] = {"averages": KnownKeys(averages), "balance": KnownTable(BALANCE)}
     outcome, modifiers = given.get("outcome"), given.get("effect_modifiers")
@@ -141,6 +142,25 @@ def _added(given: Given) -> tuple[dict[str, KnownTable], list[ColumnProblem]]:
     return {"effects": kept.plus(dict.fromkeys(ADDED, "double"))}, problems
 
 
+def _graph(given: Given, table: Any) -> Iterator[ColumnProblem]:
+    """Yield what the causal graph says against the question."""
+    lists = [given.get(name, ()) for name in ("effect_modifiers", "confounders", "graph", "unmeasured")]
+    treatment, outcome = given.get("treatment"), given.get("outcome")
+    if not isinstance(treatment, str) or not isinstance(outcome, str) or treatment == outcome or not lists[2]:
+        return
+    if not all(isinstance(one, list | tuple) and all(isinstance(name, str) for name in one) for one in lists):
+        return
+    columns = tuple(table.columns) if isinstance(table, KnownTable) else None
+    from e2i.tools.causal import adjustment  # networkx is not needed for a spec without a graph
+
+    modifiers, confounders, lines, unmeasured = map(tuple, lists)
+    asked = adjustment.Asked(treatment, outcome, modifiers, confounders, lines, unmeasured, columns)
+    for found in adjustment.findings(asked):
+        alone = found.path[0] in ROLES and len(given[str(found.path[0])]) == 1
+        removable = found.code == "bad-control" and not alone
+        yield ColumnProblem(found.path, found.code, found.message, hint=found.hint, take_out=removable)
+
+
 def _roles(given: Given, table: Any) -> Iterator[ColumnProblem]:
     """Yield columns that are adjusted for and cannot be: the treatment, the outcome, and what either decides."""
     treatment, outcome = given.get("treatment"), given.get("outcome")
@@ -179,7 +199,30 @@ def _bad_control(name: str, treatment: Any, outcome: Any, table: Any, late: Any)
 
 
 _DATA = "steps:\n  data: {uses: dataset.hcp}\n"
+_ASK = (
+    _DATA + '  effect:\n    uses: causal.estimate\n    with:\n      table: "${{ steps.data.journeys }}"\n'
+    "      treatment: treatment\n      outcome: outcome\n"
+)
 CODES = (
+    Code(
+        "bad-graph",
+        "A causal graph that cannot be used",
+        "A line is no chain of arrows, the arrows go round, a name is no column, or a name of the question is missing.",
+        "Correct the line. List names that are not measured in `unmeasured`.",
+        _ASK + "      graph: [treatment -> outcome -> treatment]\n",
+        _ASK + "      graph: [treatment -> outcome, treatment <- region -> outcome]\n",
+    ),
+    Code(
+        "open-path",
+        "A path that adjusting leaves open",
+        "By the causal graph, treatment and outcome are related in another way than by the effect, and what is "
+        "adjusted for does not close that path.",
+        "Adjust for the columns that the hint names, measure one on the path, or use another design.",
+        _ASK + "      graph: [treatment -> outcome, treatment <- region -> outcome, brand -> outcome]\n"
+        "      confounders: [brand]\n",
+        _ASK + "      graph: [treatment -> outcome, treatment <- region -> outcome, brand -> outcome]\n"
+        "      confounders: [region]\n",
+    ),
     Code(
         "bad-control",
         "A column that must not be adjusted for",

@@ -35,6 +35,7 @@ def render(shown: Estimated) -> str:
         f"<h2>What it rests on</h2>{_assumptions(shown)}",
         f'<img alt="Overlap, balance and effects by row" src="{drawing.draw(shown)}">',
         _overlap(shown),
+        _graph(shown.params),
         f"<p>Estimator: {html.escape(_method(shown.params))}.</p>",
     ]
     return document(title(shown.params), body)
@@ -81,6 +82,21 @@ def answer(shown: Estimated) -> str:
         first += " The interval contains 0: these rows do not show that it changes anything."
     naive = shown.averages["naive"].value
     return f"{first} Without adjustment the difference is {naive:.3g}."
+
+
+def _graph(params: EstimateParams) -> str:
+    """Return the causal graph as a picture, and what follows from it."""
+    if not params.graph:
+        return ""
+    from e2i.tools.causal import graph, graph_picture
+
+    picture = graph_picture.draw(graph.read(params.graph, params.unmeasured), params)
+    lines = html.escape("; ".join(params.graph))
+    return (
+        f'<h2>The causal graph</h2><img alt="Causal graph" src="{picture}"><p>Given: {lines}. Blue: adjusted for, '
+        "which by this graph closes every path between treatment and outcome but the effect (back-door criterion, "
+        "Pearl 2009). Dashed: unmeasured. The data cannot show that the graph is right.</p>"
+    )
 
 
 def _assumptions(shown: Estimated) -> str:

@@ -1,0 +1,172 @@
+"""Check what a question adjusts for against its causal graph, or derive it. In: a question. Out: findings.
+
+The same at plan time, where columns may be unknown, and in a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from msgspec import Struct
+
+from e2i.errors import StepError
+from e2i.tools.causal import EstimateParams
+from e2i.tools.causal import graph as graphs
+from e2i.tools.causal.graph import Graph, GraphError
+
+Path = tuple[str | int, ...]
+
+
+class Asked(Struct, frozen=True):
+    """The parts of a question that its graph is about. ``columns`` of the table are None where they are not known."""
+
+    treatment: str
+    outcome: str
+    modifiers: tuple[str, ...]
+    confounders: tuple[str, ...]
+    lines: tuple[str, ...]
+    unmeasured: tuple[str, ...]
+    columns: Collection[str] | None
+
+    @property
+    def adjusted(self) -> list[tuple[Path, str]]:
+        """Where the names of adjusted columns are, and the names."""
+        roles = (("effect_modifiers", self.modifiers), ("confounders", self.confounders))
+        return [((role, index), name) for role, names in roles for index, name in enumerate(names)]
+
+
+class Finding(Struct, frozen=True):
+    """What is wrong, at a path of the parameters."""
+
+    path: Path
+    code: str
+    message: str
+    hint: str
+
+
+def confounders(asked: Asked) -> tuple[str, ...]:
+    """Return the columns to adjust for besides the modifiers: the given ones, or those that the graph asks for."""
+    if asked.confounders:
+        return asked.confounders
+    graph = graphs.read(asked.lines, asked.unmeasured)
+    found = graphs.back_door(graph, asked.treatment, asked.outcome, asked.modifiers)
+    return tuple(name for name in found or () if name not in asked.modifiers)
+
+
+def settle(params: EstimateParams, columns: Collection[str]) -> EstimateParams:
+    """Return the question with the columns that it adjusts for. Raises StepError for what its graph forbids."""
+    if not params.graph:
+        return params
+    asked = Asked(
+        params.treatment,
+        params.outcome,
+        params.effect_modifiers,
+        params.confounders,
+        params.graph,
+        params.unmeasured,
+        columns,
+    )
+    for found in findings(asked):
+        raise StepError(found.message, code=found.code, hint=found.hint)
+    return params.model_copy(update={"confounders": confounders(asked)})
+
+
+def findings(asked: Asked) -> list[Finding]:
+    """Return all that is wrong, in the order of the parameters; what follows from a broken graph is left out."""
+    try:
+        graph = graphs.read(asked.lines, asked.unmeasured)
+    except GraphError as error:
+        path: Path = ("graph",) if error.index is None else ("graph", error.index)
+        return [Finding(path, "bad-graph", str(error), "correct the arrows")]
+    found = [*_nodes(asked, graph)]
+    if found:
+        return found
+    bad = [*_controls(asked, graph)]
+    left = [name for path, name in asked.adjusted if path not in {one.path for one in bad}]
+    return [*bad, *_paths(asked, graph, left)]
+
+
+def _nodes(asked: Asked, graph: Graph) -> Iterator[Finding]:
+    """Yield names that are in the graph or in the question only."""
+    for role, name in (("treatment", asked.treatment), ("outcome", asked.outcome)):
+        if name not in graph.arrows:
+            yield Finding(("graph",), "bad-graph", f'the {role} "{name}" is not in the graph', "add its arrows")
+        elif name in graph.unmeasured:
+            index = asked.unmeasured.index(name)
+            yield Finding(("unmeasured", index), "bad-graph", f'"{name}" is the {role}, and measured', "remove it")
+    for index, name in enumerate(asked.unmeasured):
+        if name not in graph.arrows:
+            yield Finding(("unmeasured", index), "bad-graph", f'"{name}" is not in the graph', "add its arrows")
+    for path, name in asked.adjusted:
+        if name not in graph.arrows and name not in (asked.treatment, asked.outcome):
+            hint = "add its arrows, so that it is known whether it may be adjusted for"
+            yield Finding(path, "bad-graph", f'"{name}" is adjusted for and not in the graph', hint)
+    if asked.columns is not None:
+        for name in sorted(set(graph.arrows) - graph.unmeasured - set(asked.columns)):
+            index = next(at for at, line in enumerate(asked.lines) if name in graphs.ARROW.split(line.strip()))
+            hint = "correct the name, or list it in `unmeasured`"
+            yield Finding(("graph", index), "bad-graph", f'"{name}" in the graph is no column of the table', hint)
+
+
+def _controls(asked: Asked, graph: Graph) -> Iterator[Finding]:
+    """Yield adjusted columns that the treatment changes, or that are not measured."""
+    after, before = graph.after(asked.treatment), graph.before(asked.outcome)
+    fine = [name for _, name in asked.adjusted if name not in after]
+    for path, name in asked.adjusted:
+        if name in graph.unmeasured:
+            yield Finding(path, "bad-control", f'"{name}" is unmeasured, and cannot be adjusted for', "remove it")
+        if name not in after or name == asked.outcome:
+            continue
+        if name in before:
+            closed = graphs.effect_path(graph, asked.treatment, name, asked.outcome)
+            what = f"a mediator: adjusting for it closes {closed}, a part of the effect"
+        elif opened := graphs.open_path(graph, asked.treatment, asked.outcome, [*fine, name], outwards=True):
+            what = f"a collider, or changed by one: adjusting for it opens {opened}"
+        else:
+            what = f'a descendant of "{asked.treatment}", and cannot be a cause of it'
+        yield Finding(path, "bad-control", f'"{name}" is {what}', "remove it")
+
+
+def _paths(asked: Asked, graph: Graph, adjusted: Sequence[str]) -> Iterator[Finding]:
+    """Yield what is open after adjusting: opened by a column, or left open for want of one."""
+    treatment, outcome = asked.treatment, asked.outcome
+    if asked.outcome not in graph.after(treatment):
+        message = f'the graph has no path of arrows from "{treatment}" to "{outcome}": it says that the effect is 0'
+        yield Finding(("graph",), "bad-graph", message, "add the arrows of the effect")
+        return
+    if not asked.confounders:
+        if graphs.back_door(graph, treatment, outcome, adjusted) is None:
+            yield Finding(("graph",), "open-path", _open(graph, asked, adjusted), _other_ways(graph, asked, adjusted))
+        return
+    if graphs.is_back_door(graph, treatment, outcome, adjusted):
+        return
+    message = _open(graph, asked, adjusted)
+    for path, name in asked.adjusted:
+        rest = [other for other in adjusted if other != name]
+        if name in adjusted and graphs.is_back_door(graph, treatment, outcome, rest):
+            yield Finding(path, "bad-control", f'"{name}" is a collider: {message}', "remove it")
+            return
+    yield Finding(("confounders",), "open-path", message, _other_ways(graph, asked, adjusted))
+
+
+def _open(graph: Graph, asked: Asked, adjusted: Sequence[str]) -> str:
+    path = graphs.open_path(graph, asked.treatment, asked.outcome, adjusted)
+    named = f"the path {path}" if path else f"a path of more than {graphs.LONGEST} arrows"
+    if not asked.confounders:
+        return f"no measured columns close {named}, so adjusting cannot give the effect"
+    return f"with what is adjusted for, {named} is open, and is not the effect"
+
+
+def _other_ways(graph: Graph, asked: Asked, adjusted: Sequence[str]) -> str:
+    """Return what could be done instead."""
+    treatment, outcome = asked.treatment, asked.outcome
+    if asked.confounders:
+        needed = graphs.back_door(graph, treatment, outcome, [name for name in asked.modifiers if name in adjusted])
+        if needed is not None:
+            return f"adjust for {', '.join(needed) or 'nothing'}, or leave `confounders` out to derive them"
+    ways = []
+    if found := graphs.instruments(graph, treatment, outcome):
+        ways.append(f"{found[0]} is an instrument by this graph (causal.iv)")
+    if door := graphs.front_door(graph, treatment, outcome):
+        ways.append(f"{', '.join(door)} is a front door by this graph, which causal.estimate does not use")
+    return "; ".join(ways) or "measure one of the columns on it"
