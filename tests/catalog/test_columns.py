@@ -55,7 +55,7 @@ VALID: dict[str, dict[str, Any]] = {
         "model": MODEL,
         "table": TABLE,
         "held_out": TABLE,
-        "learn_from": PUSHED,
+        "learn_from": TABLE,
         "cost": "x",
         "keep": ["id"],
     },
