@@ -139,6 +139,7 @@ VALID: dict[str, dict[str, Any]] = {
         "input": None,
         "model": MODEL,
         "key": "id",
+        "keep": ["x"],
     },
     "bentoml.deploy": {"bento": MODEL, "reference": TABLE},
     "bentoml.update_traffic": {"endpoint": MODEL, "bento": MODEL},

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.step_error import ErrorDocument
 from e2i.cli import summary_view
+from e2i.documents import OutputValues
 from e2i.execution.record import RunRecord, StepRecord
 from e2i.execution.state import Status
 from e2i.telemetry.outbox import Tally
@@ -63,6 +64,23 @@ shows it
 def test_a_complete_run_says_nothing_of_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     summary_view.show(COMPLETE)
     assert capsys.readouterr().out == WHOLE
+
+
+def test_an_endpoint_is_shown_once_and_not_after_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    def step(name: str, uses: str, endpoint: str) -> StepRecord:
+        outputs = {"endpoint": {"type": "endpoint", "name": endpoint, "url": f"http://127.0.0.1:1/{endpoint}"}}
+        return StepRecord(name, uses, Status.SUCCEEDED, 1, 0.1, outputs=OutputValues(outputs))
+
+    ended = StepRecord("end", "bentoml.undeploy", Status.SUCCEEDED, 1, 0.1, outputs=OutputValues({"name": "old"}))
+    steps = {
+        "deploy": step("deploy", "bentoml.deploy", "new"),
+        "old": step("old", "bentoml.deploy", "old"),
+        "canary": step("canary", "bentoml.update_traffic", "new"),
+        "end": ended,
+    }
+    summary_view.show(replace(COMPLETE, steps=steps))
+    shown = [line.strip() for line in capsys.readouterr().out.splitlines() if "endpoint" in line]
+    assert shown == ["endpoint   new: http://127.0.0.1:1/new (canary.endpoint)"]
 
 
 def test_a_degraded_run_says_what_is_missing_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

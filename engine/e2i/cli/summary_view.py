@@ -13,6 +13,7 @@ import click
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
+from e2i.documents import OutputValues
 from e2i.execution.record import RunRecord
 from e2i.execution.state import Status
 
@@ -135,10 +136,22 @@ def _links(record: RunRecord, store: str) -> list[tuple[str, str]]:
         for output, value in (step.outputs or {}).items():
             if isinstance(value, dict) and value.get("type") == "service" and value.get("kept"):
                 links.append(("service", f"{value['url']} ({step.id}.{output}); stop it with kill {value['pid']}"))
-            if isinstance(value, dict) and value.get("type") == "endpoint":
-                links.append(("endpoint", f"{value['name']}: {value['url']} ({step.id}.{output})"))
             if isinstance(value, dict) and value.get("type") == "report":
                 digest = value["digest"][7:]
                 path = root / "objects" / digest[:2] / digest[2:]
                 links.append(("report", f"{step.id}: {path / value['entry'] if value.get('entry') else path}"))
-    return links
+    return links + [("endpoint", f"{name}: {where}") for name, where in _endpoints(record).items()]
+
+
+def _endpoints(record: RunRecord) -> dict[str, str]:
+    """Returns the address of each endpoint, with the step that changed it last, without those that have been ended."""
+    found: dict[str, str] = {}
+    for step in record.steps.values():
+        outputs = step.outputs or OutputValues()
+        if step.uses == "bentoml.undeploy":
+            found.pop(str(outputs.get("name")), None)
+        for output, value in outputs.items():
+            if isinstance(value, dict) and value.get("type") == "endpoint":
+                found.pop(value["name"], None)
+                found[value["name"]] = f"{value['url']} ({step.id}.{output})"
+    return found

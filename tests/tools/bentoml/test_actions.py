@@ -65,6 +65,19 @@ def test_a_served_model_predicts_as_it_does_locally(studio: LocalContext, served
     np.testing.assert_allclose(studio.frame(outcome.predictions)["prediction"], local, atol=1e-6)
 
 
+def test_columns_are_kept_beside_the_predictions(studio: LocalContext, served: Any) -> None:
+    _, frame, _, service = served
+    given = studio.table(frame.assign(visit=range(len(frame)), prediction=0.5))
+    params = {"service": service, "table": given, "rows": 20, "key": "visit", "keep": ["visit"]}
+    found = studio.frame(asyncio.run(predict(PredictParams.model_validate(params), studio)).predictions)
+    assert list(found.columns) == ["visit", "prediction", "bento"] and found["visit"].tolist() == list(range(20))
+    with pytest.raises(StepError, match="same name as those to keep: prediction") as caught:
+        asyncio.run(predict(PredictParams.model_validate({**params, "keep": ["prediction"]}), studio))
+    assert caught.value.code == "duplicate-column"
+    with pytest.raises(ValidationError, match="`keep` copies columns of `table`"):
+        PredictParams(service=service, input=({"x": 1},), keep=("x",))
+
+
 def test_the_service_is_bentomls_own(served: Any) -> None:
     model, _, bento, service = served
     for path in ("/readyz", "/livez", "/metrics", "/docs.json"):

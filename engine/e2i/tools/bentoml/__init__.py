@@ -192,6 +192,10 @@ class PredictParams(Params):
             "requests of one key are answered by one Bento of the endpoint. null: all rows in one request, no key."
         ),
     ] = None
+    keep: Annotated[
+        tuple[FeatureName, ...],
+        Field(max_length=1000, description="Columns of `table` to copy beside the predictions, such as the outcome."),
+    ] = ()
     model: Annotated[
         Model | None,
         Field(description="A model to predict with locally as well. The service's predictions must agree with it."),
@@ -204,6 +208,8 @@ class PredictParams(Params):
             raise ValueError("set either `table` or `input`")
         if (self.service is None) == (self.endpoint is None):
             raise ValueError("set either `service` or `endpoint`")
+        if self.keep and self.table is None:
+            raise ValueError("`keep` copies columns of `table`")
         return self
 
 
@@ -214,7 +220,7 @@ class PredictOutputs(Outputs):
         Table,
         Field(
             description="One row for each row sent: `prediction`, or one column `prediction_CLASS` per class for "
-            "several classes. With `key` also `bento`, the one that answered."
+            "several classes. With `key` also `bento`, the one that answered. The columns of `keep` come first."
         ),
     ]
     max_difference: Annotated[

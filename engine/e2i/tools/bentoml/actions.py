@@ -75,7 +75,7 @@ async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
     found = _named(output, known["classes"])
     if bentos is not None:
         found["bento"] = bentos
-    return PredictOutputs(predictions=ctx.table(found), max_difference=difference)
+    return PredictOutputs(predictions=ctx.table(_kept(params, ctx, found)), max_difference=difference)
 
 
 async def _address(params: PredictParams, client: GuardedBentoML, ctx: StepContext) -> str:
@@ -97,6 +97,20 @@ def _keys(params: PredictParams, ctx: StepContext, number: int) -> list[str]:
 
         values = pd.Series([row.get(params.key) for row in params.input or ()])
     return [str(plain_value(value)) for value in values]
+
+
+def _kept(params: PredictParams, ctx: StepContext, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions after the columns of the table that are kept."""
+    if params.table is None or not params.keep:
+        return found
+    if taken := sorted({*params.keep} & {*found.columns}):
+        raise StepError(
+            f"the predictions have columns of the same name as those to keep: {', '.join(taken)}",
+            code="duplicate-column",
+            hint="rename the columns of the table, with table.rename",
+        )
+    kept = ctx.frame(params.table, params.keep).head(len(found)).reset_index(drop=True)
+    return kept.assign(**{str(name): found[name] for name in found.columns})
 
 
 def _rows(params: PredictParams, ctx: StepContext, features: list[str]) -> pd.DataFrame:

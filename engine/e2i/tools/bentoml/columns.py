@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, Known, KnownModel, KnownTable, absent
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, Known, KnownModel, KnownTable, absent, settled
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.spec.problems import Code
@@ -60,21 +60,25 @@ def _on_endpoint(given: Given, parameter: str) -> Flow:
 
 def predict(given: Given, files: Files) -> Flow:
     """Return the columns of the predictions, if known. For classification they depend on the classes in the data."""
-    served, model = given["service"], given["model"]
+    served, model, table, keep = given["service"], given["model"], given["table"], given["keep"]
     if not isinstance(served, KnownModel):
         served = given["endpoint"]
+    problems = [*absent(table, ("key",), given["key"]), *absent(table, ("keep",), keep)]
     if not isinstance(served, KnownModel) or served.features is None:
-        return Flow({}, columns.uses({"model": model, "table": given["table"]}))
-    problems = list(columns.lacking(given["table"], ("table",), served.features, "used by the served model"))
+        return Flow({}, [*problems, *columns.uses({"model": model, "table": table})])
+    problems += list(columns.lacking(table, ("table",), served.features, "used by the served model"))
     problems += _rows(given["input"], served.features)
-    problems += absent(given["table"], ("key",), given["key"])
     if isinstance(model, KnownModel) and model.features not in (None, served.features):
         problems.append(
             ColumnProblem(("model",), "wrong-model", "the features of this model differ from those of the served model")
         )
     known = KnownTable({"prediction": "double"} | ({} if given["key"] is None else {"bento": "string"}))
-    if given["key"] is UNKNOWN:
+    if given["key"] is UNKNOWN or not settled(keep):
         return Flow({}, problems)
+    if keep and not isinstance(table, KnownTable):
+        return Flow({}, problems)
+    if isinstance(table, KnownTable):
+        known = table.only(keep).plus(known.columns)
     return Flow({"predictions": known} if served.task == "regression" else {}, problems)
 
 

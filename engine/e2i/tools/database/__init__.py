@@ -36,6 +36,9 @@ Scalar = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str | Non
 
 
 SCHEMES = ("postgresql", "postgres", "sqlite")
+LOCAL = "local"
+"""The connection that needs no settings: a SQLite file in the store. The operator may name another database so."""
+LOCAL_FILE = "local.db"
 
 
 class Connection(SettingsModel):
@@ -82,11 +85,16 @@ class Settings(ToolSettings):
     """Settings of databases."""
 
     connections: Annotated[
-        Mapping[Name, Connection], Field(description="The databases that specs may use, by the name that they use.")
+        Mapping[Name, Connection],
+        Field(
+            description="The databases that specs may use, by the name that they use. `local` is there without being "
+            "named: a SQLite file in the store."
+        ),
     ] = {}
 
     def places(self) -> Mapping[str, Place]:
-        return {name: Place(one.host, one.read_only) for name, one in self.connections.items()}
+        named = {name: Place(one.host, one.read_only) for name, one in self.connections.items()}
+        return {LOCAL: Place(None), **named}
 
     def identity(self) -> Mapping[str, str]:
         return {name: one.shown for name, one in sorted(self.connections.items())}
@@ -94,6 +102,8 @@ class Settings(ToolSettings):
     def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, str]:
         name = str(given.get("connection"))
         found = self.connections.get(name)
+        if found is None and name == LOCAL:
+            return {}
         return self.identity() if found is None else {name: found.shown}
 
     def circuits(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from msgspec import Struct, json
 
 from e2i.errors import StepError
 from e2i.spec.suggest import few, repeated
-from e2i.tools.database.session import STAGE, Session, Target, listed, quoted
+from e2i.tools.database.session import STAGE, Asked, Session, Target, listed, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ class Delivery(Struct, frozen=True):
         return hashlib.sha256(parts).hexdigest()[:32]
 
 
-def missing(session: Session, delivery: Delivery) -> str | None:
+def missing(session: Asked, delivery: Delivery) -> str | None:
     """Return what is missing of a delivery; None when it is in the table."""
     if session.columns(delivery.target) is None:
         return f"there is no table {delivery.target}"
@@ -108,7 +108,7 @@ def _log(session: Session, delivery: Delivery, rows: int) -> None:
     session.run(f"INSERT INTO {log} (target, delivery, mode, row_count, sequence) VALUES ($1, $2, $3, $4, $5)", *values)
 
 
-def _is_delivered(session: Session, delivery: Delivery) -> bool:
+def _is_delivered(session: Asked, delivery: Delivery) -> bool:
     """Return whether the rows are in the table: appended once, or otherwise as the latest delivery."""
     log = delivery.target.beside(DELIVERIES)
     if session.columns(log) is None:

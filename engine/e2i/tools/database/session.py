@@ -46,7 +46,17 @@ class Target(Struct, frozen=True):
         return ".".join(map(quoted, filter(None, (self.schema, self.name))))
 
 
-class Session(Protocol):
+class Asked(Protocol):
+    """A database that is asked what it has."""
+
+    def columns(self, table: Target) -> Mapping[str, str] | None:
+        """Return the columns of a table with their types in SQL; None when there is no such table."""
+
+    def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run one statement; return its rows, if it has any. ``$1`` in it is the first value."""
+
+
+class Session(Asked, Protocol):
     """One connection to a database, for one step. Raises StepError for what the database refuses, ToolUnavailable."""
 
     def read(self, query: str, params: Sequence[Any], contract: Mapping[str, str]) -> Iterator[pa.Table]:
@@ -57,9 +67,6 @@ class Session(Protocol):
 
     def declared(self, table: Target) -> Mapping[str, str]:
         """Return the types that the table declares and its values may not show, in terms of contracts."""
-
-    def columns(self, table: Target) -> Mapping[str, str] | None:
-        """Return the columns of a table with their types in SQL; None when there is no such table."""
 
     def filled(self, table: Target) -> Collection[str]:
         """Return the columns that the database fills by itself: defaults, numbers of rows."""
@@ -77,9 +84,6 @@ class Session(Protocol):
 
     def lock(self, table: Target) -> None:
         """Begin the transaction that writes, alone with the table among all deliveries."""
-
-    def run(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run one statement; return its rows, if it has any. ``$1`` in it is the first value."""
 
     def commit(self) -> None: ...
 
