@@ -14,6 +14,9 @@ from e2i.estimators.algorithms import ALGORITHMS
 from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import few
 
+EFFECTS: Mapping[str, str | None] = {"effect": "double", "lower": "double", "upper": "double"}
+"""The columns that an effect model predicts. What is known of one is a ``KnownModel`` of the task ``effect``."""
+
 
 def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[ColumnProblem]]:
     """Return the model that the parameter ``table`` will train; ``validation`` is the parameter of held-out rows."""

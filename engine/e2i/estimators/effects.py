@@ -1,6 +1,7 @@
 """Effect models: what a treatment changes for each row. In: a folder, or fitted parameters. Out: effects and intervals.
 
-A folder has ``manifest.json`` and, for a forest, ``forest.npz``: numbers alone, no pickle (ADR 51).
+A folder has ``manifest.json`` and, for a forest, ``forest.npz``: numbers alone, no pickle (ADR 51). Models are applied
+by ``effect_scoring``, also where they are served.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,22 +17,26 @@ from msgspec import Struct
 from e2i.catalog.artifacts import EffectModel
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators.forests import from_arrays, to_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from e2i.estimators.effect_scoring import EffectScorer
     from e2i.estimators.scoring import Matrix
 
 MANIFEST, FOREST = "manifest.json", "forest.npz"
+LIBRARIES = ("numpy", "pandas")
+FOREST_LIBRARIES = ("econml", "scikit-learn", *LIBRARIES)
+"""What loading a model needs, without a forest and with one."""
 
 
 class EffectManifest(Struct, frozen=True, kw_only=True):
     """All that is known of an effect model but the arrays of its forest.
 
-    ``features`` are the effect modifiers as ``scoring.encode`` takes them. A linear model has the ``coefficients`` of a
-    constant and of each encoded modifier, and their ``covariance``; a forest has the SHA-256 of its file. ``question``
-    are the parameters of the step that estimated it, but its table, and ``average`` its answer with the standard error.
+    ``features`` are the effect modifiers as ``scoring.encode`` takes them, and ``encoding`` is one of its forms. A
+    linear model has the ``coefficients`` of a constant and of each encoded modifier, and their ``covariance``; a forest
+    has the SHA-256 of its file. ``question`` are the parameters of the step that estimated it, but its table, and
+    ``average`` its answer with the standard error. ``example`` are the first rows that it was estimated on.
     """
 
     estimator: str
@@ -48,6 +52,9 @@ class EffectManifest(Struct, frozen=True, kw_only=True):
     forest: str | None = None
     sha256: str | None = None
     seed: int = 0
+    encoding: str = "one-hot"
+    requirements: list[str] = []
+    example: list[dict[str, bool | int | float | str | None]] = []
     schema_version: int = 1
 
 
@@ -57,44 +64,40 @@ class Effects(Struct, frozen=True, eq=False):
     manifest: EffectManifest
     native: Any = None
 
+    @property
+    def scorer(self) -> EffectScorer:
+        """The model as it is applied in training and serving."""
+        from e2i.estimators import effect_scoring, scoring
+
+        return effect_scoring.EffectScorer(msgspec.to_builtins(self.manifest), self.native, scoring)
+
     def encode(self, frame: pd.DataFrame) -> Matrix:
         """Return the modifiers of shape (rows, columns), standardised, a column for each category. Raises StepError."""
-        import numpy as np
+        from e2i.estimators.scoring import ScoringError
 
-        from e2i.estimators.scoring import ScoringError, encode
-
-        if not self.manifest.features:
-            return np.empty((len(frame), 0))
         try:
-            encoded: Matrix = encode(frame, self.manifest.features, "one-hot")  # type: ignore[arg-type]
+            return self.scorer.encode(frame)
         except ScoringError as error:
             raise StepError(str(error), code="bad-features") from error
-        return encoded
 
     def effect(self, frame: pd.DataFrame) -> tuple[Matrix, Matrix]:
         """Return the effect on each row and its standard error, both of shape (rows,), in units of the outcome."""
-        import numpy as np
-
-        rows = self.encode(frame)
-        if self.native is not None:
-            point, variance = self.native.predict_and_var(rows)
-            return point[:, 0], np.sqrt(variance[:, 0, 0])
-        design = np.column_stack([np.ones(len(rows)), rows])
-        spread = np.einsum("ij,jk,ik->i", design, np.asarray(self.manifest.covariance), design)
-        return design @ np.asarray(self.manifest.coefficients), np.sqrt(np.maximum(spread, 0.0))
+        return self.scorer.of(self.encode(frame))
 
     def interval(self, frame: pd.DataFrame, level: float) -> tuple[Matrix, Matrix, Matrix]:
         """Return the effect on each row with the bounds of its normal interval, each of shape (rows,)."""
-        point, error = self.effect(frame)
-        half = NormalDist().inv_cdf((1 + level) / 2) * error
-        return point, point - half, point + half
+        from e2i.estimators import effect_scoring
+
+        return effect_scoring.interval(*self.effect(frame), level)
 
 
 def save(model: Effects, folder: Path) -> Path:
     """Write the model's folder, and return it."""
     folder.mkdir(parents=True)
-    manifest = model.manifest
+    manifest = msgspec.structs.replace(model.manifest, requirements=requirements(is_forest=model.native is not None))
     if model.native is not None:
+        from e2i.estimators.forests import to_arrays
+
         content = to_arrays(model.native)
         (folder / FOREST).write_bytes(content)
         manifest = msgspec.structs.replace(manifest, sha256=hashlib.sha256(content).hexdigest())
@@ -105,20 +108,36 @@ def save(model: Effects, folder: Path) -> Path:
 
 def load(folder: Path) -> Effects:
     """Return the model in a folder. Raises ValueError or OSError when its files are not those that were saved."""
+    from e2i.estimators.effect_scoring import read_forest
+
     manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=EffectManifest)
-    if manifest.forest is None:
-        return Effects(manifest)
-    content = (folder / FOREST).read_bytes()
-    if hashlib.sha256(content).hexdigest() != manifest.sha256:
-        raise ValueError(f"{FOREST} is not the file that was saved")
-    return Effects(manifest, from_arrays(content, manifest.forest))
+    return Effects(manifest, read_forest(folder, manifest.forest, manifest.sha256))
 
 
-def keep_effects(model: Effects, ctx: StepContext) -> EffectModel:
-    """Save an effect model in the store."""
-    manifest = model.manifest
+def requirements(*, is_forest: bool) -> list[str]:
+    """Return the pinned packages that loading a model needs."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in (FOREST_LIBRARIES if is_forest else LIBRARIES)]
+
+
+def keep_effects(model: Effects, ctx: StepContext, rows: pd.DataFrame) -> EffectModel:
+    """Save an effect model in the store, with the first of the ``rows`` that it was estimated on."""
+    from e2i.estimators.fitting import example
+
+    first = example(rows, [str(feature["name"]) for feature in model.manifest.features])
+    manifest = msgspec.structs.replace(model.manifest, example=first)
+    return keep_folder(save(msgspec.structs.replace(model, manifest=manifest), Path(ctx.scratch) / "effects"), ctx)
+
+
+def keep_folder(folder: Path, ctx: StepContext) -> EffectModel:
+    """Keep the folder of an effect model in the store. Raises StepError when its manifest cannot be read."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=EffectManifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StepError(f"not an effect model: its {MANIFEST} cannot be read ({error})", code="bad-model") from error
     return ctx.keep(
-        save(model, Path(ctx.scratch) / "effects"),
+        folder,
         EffectModel,
         estimator=manifest.estimator,
         treatment=manifest.treatment,
@@ -134,3 +153,16 @@ def open_effects(model: EffectModel, ctx: StepContext) -> Effects:
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         hint = "estimate it again"
         raise StepError(f"the effect model {model.digest[:19]} cannot be loaded: {error}", hint=hint) from error
+
+
+def predict(model: EffectModel, frame: pd.DataFrame, ctx: StepContext) -> pd.DataFrame:
+    """Return the effect on each row with the bounds of the model's own level: columns effect, lower, upper.
+
+    Raises StepError when the model cannot be loaded, or when the table does not match it.
+    """
+    from e2i.estimators.scoring import ScoringError
+
+    try:
+        return open_effects(model, ctx).scorer.predict(frame)
+    except ScoringError as error:
+        raise StepError(str(error), code="bad-features") from error

@@ -100,7 +100,7 @@ def prepare(
         rows,
         held_out,
         shared,
-        _example(train, derived),
+        example(train, derived.names),
         target_center=center,
         target_scale=scale,
         baseline=_baseline(rows.labels, derived),
@@ -209,8 +209,8 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
     }
 
 
-def _example(train: pd.DataFrame, derived: Schema) -> list[JsonObject]:
-    """Return the first rows as JSON mappings; missing values are null."""
+def example(train: pd.DataFrame, names: Sequence[str]) -> list[JsonObject]:
+    """Return the first rows of these columns as JSON mappings; missing values are null."""
     import pandas as pd
 
     def plain(value: Any) -> Any:
@@ -219,8 +219,8 @@ def _example(train: pd.DataFrame, derived: Schema) -> list[JsonObject]:
         value = value.item() if hasattr(value, "item") else value
         return value if isinstance(value, bool | int | float | str) else float(value)
 
-    rows = train[list(derived.names)].head(EXAMPLE_ROWS)
+    rows = train[list(names)].head(EXAMPLE_ROWS)
     return [
-        {name: plain(value) for name, value in zip(derived.names, row, strict=True)}
+        {name: plain(value) for name, value in zip(names, row, strict=True)}
         for row in rows.itertuples(index=False, name=None)
     ]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ from served_models import NAMES, saved, table
 pytestmark = pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed")
 
 
+def module(name: str) -> Any:
+    """The module of e2i that is copied into each Bento."""
+    return import_module(f"e2i.estimators.{name}")
+
+
 def placed(contents: Contents, folder: Path) -> Path:
     """The folder of a Bento's model, as the build writes it."""
     for name, source in contents.files.items():
@@ -35,7 +41,7 @@ def placed(contents: Contents, folder: Path) -> Path:
 
 
 def served(model: Path, folder: Path, before: Path | None = None) -> flavours.Served:
-    return flavours.load(placed(of_mlflow(model, before), folder), scoring)
+    return flavours.load(placed(of_mlflow(model, before), folder), module)
 
 
 def xgboost_classifier() -> tuple[str, Any]:
@@ -168,7 +174,7 @@ def test_a_native_model_needs_neither_mlflow_nor_a_pickle_and_its_files_are_chec
     with (folder / "model" / "model.ubj").open("ab") as file:
         file.write(b"x")
     with pytest.raises(flavours.ServingError, match=r"model\.ubj is corrupt"):
-        flavours.load(folder, scoring)
+        flavours.load(folder, module)
 
 
 def test_equal_models_are_equal_content_wherever_mlflow_keeps_them(tmp_path: Path) -> None:
@@ -192,13 +198,13 @@ def test_a_pickle_is_said_to_be_code_and_checked_before_it_is_read(tmp_path: Pat
     assert "the model is a pickle" in note
     assert any(item.startswith("cloudpickle==") for item in contents.requirements)
     placed(contents, tmp_path / "bento")
-    model = flavours.load(tmp_path / "bento", scoring)
+    model = flavours.load(tmp_path / "bento", module)
     assert model.predict(frame.head(5).to_numpy().tolist())[0] == forest.predict(frame.head(5)).tolist()
     ran = tmp_path / "ran"
     planted = b"cos\nsystem\n(S'touch " + str(ran).encode() + b"'\ntR."
     (tmp_path / "bento" / "model" / "model.pkl").write_bytes(planted)
     with pytest.raises(flavours.ServingError, match="corrupt"):
-        flavours.load(tmp_path / "bento", scoring)
+        flavours.load(tmp_path / "bento", module)
     assert not ran.exists()
 
 
@@ -213,7 +219,7 @@ def test_a_python_function_is_served_by_mlflow_and_said_to_be_code(tmp_path: Pat
     contents = of_mlflow(tmp_path / "saved")
     assert "a Python function" in contents.notes[0]
     assert any(item.startswith("mlflow==") for item in contents.requirements)
-    model = flavours.load(placed(contents, tmp_path / "bento"), scoring)
+    model = flavours.load(placed(contents, tmp_path / "bento"), module)
     assert model.predict([{"calls": 1.5}, {"calls": 2.0}]) == ([3.0, 4.0], None)
 
 
@@ -259,7 +265,7 @@ def test_a_description_cannot_name_any_class(tmp_path: Path) -> None:
     (folder / "model.ubj").write_bytes(b"x")
     placed(of_mlflow(folder), tmp_path / "bento")
     with pytest.raises(flavours.ServingError, match="not a class of xgboost"):
-        flavours.load(tmp_path / "bento", scoring)
+        flavours.load(tmp_path / "bento", module)
 
 
 def test_the_digests_are_those_of_the_files(tmp_path: Path) -> None:

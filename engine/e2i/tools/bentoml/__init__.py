@@ -30,7 +30,7 @@ from e2i.catalog.action import (
     host_and_port,
     without_credentials,
 )
-from e2i.catalog.artifacts import Bento, Endpoint, Model, Service, Table
+from e2i.catalog.artifacts import Bento, EffectModel, Endpoint, Model, Service, Table
 from e2i.catalog.marks import Changing, Privilege
 from e2i.documents import Values
 from e2i.tools.bentoml.endpoint_params import (
@@ -111,7 +111,7 @@ class BentoMLSettings(ToolSettings):
 class PackageParams(Params):
     """Parameters of ``bentoml.package``."""
 
-    model: Annotated[Model, Field(description="The fitted model.")]
+    model: Annotated[Model | EffectModel, Field(description="The fitted model, also that of `causal.estimate`.")]
     name: Annotated[
         str, Field(pattern=r"^[a-z][a-z0-9_-]{0,59}[a-z0-9]$", description="Name of the Bento and of its service.")
     ]
@@ -197,7 +197,7 @@ class PredictParams(Params):
         Field(max_length=1000, description="Columns of `table` to copy beside the predictions, such as the outcome."),
     ] = ()
     model: Annotated[
-        Model | None,
+        Model | EffectModel | None,
         Field(description="A model to predict with locally as well. The service's predictions must agree with it."),
     ] = None
     tolerance: Annotated[FiniteFloat, Field(ge=0, description="Largest difference that counts as agreement.")] = 1e-6
@@ -220,7 +220,8 @@ class PredictOutputs(Outputs):
         Table,
         Field(
             description="One row for each row sent: `prediction`, or one column `prediction_CLASS` per class for "
-            "several classes. With `key` also `bento`, the one that answered. The columns of `keep` come first."
+            "several classes, or `effect`, `lower` and `upper` of an effect model. With `key` also `bento`, the one "
+            "that answered. The columns of `keep` come first."
         ),
     ]
     max_difference: Annotated[

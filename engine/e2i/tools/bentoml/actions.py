@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Model
+from e2i.catalog.artifacts import EffectModel, Model
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.bentoml import (
@@ -72,7 +72,7 @@ async def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
                 hint=f"the service runs model {known['model']}, compared with {params.model.digest}",
                 details={"max_difference": difference, "served": known["model"], "compared": params.model.digest},
             )
-    found = _named(output, known["classes"])
+    found = _named(output, known["classes"], known.get("outputs"))
     if bentos is not None:
         found["bento"] = bentos
     return PredictOutputs(predictions=ctx.table(_kept(params, ctx, found)), max_difference=difference)
@@ -138,9 +138,11 @@ def _output(answer: Answer) -> np.ndarray[Any, Any]:
     return shares[:, 1] if shares.shape[1] == 2 else shares
 
 
-def _local(model: Model, ctx: StepContext, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-    from e2i.estimators import scoring
+def _local(model: Model | EffectModel, ctx: StepContext, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+    from e2i.estimators import effects, scoring
 
+    if isinstance(model, EffectModel):
+        return effects.predict(model, frame, ctx).to_numpy()
     try:
         return scoring.load(ctx.open(model)).predict(frame)
     except scoring.ScoringError as error:
@@ -155,9 +157,11 @@ def _difference(served: np.ndarray[Any, Any], local: np.ndarray[Any, Any]) -> fl
     return float(np.max(np.abs(served - local), initial=0.0))
 
 
-def _named(output: np.ndarray[Any, Any], classes: list[Any] | None) -> pd.DataFrame:
+def _named(output: np.ndarray[Any, Any], classes: list[Any] | None, outputs: list[str] | None) -> pd.DataFrame:
     import pandas as pd
 
+    if outputs is not None:
+        return pd.DataFrame(output.reshape(-1, len(outputs)), columns=outputs)
     if output.ndim == 1:
         return pd.DataFrame({"prediction": output})
     return pd.DataFrame(

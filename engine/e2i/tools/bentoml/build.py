@@ -185,6 +185,9 @@ def _digest(contents: Contents, recipe: Recipe) -> str:
 
 def _sources() -> tuple[Path, ...]:
     """Return the modules that are copied into each Bento beside the template."""
-    spec = find_spec("e2i.estimators.scoring")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin), FLAVOURS, CALLERS
+    found = []
+    for name in ("scoring", "effect_scoring"):
+        spec = find_spec(f"e2i.estimators.{name}")
+        assert spec is not None and spec.origin is not None
+        found.append(Path(spec.origin))
+    return *found, FLAVOURS, CALLERS

@@ -12,7 +12,13 @@ from e2i.spec.problems import Code
 
 
 def package(given: Given, files: Files) -> Flow:
-    return Flow(_same("bento", given["model"]))
+    model = given["model"]
+    problems = []
+    if isinstance(model, KnownModel) and model.task == "effect" and model.features == ():
+        message = "the effect model has no effect modifiers: a service would give every row the same answer"
+        hint = "estimate it with `effect_modifiers`"
+        problems.append(ColumnProblem(("model",), "bad-feature", message, hint=hint))
+    return Flow(_same("bento", model), problems)
 
 
 def serve(given: Given, files: Files) -> Flow:
@@ -72,14 +78,15 @@ def predict(given: Given, files: Files) -> Flow:
         problems.append(
             ColumnProblem(("model",), "wrong-model", "the features of this model differ from those of the served model")
         )
-    known = KnownTable({"prediction": "double"} | ({} if given["key"] is None else {"bento": "string"}))
-    if given["key"] is UNKNOWN or not settled(keep):
+    if given["key"] is UNKNOWN or not settled(keep) or served.task not in ("regression", "effect"):
         return Flow({}, problems)
     if keep and not isinstance(table, KnownTable):
         return Flow({}, problems)
+    found = columns.EFFECTS if served.task == "effect" else {"prediction": "double"}
+    known = KnownTable({**found, **({} if given["key"] is None else {"bento": "string"})})
     if isinstance(table, KnownTable):
         known = table.only(keep).plus(known.columns)
-    return Flow({"predictions": known} if served.task == "regression" else {}, problems)
+    return Flow({"predictions": known}, problems)
 
 
 METRICS = {

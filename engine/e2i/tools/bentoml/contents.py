@@ -79,8 +79,11 @@ class Contents(Struct, frozen=True):
 def of_model(folder: Path, digest: str) -> Contents:
     """Describe a fitted model of e2i."""
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    if not manifest["features"]:
+        hint = "estimate it with `effect_modifiers`"
+        raise StepError("the effect model has no effect modifiers to be asked by", code="bad-feature", hint=hint)
     files = {f"model/{path.relative_to(folder)}": path for path in _files(folder)}
-    return Contents((Stage("model", "e2i"),), files, _exact(manifest["requirements"]), None, digest)
+    return Contents((Stage("model", _own(manifest)),), files, _exact(manifest["requirements"]), None, digest)
 
 
 def features_of(home: Path, tag: str) -> list[str]:
@@ -89,7 +92,7 @@ def features_of(home: Path, tag: str) -> list[str]:
     serving = json.loads((folder / "serving.json").read_text("utf-8"))
     first = serving["stages"][0]
     listed = serving["features"]
-    if first["flavour"] == "e2i":
+    if first["flavour"] in ("e2i", "effects"):
         listed = json.loads((folder / first["folder"] / "manifest.json").read_text("utf-8"))["features"]
     return [str(feature["name"]) for feature in listed or ()]
 
@@ -120,7 +123,7 @@ def _described(folder: Path, name: str) -> tuple[Stage, dict[str, Path], tuple[s
     if (data / "manifest.json").is_file() and _inside(folder, data):
         manifest = json.loads((data / "manifest.json").read_text("utf-8"))
         files = {f"{name}/{path.relative_to(data)}": path for path in _files(data)}
-        return Stage(name, "e2i"), files, tuple(manifest["requirements"])
+        return Stage(name, _own(manifest)), files, tuple(manifest["requirements"])
     stage = _native(flavours, name)
     if stage is None:
         if not function:
@@ -137,6 +140,13 @@ def _described(folder: Path, name: str) -> tuple[Stage, dict[str, Path], tuple[s
     named = {item.partition("==")[0] for item in needed}
     needed |= {f"{item}=={_version(item)}" for item in LIBRARIES[stage.flavour] if item not in named}
     return stage, files, tuple(sorted(needed))
+
+
+def _own(manifest: Mapping[str, Any]) -> str:
+    """Return how a model of e2i is loaded, by its manifest."""
+    from e2i.estimators.effect_scoring import is_effects
+
+    return "effects" if is_effects(manifest) else "e2i"
 
 
 def _native(flavours: Mapping[str, Any], name: str) -> Stage | None:

@@ -3,7 +3,7 @@
 The folder holds ``serving.json``: the stages (a preprocessing step, then the model), and the digest of each file. A
 stage is a model of e2i, or one that MLflow saved with a flavour: a native file of XGBoost, LightGBM or CatBoost, a
 skops file, and, where a flavour has no other form, a pickle or a Python function of MLflow's. This module is copied
-unchanged into each Bento, beside ``scoring.py``, and imports nothing of e2i.
+unchanged into each Bento, beside ``scoring.py`` and ``effect_scoring.py``, and imports nothing of e2i.
 """
 
 from __future__ import annotations
@@ -30,14 +30,17 @@ class ServingError(ValueError):
     """Rows do not match the model, or the model's files are not those that were packaged."""
 
 
-def load(folder: str | Path, scoring: Any) -> Served:
-    """Return the model in the folder. ``scoring`` is the module ``scoring.py``. Raises ServingError."""
+def load(folder: str | Path, module: Callable[[str], Any]) -> Served:
+    """Return the model in the folder. Raises ServingError.
+
+    ``module`` returns ``scoring.py`` and ``effect_scoring.py`` by their names.
+    """
     root = Path(folder)
     serving = json.loads((root / "serving.json").read_text("utf-8"))
     for name, digest in serving["files"].items():  # before anything is loaded: some forms are code
         if hashlib.sha256((root / name).read_bytes()).hexdigest() != digest:
             raise ServingError(f"{name} is corrupt: its digest differs from the one that was packaged")
-    stages = [_READERS[stage["flavour"]](root / stage["folder"], stage, scoring) for stage in serving["stages"]]
+    stages = [_READERS[stage["flavour"]](root / stage["folder"], stage, module) for stage in serving["stages"]]
     return Served(stages, serving["features"])
 
 
@@ -73,6 +76,8 @@ class Served:
             known = self.model.scorer.manifest
             features = [{key: feature[key] for key in ("name", "kind", "type")} for feature in known["features"]]
             return {**{key: known[key] for key in ("algorithm", "task", "target")}, "features": features}
+        if isinstance(self.model, _Effects):
+            return self.model.described()
         return {"algorithm": type(self.model).__name__, "features": self.features}
 
     def predict(self, rows: Sequence[Any]) -> tuple[list[Any], list[Any] | None]:
@@ -86,6 +91,8 @@ class Served:
                 data = step.transform(data)
             if isinstance(self.model, _Scored):
                 return self.model.both(data)
+            if isinstance(self.model, _Effects):
+                return self.model.predict(data), None
             predictions = self.model.predict(data)
             probabilities = self.model.predict_proba(data) if hasattr(self.model, "predict_proba") else None
         except ServingError:
@@ -189,6 +196,39 @@ class _Scored:
         return np.asarray(self.both(frame)[1])
 
 
+class _Effects:
+    """An effect model of e2i, which takes frames of its features."""
+
+    takes_frames = True
+
+    def __init__(self, scorer: Any, refused: type[Exception], outputs: Sequence[str]) -> None:
+        self.scorer = scorer
+        self.refused = refused
+        self.outputs = list(outputs)
+        self.columns: list[str] = scorer.features
+
+    def predict(self, frame: Any) -> list[Any]:
+        try:
+            found: list[Any] = self.scorer.predict(frame)[self.outputs].to_numpy().tolist()
+        except self.refused as error:
+            raise ServingError(str(error)) from error
+        return found
+
+    def described(self) -> dict[str, Any]:
+        known = self.scorer.manifest
+        features = [{key: feature[key] for key in ("name", "kind", "type")} for feature in known["features"]]
+        about = {key: known[key] for key in ("treatment", "control", "treated")}
+        return {
+            "algorithm": known["estimator"],
+            "task": "effect",
+            "target": known["outcome"],
+            **about,
+            "level": self.scorer.level,
+            "outputs": self.outputs,
+            "features": features,
+        }
+
+
 class _Boosted:
     """A booster of XGBoost without the interface of an estimator."""
 
@@ -214,35 +254,41 @@ class _PyFunc:
         self.transform = model.predict
 
 
-def _read_e2i(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
+def _read_e2i(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
+    scoring = module("scoring")
     return _Scored(scoring.load(folder), scoring.ScoringError)
 
 
-def _read_xgboost(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
+def _read_effects(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
+    scoring, effects = module("scoring"), module("effect_scoring")
+    return _Effects(effects.load(folder, scoring), scoring.ScoringError, effects.OUTPUTS)
+
+
+def _read_xgboost(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
     model = _class(stage["class"], "xgboost")()
     model.load_model(str(folder / stage["file"]))
     return _Boosted(model) if type(model).__name__ == "Booster" else model
 
 
-def _read_lightgbm(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
+def _read_lightgbm(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
     import lightgbm
 
     return lightgbm.Booster(model_file=str(folder / stage["file"]))
 
 
-def _read_catboost(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
+def _read_catboost(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
     model = _class(f"catboost.{stage['class']}", "catboost")()
     return model.load_model(str(folder / stage["file"]), stage["format"])
 
 
-def _read_skops(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
+def _read_skops(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
     import skops.io
 
     _reach(folder, stage)
     return skops.io.load(folder / stage["file"], trusted=list(stage["trusted"]))
 
 
-def _read_pickle(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
+def _read_pickle(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
     import cloudpickle
 
     _reach(folder, stage)
@@ -250,7 +296,7 @@ def _read_pickle(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
         return cloudpickle.load(file)
 
 
-def _read_pyfunc(folder: Path, stage: Mapping[str, Any], scoring: Any) -> Any:
+def _read_pyfunc(folder: Path, stage: Mapping[str, Any], module: Callable[[str], Any]) -> Any:
     import mlflow.pyfunc
 
     return _PyFunc(mlflow.pyfunc.load_model(str(folder)))
@@ -270,8 +316,9 @@ def _reach(folder: Path, stage: Mapping[str, Any]) -> None:
         sys.path.insert(0, str(folder / stage["code"]))
 
 
-_READERS: Mapping[str, Callable[[Path, Mapping[str, Any], Any], Any]] = {
+_READERS: Mapping[str, Callable[[Path, Mapping[str, Any], Callable[[str], Any]], Any]] = {
     "e2i": _read_e2i,
+    "effects": _read_effects,
     "xgboost": _read_xgboost,
     "lightgbm": _read_lightgbm,
     "catboost": _read_catboost,

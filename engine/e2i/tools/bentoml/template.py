@@ -2,8 +2,8 @@
 
 Web pages cannot call the service through a user's browser: only requests to this machine's host names are answered,
 only from the same site, and only with JSON. E2I_SERVICE_HOSTS names other hosts, for a deployed Bento. This file is
-copied unchanged into each Bento, beside ``callers.py``, ``scoring.py``, ``flavours.py`` and ``service.json``, and
-imports nothing of e2i. It contains no text of a spec: Bentos differ in data only.
+copied unchanged into each Bento, beside ``callers.py``, ``scoring.py``, ``effect_scoring.py``, ``flavours.py`` and
+``service.json``, and imports nothing of e2i. It contains no text of a spec: Bentos differ in data only.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ModelService:
 
     def __init__(self) -> None:
         flavours = _module("flavours")
-        self.model = flavours.load(self.files.path, _module("scoring"))
+        self.model = flavours.load(self.files.path, _module)
         self.refusal = flavours.ServingError
 
     @bentoml.api  # type: ignore[untyped-decorator]  # BentoML's types are not followed
@@ -79,7 +79,8 @@ class ModelService:
         """Return predictions for rows, given by feature name or in the order of the features. Missing values are null.
 
         ``predictions`` has one entry per row, as the model's own ``predict`` gives them: a class, or a number.
-        ``probabilities`` has one number per class for each row; it is null for a model that has none.
+        ``probabilities`` has one number per class for each row; it is null for a model that has none. Of an effect
+        model, a prediction is the list of the effect on the row, and the lower and upper bound of its interval.
         """
         if len(input) > MAX_ROWS:
             raise InvalidArgument(f"{len(input)} rows; at most {MAX_ROWS} in one request")

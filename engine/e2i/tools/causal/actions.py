@@ -49,7 +49,9 @@ def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
     for name, value in (("effect", effect.value), ("effect_low", effect.low), ("effect_high", effect.high)):
         ctx.metric(name, value)
     report = _report(page.title(params), page.render(found), ctx)
+    model = saved.keep_effects(found.final.model, ctx, frame.iloc[found.rows.kept])
     ctx.attach("effects", report)
+    ctx.attach("model", model)
     return EstimateOutputs(
         effect=effect,
         adjusted_for=list(dict.fromkeys((*params.effect_modifiers, *params.confounders))),
@@ -57,7 +59,7 @@ def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
         overlap=found.overlap,
         balance=_balance(found.balance, ctx),
         effects=_effects(found.final.model, frame.iloc[found.rows.kept], params.keep, params.level, ctx),
-        model=saved.keep_effects(found.final.model, ctx),
+        model=model,
         report=report,
     )
 

@@ -44,7 +44,8 @@ def estimate(given: Given, files: Files) -> Flow:
     outcome, modifiers = given.get("outcome"), given.get("effect_modifiers")
     if isinstance(outcome, str) and settled(modifiers):
         rows = table.rows if isinstance(table, KnownTable) else Rows()
-        outputs["model"] = KnownModel(outcome, tuple(modifiers or ()), trained_on=rows)
+        estimator = given.get("estimator") if isinstance(given.get("estimator"), str) else None
+        outputs["model"] = KnownModel(outcome, tuple(modifiers or ()), "effect", rows, estimator)
     added, more = _added(given)
     return Flow(outputs | added, problems + more)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 
 from e2i.catalog import addresses, variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
-from e2i.catalog.artifacts import Model, ModelVersion, Table
+from e2i.catalog.artifacts import EffectModel, Model, ModelVersion, Table
 from e2i.catalog.marks import Privilege
 from e2i.estimators.metrics import MetricName
 from e2i.tools.mlflow.asked import CompareOutputs, CompareParams, FindOutputs, FindParams, LogOutputs, LogParams
@@ -126,7 +126,7 @@ class MLflowSettings(ToolSettings):
 class RegisterParams(Params):
     """Parameters of ``mlflow.register``."""
 
-    model: Annotated[Model, Field(description="The fitted model.")]
+    model: Annotated[Model | EffectModel, Field(description="The fitted model, also that of `causal.estimate`.")]
     name: Annotated[ModelName, Field(description="Name of the registered model; created if it does not exist.")]
     description: Annotated[str, Field(max_length=5000, description="Description of this version.")] = ""
     tags: Annotated[
@@ -230,7 +230,7 @@ class LoadOutputs(Outputs):
     """Outputs of ``mlflow.load``."""
 
     model: Annotated[
-        Model | None,
+        Model | EffectModel | None,
         Field(description="The model, verified against the digest from its registration; null with `missing: null`."),
     ]
     version: Annotated[

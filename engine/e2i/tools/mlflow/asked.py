@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
 from e2i.catalog.action import Outputs, Params
-from e2i.catalog.artifacts import File, Model, ModelVersion, Report, Table
+from e2i.catalog.artifacts import EffectModel, File, Model, ModelVersion, Report, Table
 from e2i.estimators.metrics import METRICS, MetricName
 from e2i.tools.mlflow.words import Key, LiveStage, ModelName, Stage, TagName, TagText
 
@@ -119,7 +119,8 @@ class FindOutputs(Outputs):
 
     version: Annotated[ModelVersion | None, Field(description="The best version; null when there is none.")]
     model: Annotated[
-        Model | None, Field(description="Its model, verified against the digest from its registration; or null.")
+        Model | EffectModel | None,
+        Field(description="Its model, verified against the digest from its registration; or null."),
     ]
     value: Annotated[float | None, Field(description="Its value of the metric; null when there is no version.")]
     metrics: Annotated[Mapping[str, float], Field(description="All metrics that it was registered with.")]

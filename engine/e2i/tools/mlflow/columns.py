@@ -48,5 +48,10 @@ def promote(given: Given, files: Files) -> Flow:
 def _judged(version: Any, ask: Any) -> Iterator[ColumnProblem]:
     """Yield problems of the rows that a version is compared on."""
     if isinstance(ask, Mapping) and "table" in ask:
+        if isinstance(version, KnownModel) and version.task == "effect":
+            message = f'the version is a model of effects on "{version.target}", which no metric compares with a column'
+            hint = "leave `if_better` out, and judge effects by causal.refute"
+            yield ColumnProblem(("if_better",), "wrong-task", message, hint=hint)
+            return
         for problem in columns.uses({"model": version, "table": ask["table"]}, target=True):
             yield replace(problem, path=("if_better", *problem.path))

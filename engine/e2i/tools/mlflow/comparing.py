@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from e2i.catalog.artifacts import Model, ModelVersion
+from e2i.catalog.artifacts import EffectModel, Model, ModelVersion
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.mlflow import DIGEST_TAG, IfBetter
@@ -72,7 +72,7 @@ async def against_champion(mlflow: GuardedMLflow, ctx: StepContext, params: Comp
     candidate = _evaluated(ctx, params.model, params)
     if held is None:
         return CompareOutputs(better=True, improvement=None, candidate=candidate, champion=None, version=None)
-    model = await fetch(mlflow, ctx, held)
+    model = _predicting(await fetch(mlflow, ctx, held), held)
     if (model.task, model.target) != (params.model.task, params.model.target):
         raise StepError(
             f"the candidate predicts {params.model.target!r} by {params.model.task}, and version {held.version} of "
@@ -131,8 +131,10 @@ def reference(version: MLflowVersion, model: str, alias: str | None = None) -> M
     )
 
 
-async def fetch(mlflow: GuardedMLflow, ctx: StepContext, version: MLflowVersion) -> Model:
+async def fetch(mlflow: GuardedMLflow, ctx: StepContext, version: MLflowVersion) -> Model | EffectModel:
     """Download a version's files and verify that they are the registered model. Raises StepError."""
+    from e2i.estimators import effects
+    from e2i.estimators.effect_scoring import is_effects
     from e2i.tools.mlflow.models import read_manifest
 
     registered = version.tags.get(DIGEST_TAG)
@@ -146,14 +148,18 @@ async def fetch(mlflow: GuardedMLflow, ctx: StepContext, version: MLflowVersion)
     download.mkdir(exist_ok=True)
     folder = await mlflow.load(version.name, int(version.version), download)
     manifest = read_manifest(folder)
-    model = ctx.keep(
-        folder,
-        Model,
-        algorithm=manifest["algorithm"],
-        task=manifest["task"],
-        target=manifest["target"],
-        features=tuple(feature["name"] for feature in manifest["features"]),
-    )
+    model: Model | EffectModel
+    if is_effects(manifest):
+        model = effects.keep_folder(folder, ctx)
+    else:
+        model = ctx.keep(
+            folder,
+            Model,
+            algorithm=manifest["algorithm"],
+            task=manifest["task"],
+            target=manifest["target"],
+            features=tuple(feature["name"] for feature in manifest["features"]),
+        )
     if model.digest != registered:
         raise StepError(
             f"the files of version {version.version} of {version.name!r} differ from the registered ones",
@@ -163,11 +169,24 @@ async def fetch(mlflow: GuardedMLflow, ctx: StepContext, version: MLflowVersion)
     return model
 
 
+def _predicting(model: Model | EffectModel, version: MLflowVersion) -> Model:
+    """Return a model that can be compared. Raises StepError for an effect model: nobody observes the effect itself."""
+    if isinstance(model, EffectModel):
+        raise StepError(
+            f"version {version.version} of {version.name!r} is the effect model of {model.treatment!r} on "
+            f"{model.outcome!r}: no column has the effects that it could be compared with",
+            code="wrong-task",
+            hint="compare models that predict; for effects see causal.refute",
+        )
+    return model
+
+
 async def _judge(mlflow: GuardedMLflow, ctx: StepContext, name: str, version: int, ask: IfBetter) -> float:
     """Return the metric of a registered version on the table. Raises StepError when it is not defined there."""
     from e2i.estimators import metrics, saved, schema
 
-    model = await fetch(mlflow, ctx, await mlflow.get_version(name, version))
+    held = await mlflow.get_version(name, version)
+    model = _predicting(await fetch(mlflow, ctx, held), held)
     metrics.choose(ask.metric, model.task)
     scorer = saved.open_model(model, ctx)
     frame = ctx.frame(ask.table)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
-from e2i.catalog.artifacts import Model
+from e2i.catalog.artifacts import EffectModel, Model
 from e2i.errors import StepError
 from e2i.resilience.guard import Guard
 from e2i.tools.mlflow import LIVE_STAGES, MLflowSettings, Stage
@@ -60,7 +60,7 @@ class GuardedMLflow:
             await self.call(check_artifact_root, found.experiment, self.settings.artifact_root)
         return found
 
-    async def log_model(self, run: RunRef, model: Model, folder: Path, name: str = "model") -> LoggedRef:
+    async def log_model(self, run: RunRef, model: Model | EffectModel, folder: Path, name: str = "model") -> LoggedRef:
         """Log a fitted model to the run, once."""
         from e2i.tools.mlflow.models import ensure_logged_model
 

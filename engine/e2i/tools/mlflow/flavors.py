@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from e2i.catalog.artifacts import Model, Stored
+from e2i.catalog.artifacts import EffectModel, Model, Stored
 from e2i.errors import StepError
 from e2i.estimators.algorithms import ALGORITHMS, named
 from e2i.tools.mlflow.models import save_scoring
@@ -66,7 +66,7 @@ def save(
     """
     from importlib import import_module
 
-    if isinstance(model, Model):
+    if isinstance(model, Model | EffectModel):
         return save_scoring(open_artifact(model), folder)
 
     flavor = flavor_of(model)

@@ -1,7 +1,8 @@
 """Log a fitted model as one MLflow model of a run. In: a fitted model and a run. Out: the logged model.
 
 The model has two flavours on the same files: MLflow's ``python_function``, loaded by a copy of
-``e2i.estimators.scoring``, and that of its library (``native.py``). Loading it needs neither e2i nor a pickle.
+``e2i.estimators.scoring``, and that of its library (``native.py``). An effect model has the first alone: it returns a
+frame of ``effect``, ``lower`` and ``upper``. Loading a model needs neither e2i nor a pickle.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from e2i.catalog.artifacts import Model
+from e2i.catalog.artifacts import EffectModel, Model
 from e2i.errors import StepError
 from e2i.resilience.asking import wrong_server
 from e2i.tools.mlflow import DIGEST_TAG
@@ -34,8 +35,10 @@ MANIFEST = {
     *("algorithm", "library", "file", "task", "target", "classes", "features", "encoding", "requirements"),
     *("target_center", "target_scale"),
 }
-LOADER = "e2i_scoring"
-"""Name of the copied module. Not ``scoring``, which could conflict with another module."""
+EFFECTS = {"treatment", "outcome", "features", "question"}
+"""What the manifest of an effect model has."""
+LOADER, EFFECT_LOADER = "e2i_scoring", "e2i_effect_scoring"
+"""Names of the copied modules. Not ``scoring``, which could conflict with another module."""
 
 
 class LoggedRef(Struct, frozen=True):
@@ -45,7 +48,9 @@ class LoggedRef(Struct, frozen=True):
     location: str
 
 
-def ensure_logged_model(tracking: Tracking, run: RunRef, model: Model, folder: Path, name: str = "model") -> LoggedRef:
+def ensure_logged_model(
+    tracking: Tracking, run: RunRef, model: Model | EffectModel, folder: Path, name: str = "model"
+) -> LoggedRef:
     """Log the model of ``folder`` to the run unless it exists. Safe to repeat after a crash at any point.
 
     A run identifies a model by its digest. The files of an incomplete model are uploaded again.
@@ -106,21 +111,27 @@ def save_scoring(folder: Path, target: Path, about: Description | None = None) -
     import mlflow.pyfunc
     from mlflow.models import Model as Description
 
+    from e2i.estimators.effect_scoring import is_effects
     from e2i.tools.mlflow import native
 
     manifest = read_manifest(folder)
     about = about or Description()
-    flavour = native.add(about, manifest)
+    flavour, loaders = "pyfunc", {LOADER: scoring_file()}
+    if is_effects(manifest):
+        loaders[EFFECT_LOADER] = effect_scoring_file()
+    else:
+        flavour = native.add(about, manifest)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _no_list_of_packages():
         data = Path(scratch) / Path(native.DATA).name
         shutil.copytree(folder, data, copy_function=shutil.copyfile)
-        loader = Path(scratch) / f"{LOADER}.py"
-        shutil.copyfile(scoring_file(), loader)
+        copies = [Path(scratch) / f"{name}.py" for name in loaders]
+        for source, copy in zip(loaders.values(), copies, strict=True):
+            shutil.copyfile(source, copy)
         mlflow.pyfunc.save_model(
             str(target),
-            loader_module=LOADER,
+            loader_module=list(loaders)[-1],
             data_path=str(data),
-            code_paths=[str(loader)],
+            code_paths=[str(copy) for copy in copies],
             mlflow_model=about,
             signature=signature_of(manifest),
             input_example=example_of(manifest),
@@ -132,7 +143,16 @@ def save_scoring(folder: Path, target: Path, about: Description | None = None) -
 
 def scoring_file() -> Path:
     """Return the file of ``e2i.estimators.scoring``, found without importing it."""
-    spec = find_spec("e2i.estimators.scoring")
+    return _file_of("e2i.estimators.scoring")
+
+
+def effect_scoring_file() -> Path:
+    """Return the file of ``e2i.estimators.effect_scoring``, found without importing it."""
+    return _file_of("e2i.estimators.effect_scoring")
+
+
+def _file_of(module: str) -> Path:
+    spec = find_spec(module)
     assert spec is not None and spec.origin is not None
     return Path(spec.origin)
 
@@ -143,9 +163,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise StepError(f"not a model: its manifest.json cannot be read ({error})", code="bad-model") from error
-    if not isinstance(manifest, dict) or manifest.get("schema_version") != 1 or not manifest.keys() >= MANIFEST:
+    if not isinstance(manifest, dict) or manifest.get("schema_version") != 1 or not _is_complete(manifest):
         raise StepError("not a model: its manifest.json has another version, or lacks entries", code="bad-model")
     return manifest
+
+
+def _is_complete(manifest: Mapping[str, Any]) -> bool:
+    return manifest.keys() >= (EFFECTS if "estimator" in manifest else MANIFEST)
 
 
 @contextmanager
@@ -165,15 +189,19 @@ def _no_list_of_packages() -> Iterator[None]:
         requirements_utils._MODULES_TO_PACKAGES = before
 
 
-def _create(tracking: Tracking, run: RunRef, model: Model, folder: Path, name: str) -> LoggedModel:
-    params = read_manifest(folder).get("params") or {}
+def _create(tracking: Tracking, run: RunRef, model: Model | EffectModel, folder: Path, name: str) -> LoggedModel:
+    if isinstance(model, EffectModel):
+        settings, kind, target = "question", model.estimator, model.outcome
+    else:
+        settings, kind, target = "params", model.algorithm, model.target
+    params = read_manifest(folder).get(settings) or {}
     return tracking.client.create_logged_model(
         run.experiment,
         name=name,
         source_run_id=run.id,
-        tags={DIGEST_TAG: model.digest, "e2i.target": model.target},
+        tags={DIGEST_TAG: model.digest, "e2i.target": target},
         params={str(key)[:255]: str(value)[:6000] for key, value in params.items()},
-        model_type=model.algorithm,
+        model_type=kind,
     )
 
 

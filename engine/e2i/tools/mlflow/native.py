@@ -28,10 +28,14 @@ def add(about: Description, manifest: Mapping[str, Any]) -> str:
 
 def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return what somebody who uses the native flavour must know: how rows are encoded, and outputs are scaled.
+    Of an effect model: whose effect on what it is, between which values, and the level of its intervals.
 
     A prediction is the native output, in float64, times ``target_scale`` plus ``target_center``. They are 1 and 0
     except for regressions on targets that the library cannot learn as they are.
     """
+    if "estimator" in manifest:
+        names = ("estimator", "treatment", "outcome", "control", "treated")
+        return {**{name: manifest[name] for name in names}, "level": manifest["question"].get("level")}
     return {
         "algorithm": manifest["algorithm"],
         "task": manifest["task"],

@@ -21,7 +21,10 @@ INTEGERS = {"int8", "int16", "int32", "uint8", "uint16"}
 
 
 def signature_of(manifest: Mapping[str, Any]) -> ModelSignature:
-    """Return inputs as in the training table; output float64, (n,) or (n, classes) for more than two classes."""
+    """Return inputs as in the training table; output float64, (n,) or (n, classes) for more than two classes.
+
+    Of an effect model: the effect on a row with the bounds of its interval.
+    """
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
@@ -29,6 +32,10 @@ def signature_of(manifest: Mapping[str, Any]) -> ModelSignature:
     classes = manifest.get("classes") or ()
     shape = (-1, len(classes)) if len(classes) > 2 else (-1,)
     inputs = Schema([ColSpec(_type(feature), feature["name"]) for feature in manifest["features"]])
+    if "estimator" in manifest:
+        from e2i.estimators.effect_scoring import OUTPUTS
+
+        return ModelSignature(inputs, Schema([ColSpec("double", name) for name in OUTPUTS]))
     return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), shape)]))
 
 

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from e2i.catalog.action import ToolSettings
-from e2i.catalog.artifacts import Model, Report, Stored, read_artifacts
+from e2i.catalog.artifacts import EffectModel, Model, Report, Stored, read_artifacts
 from e2i.errors import StepError, ToolUnavailable
 from e2i.telemetry.entries import Entry, Sink
 from e2i.tools.mlflow import KEY_TAG, MLflowSettings, programs
@@ -243,7 +243,7 @@ class MLflowSink:
         """Log a model as a model, anything else as files below ``name``."""
         path = _artifact_path(name)
         source = self._open(artifact)
-        if isinstance(artifact, Model):
+        if isinstance(artifact, Model | EffectModel):
             ensure_logged_model(self._tracking, run, artifact, source, path.name)
             return
         if not source.is_dir():

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
-from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.artifacts import EffectModel, Model, Report, Table
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import WatchedMetric
@@ -199,7 +199,7 @@ class EvaluateOutputs(Outputs):
 class PredictParams(Params):
     """Parameters of ``model.predict``."""
 
-    model: Annotated[Model, Field(description="The model to apply.")]
+    model: Annotated[Model | EffectModel, Field(description="The model to apply, also that of `causal.estimate`.")]
     table: Annotated[Table, Field(description="Rows with the model's features.")]
     keep: Annotated[tuple[ColumnName, ...] | None, Field(description="Columns to copy to the result; null: all.")] = (
         None
@@ -214,7 +214,8 @@ class PredictOutputs(Outputs):
         Table,
         Field(
             description="The copied columns and `prediction`. Two classes: also `probability` of the "
-            "positive class. More classes: also `probability_CLASS` for each class."
+            "positive class. More classes: also `probability_CLASS` for each class. An effect model: `effect`, `lower` "
+            "and `upper` instead, the interval of the level that it was estimated with."
         ),
     ]
 
@@ -305,7 +306,7 @@ TOOL = Tool(
             "Applies a model to a table.",
             PredictParams,
             PredictOutputs,
-            libraries=LIBRARIES,
+            libraries=(*LIBRARIES, "econml"),
             columns=True,
             version=2,
         ),

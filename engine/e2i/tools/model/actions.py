@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Report
+from e2i.catalog.artifacts import EffectModel, Report
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import metrics, reweighting, saved
+from e2i.estimators import effects, metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.tools.model import (
     EvaluateOutputs,
@@ -103,11 +103,16 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
 
 def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
     """Add the model's predictions to the table's kept columns."""
-    scorer = saved.open_model(params.model, ctx)
     frame = ctx.frame(params.table)
     kept = frame if params.keep is None else ctx.frame(params.table, params.keep)
-    columns = _predictions(scorer, saved.predict(scorer, frame), params.threshold)
-    saved.report_unseen(scorer, frame, ctx)
+    columns: Mapping[str, Matrix | pd.Series[Any]]
+    if isinstance(params.model, EffectModel):
+        found = effects.predict(params.model, frame, ctx)
+        columns = {str(name): found[name] for name in found.columns}
+    else:
+        scorer = saved.open_model(params.model, ctx)
+        columns = _predictions(scorer, saved.predict(scorer, frame), params.threshold)
+        saved.report_unseen(scorer, frame, ctx)
     taken = sorted(set(columns) & set(kept.columns))
     if taken:
         raise StepError(

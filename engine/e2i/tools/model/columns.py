@@ -33,14 +33,17 @@ def predict(given: Given, files: Files) -> Flow:
     if not isinstance(table, KnownTable) or not settled(keep):
         return Flow({}, problems)
     kept = table if keep is None else table.only(keep)
-    if "prediction" in kept.columns:
-        hint = "list the columns to copy in `keep`, without it"
-        problems.append(
-            ColumnProblem(("table",), "duplicate-column", 'the table already has a column "prediction"', hint=hint)
-        )
-    if _task(given["model"]) != "regression":
+    task = _task(given["model"])
+    added: Mapping[str, str | None] = columns.EFFECTS if task == "effect" else {"prediction": None}
+    hint = "list the columns to copy in `keep`, without it"
+    problems += [
+        ColumnProblem(("table",), "duplicate-column", f'the table already has a column "{name}"', hint=hint)
+        for name in added
+        if name in kept.columns
+    ]
+    if task not in ("regression", "effect"):
         return Flow({}, problems)
-    return Flow({"table": kept.plus({"prediction": None})}, problems)
+    return Flow({"table": kept.plus(added)}, problems)
 
 
 def select(given: Given, files: Files) -> Flow:

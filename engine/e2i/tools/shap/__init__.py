@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
-from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.artifacts import EffectModel, Model, Report, Table
 from e2i.catalog.marks import Budget
 
 
@@ -45,7 +45,10 @@ class Instances(BaseModel):
 class ExplainParams(Params):
     """Parameters of ``shap.explain``."""
 
-    model: Annotated[Model, Field(description="The model to explain.")]
+    model: Annotated[
+        Model | EffectModel,
+        Field(description="The model to explain, also that of `causal.estimate`: what makes its effects differ."),
+    ]
     table: Annotated[Table, Field(description="Rows with the model's features.")]
     rows: Annotated[
         int,
@@ -104,7 +107,10 @@ class ExplainParams(Params):
 
 
 class ExplainOutputs(Outputs):
-    """Outputs of ``shap.explain``. Values are in the model's margin: log-odds for classifiers that have them."""
+    """Outputs of ``shap.explain``. Values are in the model's margin: log-odds for classifiers that have them.
+
+    The margin of an effect model is the effect.
+    """
 
     values: Annotated[
         Table,
@@ -151,7 +157,7 @@ TOOL = Tool(
             ExplainParams,
             ExplainOutputs,
             version=2,
-            libraries=("shap", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas"),
+            libraries=("shap", "xgboost", "lightgbm", "catboost", "scikit-learn", "econml", "numpy", "pandas"),
             columns=True,
         ),
     ),

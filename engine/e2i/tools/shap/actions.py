@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from e2i.catalog.artifacts import Report
+from e2i.catalog.artifacts import EffectModel, Model, Report
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import saved
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
     """Explain a sample of the table's rows, or those that are named."""
-    scorer = saved.open_model(params.model, ctx)
+    from e2i.tools.shap import explaining
+
+    model = params.model
+    scorer = explaining.effects(model, ctx) if isinstance(model, EffectModel) else saved.open_model(model, ctx)
     frame = ctx.frame(params.table)
     if frame.empty:
         raise StepError("the table has no rows to explain", code="no-rows", hint="check the steps that produce it")
@@ -35,8 +38,8 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
         **({} if params.seed is None else {"seed": params.seed}),
     )
     found = await shap.explain(scorer, sample, background, how)
-    if params.interactions and choice.native(params.model.algorithm) == found.explainer == "linear":
-        ctx.warn(f"{params.model.algorithm} is a sum over its features: the interactions of all pairs are 0")
+    if params.interactions and choice.native(algorithm_of(model)) == found.explainer == "linear":
+        ctx.warn(f"{algorithm_of(model)} is a sum over its features: the interactions of all pairs are 0")
     keys = None if params.instances is None else (params.instances.by, frame[params.instances.by].iloc[places])
     labels = [str(one) for one in scorer.manifest["classes"] or ()]
     values, pairs = tables.values(found, places, labels, keys), tables.interactions(found, places, labels, keys)
@@ -53,13 +56,20 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
     )
 
 
+def algorithm_of(model: Model | EffectModel) -> str:
+    """Return the name of a model's algorithm, or of an effect model's estimator."""
+    return model.estimator if isinstance(model, EffectModel) else model.algorithm
+
+
 def _drawn(
     params: ExplainParams, found: Explanation, sample: pd.DataFrame, keys: tables.Keys | None, ctx: StepContext
 ) -> tuple[Report, dict[str, Report]]:
     """Return the page, and each of its plots, both shown in the tracker."""
     from e2i.tools.shap import page
 
-    title = f"Explanation of {params.model.target} ({params.model.algorithm})"
+    model = params.model
+    what = f"the effect on {model.outcome}" if isinstance(model, EffectModel) else model.target
+    title = f"Explanation of {what} ({algorithm_of(model)})"
     folder, captions = page.write(ctx.scratch / "shap", title, found, sample, keys, plots=params.plots)
     figures = {}
     for name, caption in captions.items():

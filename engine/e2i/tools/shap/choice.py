@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators.effect_algorithms import EFFECT_ALGORITHMS
 
 ASKED = ("permutation", "kernel", "exact")
 """Explainers that only ask for predictions, so that they suit every model."""
@@ -14,7 +15,7 @@ MOST_EXACT = 12
 
 def native(algorithm: str) -> str | None:
     """Return the exact explainer of an algorithm, ``tree`` or ``linear``; None for one that has none."""
-    known = ALGORITHMS.get(algorithm)
+    known = ALGORITHMS.get(algorithm) or EFFECT_ALGORITHMS.get(algorithm)
     return None if known is None else known.explainer
 
 
@@ -27,6 +28,11 @@ def misfit(explainer: str, algorithm: str | None) -> tuple[str, str] | None:
     """Return why an explainer does not suit an algorithm, and a hint; None when it does, or when it is not known."""
     if explainer in ("auto", *ASKED) or algorithm is None or explainer == native(algorithm):
         return None
+    if algorithm in EFFECT_ALGORITHMS and native(algorithm) is None:
+        return (
+            f"the explainer `{explainer}` does not know the forests of effects, such as {algorithm}",
+            "use `auto`; `permutation`, `kernel` and `exact` suit every model",
+        )
     own, what = native(algorithm), {"tree": "trees", "linear": "coefficients"}[explainer]
     return (
         f"the explainer `{explainer}` needs a model of {what}, and {algorithm} is none",

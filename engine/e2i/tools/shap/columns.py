@@ -26,6 +26,10 @@ def explain(given: Given, files: Files) -> Flow:
     problems += _unfit(given, model)
     if model.features is None:
         return Flow({}, problems)
+    if not model.features:
+        message = "the effect model has no effect modifiers: its effect is the same for every row"
+        hint = "estimate it with `effect_modifiers`"
+        return Flow({}, [*problems, ColumnProblem(("model",), "bad-feature", message, hint=hint)])
     problems += columns.lacking(given["background"], ("background",), model.features, "used as features by the model")
     outputs: dict[str, Known] = {"importance": KnownKeys(model.features)}
     if given.get("instances") is None or isinstance(by, str):
