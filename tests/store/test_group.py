@@ -45,7 +45,7 @@ class Team:
 
     def __init__(self, root: Path) -> None:
         self.project = Project(root)
-        self.project.write("config/default.yaml", "sinks: [mlflow]\nflush: 30\nworkers: 1\nmode: group\n")
+        self.project.write("config/default.yaml", "sinks: []\nworkers: 1\nmode: group\n")
         self.project.write("steps.py", STEPS)
         self.project.write("spec.yaml", SPEC)
         for path in (root, *root.rglob("*")):
@@ -101,7 +101,9 @@ def wrong(store: Path) -> list[str]:
 
 
 @needs_root
+@pytest.mark.slow
 def test_two_users_use_each_others_results_and_remove_them(team: Team) -> None:
+    team.project.write("config/default.yaml", "sinks: [mlflow]\nflush: 30\nworkers: 1\nmode: group\n")
     store = team.project.store
     team.ran(FIRST, "run", "spec.yaml")
     assert oct(store.stat().st_mode) == oct(stat.S_IFDIR | 0o2770)
