@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from e2i.resilience.guard import Guard
     from e2i.tools.feast.existing_use import Seen
+    from e2i.tools.feast.on_demand import Request
     from e2i.tools.feast.programs import Repository
-    from e2i.tools.feast.versions import Versions
+    from e2i.tools.feast.versions import Opened, Versions
 
 T = TypeVar("T")
 KEYS_PER_READ = 50
@@ -43,6 +44,8 @@ class GuardedFeast:
         self._home = home
         self._known: Versions | None = None
         self._theirs: Repository | None = None
+        self._read: set[str] = set()
+        """Digests of versions whose features have been read: the next read of a few keys is one call."""
 
     async def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
         """Register a definition; ``tables`` holds each view's rows. Applying equal content again changes nothing.
@@ -150,18 +153,33 @@ class GuardedFeast:
         """
         if repo.existing:
             return await self._online_of_existing(features, entities, full_feature_names)
-        opened = await self._ask(lambda: self._versions().open(repo))
-        from e2i.tools.feast import (
-            retrieval,
-        )  # imported here: the line above has already reported a Feast that is not installed
 
-        wanted, keys = await self._ask(  # this queries the registry, which may be on a server
-            retrieval.online_rows, opened, features, entities, full_feature_names
-        )
-        rows: list[dict[str, Any]] = []
-        for first in range(0, len(keys), KEYS_PER_READ):
-            read = partial(retrieval.read_online, opened.store, repo.join_keys, wanted.stored)
-            rows += await self._ask(read, keys[first : first + KEYS_PER_READ], deadline=self._settings.deadline)
+        def request() -> tuple[Opened, Request, list[dict[str, Any]]]:
+            from e2i.tools.feast import retrieval
+
+            opened = self._versions().open(repo)
+            return opened, *retrieval.online_rows(opened, features, entities, full_feature_names)
+
+        def at_once() -> tuple[Request, list[dict[str, Any]]]:
+            from e2i.tools.feast import retrieval
+
+            opened, wanted, keys = request()
+            return wanted, retrieval.read_online(opened.store, repo.join_keys, wanted.stored, keys)
+
+        deadline = self._settings.deadline
+        if repo.digest in self._read and len(entities) <= KEYS_PER_READ:
+            wanted, rows = await self._ask(at_once, deadline=deadline)
+        else:  # the first request imports Feast, and looks at the registry, which may be on a server
+            opened, wanted, keys = await self._ask(request)
+            from e2i.tools.feast import retrieval  # here: a Feast that is not installed has been reported
+
+            rows = []
+            for first in range(0, len(keys), KEYS_PER_READ):
+                read = partial(retrieval.read_online, opened.store, repo.join_keys, wanted.stored)
+                rows += await self._ask(read, keys[first : first + KEYS_PER_READ], deadline=deadline)
+            self._read.add(repo.digest)
+        from e2i.tools.feast import retrieval
+
         rows = retrieval.computed_rows(wanted, rows)
         return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
