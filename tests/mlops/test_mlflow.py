@@ -18,7 +18,7 @@ import pytest
 
 from e2i.errors import ToolUnavailable
 from e2i.mlops import MLflowConfig, MLflowConnector, ModelStage
-from e2i.mlops.mlflow import Run, current_run
+from e2i.mlops.mlflow_run import Run, current_run
 from live.servers import MLflow
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from sklearn.preprocessing import OneHotEncoder
 from e2i.errors import ToolUnavailable
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS, MetricName
-from e2i.mlops.mlflow import current_run
+from e2i.mlops.mlflow_run import current_run
 from e2i.mlops.optuna import Best, OptunaConfig, OptunaTuner
 from live.servers import Postgres
 from project import until

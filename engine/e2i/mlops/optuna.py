@@ -8,7 +8,7 @@ from typing import Any
 from e2i.catalog.action import without_credentials
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, mistakes, text
-from e2i.mlops.mlflow import Run, current_run
+from e2i.mlops.mlflow_run import Run, current_run
 from e2i.mlops.tracing import traced
 from e2i.tools.optuna import OptunaSettings as OptunaConfig
 from e2i.tools.optuna.connector import GuardedOptuna
