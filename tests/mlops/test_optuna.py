@@ -383,16 +383,25 @@ Y = target("numbers")
     ("change", "said"),
     [
         ({"algorithm": "XGBost"}, 'did you mean "XGBoost"'),
-        ({"algorithm": "CausalForest"}, "later version"),
-        ({"algorithm": "linear_dml"}, "later version"),
+        ({"algorithm": "CausalForest"}, "estimates effects of a treatment"),
+        ({"algorithm": "linear_dml"}, "treatment=(t_train, t_val)"),
         ({"algorithm": "Ridge"}, "Ridge does not support classification"),
         ({"space": {"max_dept": (1, 2)}}, 'did you mean "max_depth"'),
         ({"space": {"eta": (0.1, 0.2)}}, 'did you mean "learning_rate"'),
         ({"space": {}}, "at least one parameter"),
         ({"metric": "auk"}, 'did you mean "auc"'),
-        ({"metric": "r_score"}, "later version"),
-        ({"metric": "dr_score"}, "later version"),
-        ({"treatment": (Y, Y)}, "later version"),
+        ({"metric": "r_score"}, "treatment=(t_train, t_val)"),
+        ({"metric": "dr_score"}, "treatment=(t_train, t_val)"),
+        ({"treatment": (Y, Y)}, 'set metric="r_score"'),
+        ({"treatment": (Y, Y), "metric": "r_score"}, "XGBoost does not estimate effects"),
+        (
+            {"treatment": Y, "metric": "r_score", "algorithm": "LinearDML", "space": {"cv": (2, 3)}},
+            "not the treatments",
+        ),
+        (
+            {"treatment": (Y, Y), "metric": "r_score", "algorithm": "LinearDML", "space": {"cvv": (2, 3)}},
+            'did you mean "cv"',
+        ),
         ({"direction": "minimize"}, 'set direction="maximize"'),
         ({"direction": "up"}, "not a direction"),
         ({"metric": "log_loss", "direction": "maximize"}, 'set direction="minimize"'),
@@ -734,3 +743,24 @@ def test_several_metrics_give_a_front_and_stop_and_know_other_studies(tuner: Opt
 def test_wrong_options_are_refused(change: dict[str, Any], said: str, workspace: Path) -> None:
     with pytest.raises(ValueError, match=said):
         optimize("LogisticRegression", {"C": (0.1, 1.0)}, Y, **change)
+
+
+def test_a_search_for_effects_repeats_itself_and_its_estimator_is_econmls(workspace: Path) -> None:
+    dml = pytest.importorskip("econml.dml")
+    r = np.random.default_rng(0)
+    x = pd.DataFrame(r.normal(size=(480, 2)), columns=["calls", "tenure"])
+    t = r.binomial(1, 1 / (1 + np.exp(-x.tenure)))
+    y = (1 + x.calls) * t + x.tenure + r.normal(size=480)
+
+    async def search() -> Best:
+        return await OptunaTuner().optimize(
+            "LinearDML", {"cv": [2, 3]}, x[:240], y[:240], x[240:], y[240:],
+            n_trials=2, metric="r_score", seed=1, treatment=(t[:240], t[240:]),
+        )  # fmt: skip
+
+    one, other = asyncio.run(search()), asyncio.run(search())
+    assert dict(one) == dict(other) and one.value == other.value > 0
+    model = one.fit(x[:240], y[:240], treatment=t[:240])
+    assert type(model) is dml.LinearDML and abs(float(np.mean(model.effect(x[240:]))) - 1) < 0.5
+    with pytest.raises(ValueError, match="treatment"):
+        one.fit(x, y)

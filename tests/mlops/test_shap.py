@@ -405,7 +405,7 @@ def test_the_hint_may_be_the_algorithm_or_the_class(hint: str, explainer: SHAPEx
     ("call", "said"),
     [
         (lambda e: e.compute_shap_values(fitted(), table(), algorithm="LightGBM"), "and the model is XGBoost"),
-        (lambda e: e.compute_shap_values(fitted(), table(), algorithm="CausalForest"), "later version"),
+        (lambda e: e.compute_shap_values(fitted(), table(), algorithm="CausalForest"), "and the model is XGBoost"),
         (lambda e: e.compute_shap_values(fitted(), table()[NAMES[:2]]), "2 features, and the model was fitted with 4"),
         (lambda e: e.compute_shap_values(fitted(), table()[NAMES[::-1]]), "another order"),
         (lambda e: e.compute_shap_values(fitted("forest"), table().rename(columns={"calls": "x"})), "lacks calls"),
@@ -433,9 +433,9 @@ def test_a_mistake_raises_a_value_error(call: Callable[[Any], Any], said: str, e
     assert explainer.state == "closed"
 
 
-def test_causal_models_come_later(explainer: SHAPExplainer) -> None:
+def test_an_estimator_of_effects_must_be_fitted(explainer: SHAPExplainer) -> None:
     dml = pytest.importorskip("econml.dml")
-    with pytest.raises(ValueError, match="later version"):
+    with pytest.raises(ValueError, match="is not fitted"):
         explainer.compute_shap_values(dml.LinearDML(), table())
 
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from e2i.errors import StepError
 from e2i.estimators import metrics
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators.effect_algorithms import LIVE
 from e2i.spec.suggest import nearest
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
 
-LATER = ("CausalForest", "LinearDML")
-"""Algorithms of causal effects, which are not available yet."""
 RANKING = ("roc_auc", "average_precision")
 DECIDING = ("accuracy", "f1", "precision", "recall")
 
@@ -24,21 +23,14 @@ def named(algorithm: str) -> str:
     Raises StepError for an unknown name.
     """
     folded = _folded(algorithm)
-    for name in ALGORITHMS:
+    for name in (*ALGORITHMS, *LIVE):
         if folded == _folded(name):
             return name
-    for name in LATER:
-        if folded == _folded(name):
-            raise StepError(
-                f"{name} is not available yet: algorithms of causal effects come with a later version",
-                code="unknown-algorithm",
-                hint=f"algorithms: {', '.join(ALGORITHMS)}",
-            )
-    near = nearest(algorithm, ALGORITHMS)
+    near = nearest(algorithm, (*ALGORITHMS, *LIVE))
     raise StepError(
         f"there is no algorithm {algorithm!r}",
         code="unknown-algorithm",
-        hint=f'did you mean "{near[0]}"?' if near else f"algorithms: {', '.join(ALGORITHMS)}, or a callable",
+        hint=f'did you mean "{near[0]}"?' if near else f"algorithms: {', '.join((*ALGORITHMS, *LIVE))}, or a callable",
     )
 
 

@@ -75,6 +75,11 @@ class OptunaTuner(Connector[OptunaConfig]):
 
         Several metrics give a Pareto front (``front``); ``choose`` takes one trial of it, ``stop`` ends the search
         early, both as in ``optuna.tune``. The sampler knows the trials of the studies ``warm_start`` from the start.
+        Effects of a treatment: ``algorithm`` is LinearDML or CausalForest, ``treatment`` the treatments of both tables,
+        ``(t_train, t_val)``, and ``metric`` is ``r_score`` or ``dr_score`` (both 0 for one effect for all rows, better
+        when higher). A treatment of 0 and 1 is discrete, any other an amount. ``fit(X, y, treatment=t)`` returns
+        EconML's own estimator.
+
         ``parallel`` trials are in flight, in threads of this process and in other processes on the same study.
 
         A named study is resumed to ``n_trials`` in all, also by several processes at once; None begins a new one. Equal
@@ -82,10 +87,6 @@ class OptunaTuner(Connector[OptunaConfig]):
         trial that fails is recorded with its reason. Raises ValueError for a wrong argument and when every trial
         fails, ToolUnavailable when the database of studies is down: trials that ended by then are kept.
         """
-        if treatment is not None:
-            raise BadCall(
-                "`treatment` is not available yet", hint="causal algorithms come with a later version: leave it out"
-            )
         if study_name is not None:
             text(study_name, "study_name", longest=LONGEST_STUDY)
         for name in search_space if isinstance(search_space, Mapping) else ():
@@ -108,6 +109,7 @@ class OptunaTuner(Connector[OptunaConfig]):
             sampler=sampler,
             pruner=pruner,
             seed=seed,
+            treatment=treatment,
             choose=choose,
             stop=stop,
             warm_start=tuple(warm_start),

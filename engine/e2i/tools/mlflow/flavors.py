@@ -3,7 +3,8 @@
 In: a fitted estimator. Out: a model folder that ``mlflow.<flavor>.load_model`` reads without e2i.
 
 The formats: ``.ubj`` for XGBoost, ``.cb`` for CatBoost, skops for scikit-learn and LightGBM when it takes the
-estimator, else cloudpickle (skops refuses types that it does not trust).
+estimator, else cloudpickle (skops refuses types that it does not trust). LinearDML and CausalForestDML of EconML:
+numbers and a Python function.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from e2i.catalog.artifacts import EffectModel, Model, Stored
 from e2i.errors import StepError
+from e2i.estimators import live_effects
 from e2i.estimators.algorithms import ALGORITHMS, named
 from e2i.tools.mlflow.models import save_scoring
 
@@ -68,6 +70,8 @@ def save(
 
     if isinstance(model, Model | EffectModel):
         return save_scoring(open_artifact(model), folder)
+    if live_effects.is_live(model):
+        return _save_effects(model, folder, input_example)
 
     flavor = flavor_of(model)
     module = import_module(f"mlflow.{flavor}")
@@ -86,6 +90,17 @@ def save(
         case _:
             module.save_model(model, str(folder), **about)
     return flavor
+
+
+def _save_effects(model: Any, folder: Path, input_example: Any) -> str:
+    """Save an estimator of EconML as arrays and JSON, with the module that applies them. Raises StepError."""
+    import tempfile
+
+    from e2i.estimators import effects
+
+    found = live_effects.to_effects(model, input_example)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        return save_scoring(effects.save(found, Path(scratch) / "effects"), folder)
 
 
 def requirements(model: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -174,7 +175,7 @@ def _is_complete(manifest: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def _no_list_of_packages() -> Iterator[None]:
-    """Keep MLflow from reading the files of all installed packages (0.6 s of CPU).
+    """Keep MLflow from reading the files of all installed packages (0.6 s of CPU), and from asking for examples.
 
     It would find the module of each requirement, which it needs only for one that is not installed. Naughty, but there
     is no switch.
@@ -184,7 +185,9 @@ def _no_list_of_packages() -> Iterator[None]:
     before = getattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
     requirements_utils._MODULES_TO_PACKAGES = before or {}
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*An input example was not provided")  # some models have none
+            yield
     finally:
         requirements_utils._MODULES_TO_PACKAGES = before
 

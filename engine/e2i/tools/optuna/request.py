@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import TypeAdapter, ValidationError
 
 from e2i.errors import StepError
-from e2i.estimators import live, making
+from e2i.estimators import live, live_effects, making
 from e2i.estimators.algorithms import ALGORITHMS, Task
-from e2i.estimators.metrics import METRICS
+from e2i.estimators.effect_algorithms import EFFECT_METRICS, LIVE
 from e2i.estimators.space import Dimension, ordered
 from e2i.spec import suggest
-from e2i.tools.optuna import pruners, search, spaces
+from e2i.tools.optuna import pruners, search, spaces, treating, trials
 from e2i.tools.optuna.choosing import Goals
 from e2i.tools.optuna.objective import watched_metric
 from e2i.tools.optuna.parameters import Choose, Constraint, Knee, Stopping, Weights
-from e2i.tools.optuna.trials import Make, Recipe, direction_of, metric_named
+from e2i.tools.optuna.treating import EffectData, EffectRecipe
+from e2i.tools.optuna.trials import Data, Make, Recipe, direction_of, metric_named, task_of
 
 T = TypeVar("T")
 SEEDS = 2**31
@@ -43,6 +45,8 @@ class Request(Struct, frozen=True, eq=False):
     sampler: str
     pruner: str | None
     seed: int | None
+    treatment: Any = None
+    """The treatments of both tables, for effects."""
     choose: Mapping[str, Any] | None = None
     stop: Mapping[str, Any] | None = None
     warm_start: Sequence[str] = ()
@@ -65,13 +69,13 @@ def goals(request: Request) -> Goals:
         raise StepError(
             "`direction` is for one metric", code="wrong-direction", hint="leave it out: each metric has its own"
         )
-    if len({METRICS[name].task for name in names}) > 1 or len(set(names)) < len(names):
+    if len({task_of(name) for name in names}) > 1 or len(set(names)) < len(names):
         raise StepError(
             f"{', '.join(names)} cannot be searched by together",
             code="wrong-metric",
-            hint="name each metric once, all of classification or all of regression",
+            hint="name each metric once, all of classification, of regression or of effects",
         )
-    return Goals(names, tuple(METRICS[name].direction for name in names))
+    return Goals(names, tuple(direction_of(name, None) for name in names))
 
 
 def choose(request: Request, sought: Goals) -> Choose | None:
@@ -95,11 +99,34 @@ def choose(request: Request, sought: Goals) -> Choose | None:
     return rule
 
 
-def recipe(request: Request, task: Task) -> Recipe:
+def read(request: Request, sought: Goals) -> tuple[Recipe, Data] | tuple[EffectRecipe, EffectData]:
+    """Return how estimators are made, and their rows. Raises StepError."""
+    task = task_of(sought.names[0])
+    made = recipe(request, task)
+    if isinstance(made, EffectRecipe):
+        rows = treating.data(request.train, request.validation, request.treatment)
+        return replace(made, is_discrete=rows.is_discrete), rows
+    own = not isinstance(made.algorithm, str)
+    data = trials.read(*request.train, *request.validation, made.task, own)
+    if not own:  # what every trial would fail by is no trial
+        trials.prepared(made.make({}), data.train)
+    return made, data
+
+
+def recipe(request: Request, task: str) -> Recipe | EffectRecipe:
     """Return how estimators are made. Raises StepError for an unknown algorithm or parameter."""
     seed = secrets.randbelow(SEEDS) if request.seed is None else seed_of(request.seed)
+    is_effect = request.treatment is not None
+    if is_effect != (task == "effect"):
+        raise StepError(
+            f"`treatment` is for metrics of effects: {', '.join(EFFECT_METRICS)}",
+            code="wrong-metric" if is_effect else "bad-call",
+            hint='set metric="r_score"' if is_effect else "pass treatment=(t_train, t_val), or choose another metric",
+        )
     if callable(request.algorithm):
-        return Recipe(request.algorithm, task, seed)
+        return (
+            EffectRecipe(request.algorithm, seed) if is_effect else Recipe(request.algorithm, cast("Task", task), seed)
+        )
     if not isinstance(request.algorithm, str):
         raise StepError(
             f"`algorithm` is {request.algorithm!r:.80}, neither a name nor a callable",
@@ -107,8 +134,21 @@ def recipe(request: Request, task: Task) -> Recipe:
             hint=f"algorithms: {', '.join(ALGORITHMS)}, or a callable that makes an estimator of parameters",
         )
     name = live.named(request.algorithm)
-    making.check(name, task, request.search_space if isinstance(request.search_space, Mapping) else {})
-    return Recipe(name, task, seed)
+    if is_effect != (name in LIVE):
+        able = LIVE if is_effect else tuple(ALGORITHMS)
+        raise StepError(
+            f"{name} does not estimate effects" if is_effect else f"{name} estimates effects of a treatment",
+            code="wrong-task",
+            hint=f"algorithms for effects: {', '.join(able)}"
+            if is_effect
+            else 'pass treatment=(t_train, t_val) and metric="r_score"',
+        )
+    space = request.search_space if isinstance(request.search_space, Mapping) else {}
+    if is_effect:
+        live_effects.check(name, space)
+        return EffectRecipe(name, seed)
+    making.check(name, cast("Task", task), space)
+    return Recipe(name, cast("Task", task), seed)
 
 
 def seed_of(given: Any) -> int:
@@ -123,11 +163,12 @@ def seed_of(given: Any) -> int:
     return int(seed)
 
 
-def plan(request: Request, recipe: Recipe, goals: Goals, shape: str) -> search.Plan:
+def plan(request: Request, recipe: Recipe | EffectRecipe, goals: Goals, shape: str) -> search.Plan:
     """Return the options of the search. Raises StepError for a wrong one."""
     pruner: Any = _one_of("pruner", "none" if request.pruner is None else request.pruner, get_args(pruners.Pruner))
     known = ALGORITHMS.get(recipe.algorithm) if isinstance(recipe.algorithm, str) else None
-    if pruner != "none" and known is not None and not known.rounds:
+    without = isinstance(recipe, EffectRecipe) or (known is not None and not known.rounds)
+    if pruner != "none" and without:
         able = ", ".join(name for name, found in ALGORITHMS.items() if found.rounds)
         raise StepError(
             f"{recipe.name} does not train in rounds, so its trials cannot be pruned",

@@ -12,6 +12,7 @@ from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import arrays, live, making
 from e2i.estimators.algorithms import Task
+from e2i.estimators.effect_algorithms import EFFECT_METRICS
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import WatchedMetric
 from e2i.tools.optuna.objective import Pruning
@@ -213,21 +214,22 @@ def metric_named(metric: str) -> str:
 
     name = str(metric).lower()
     name = "roc_auc" if name == "auc" else name
-    if name in get_args(MetricName):
+    if name in get_args(MetricName) or name in EFFECT_METRICS:
         return name
-    if name in ("r_score", "dr_score"):
-        raise StepError(
-            f"{name} is not available yet: metrics of causal effects come with a later version", code="wrong-metric"
-        )
-    known = ["auc", *get_args(MetricName)]
+    known = ["auc", *get_args(MetricName), *EFFECT_METRICS]
     raise StepError(
         f"there is no metric {metric!r}", code="wrong-metric", hint=suggest.hint(name, known, most=len(known))
     )
 
 
+def task_of(metric: str) -> str:
+    """Return what a metric judges: classification, regression or effect."""
+    return "effect" if metric in EFFECT_METRICS else METRICS[metric].task
+
+
 def direction_of(metric: str, direction: str | None) -> Any:
     """Return the direction of a metric. Raises StepError when ``direction`` is another one; None takes the metric's."""
-    right = METRICS[metric].direction
+    right = "maximize" if metric in EFFECT_METRICS else METRICS[metric].direction
     if direction is None:
         return right
     if not isinstance(direction, str):

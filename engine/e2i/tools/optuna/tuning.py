@@ -26,14 +26,14 @@ from msgspec.structs import replace
 
 from e2i import startup
 from e2i.errors import BadCall, StepError
-from e2i.estimators.metrics import METRICS
-from e2i.tools.optuna import choosing, failures, search, trials, warming
+from e2i.tools.optuna import choosing, failures, search, warming
 from e2i.tools.optuna import request as request_
 from e2i.tools.optuna.choosing import Goals
 from e2i.tools.optuna.connector import KNOWN, GuardedOptuna
 from e2i.tools.optuna.objective import watched_metric
 from e2i.tools.optuna.parameters import Choose
 from e2i.tools.optuna.request import Request
+from e2i.tools.optuna.treating import EffectData, EffectObjective, EffectRecipe
 from e2i.tools.optuna.trials import Data, Features, LiveObjective, Recipe
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class Best(dict[str, Any]):
         value: float,
         study_name: str,
         trials: Sequence[Any],
-        recipe: Recipe,
+        recipe: Recipe | EffectRecipe,
         features: Features,
         metrics: Mapping[str, float] | None = None,
         front: Sequence[Any] = (),
@@ -80,9 +80,9 @@ class Best(dict[str, Any]):
         """Return an estimator of the library, fitted with the parameters and the seed of the search.
 
         ``X`` has the shape (rows, features), ``y`` (rows,); ``fit_arguments`` are those of the library's ``fit``, such
-        as ``sample_weight``. XGBoost with other labels than 0, 1, … is inside scikit-learn's VotingClassifier, so that
-        it predicts these labels. Raises ValueError for other features than those of the search, and for a table or
-        labels that the library does not take.
+        as ``sample_weight``, and ``treatment`` for effects. XGBoost with other labels than 0, 1, … is inside
+        scikit-learn's VotingClassifier, so that it predicts these labels. Raises ValueError for other features than
+        those of the search, and for a table or labels that the library does not take.
         """
         try:
             return self._recipe.fit(self, X, y, fit_arguments, self._features)
@@ -119,12 +119,9 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
 
     sought = request_.goals(request)
     rule = request_.choose(request, sought)
-    recipe = request_.recipe(request, METRICS[sought.names[0]].task)
+    recipe, data = request_.read(request, sought)
     own = not isinstance(recipe.algorithm, str)
-    data = trials.read(*request.train, *request.validation, recipe.task, own)
     plan = request_.plan(request, recipe, sought, data.shape)
-    if not own:  # what every trial would fail by is no trial
-        trials.prepared(recipe.make({}), data.train)
     name = request.study_name or f"{recipe.name.strip('<>')}-{uuid4().hex[:12]}"
     about = {"e2i.metric": ",".join(sought.names), "e2i.algorithm": "callable" if own else recipe.name}
     asked = _Asked(tuner, request, sought, rule, recipe, data, plan, name, about, report, expired)
@@ -142,8 +139,8 @@ class _Asked(Struct, frozen=True, eq=False):
     request: Request
     sought: Goals
     rule: Choose | None
-    recipe: Recipe
-    data: Data
+    recipe: Recipe | EffectRecipe
+    data: Data | EffectData
     plan: search.Plan
     name: str
     about: dict[str, Any]
@@ -162,7 +159,7 @@ class _Asked(Struct, frozen=True, eq=False):
             recorded, begun = await tuner.claim_study(name, plan.directions, about)
             _check_same(name, begun, about)
             seed = int(begun["e2i.seed"]) if self.request.seed is None else self.recipe.seed
-            recipe = Recipe(self.recipe.algorithm, self.recipe.task, seed)
+            recipe = replace(self.recipe, seed=seed)
             if len(recorded) >= plan.trials:
                 return self._best(recorded, recipe)
             if shared and (begun[PLAN] != about[PLAN] or begun["e2i.seed"] != seed):
@@ -196,14 +193,18 @@ class _Asked(Struct, frozen=True, eq=False):
         metric, directions = self.about["e2i.metric"], self.sought.directions
         return warming.known(await self.tuner.trials_of(other, metric, directions), self.plan)
 
-    def _objective(self, recipe: Recipe) -> LiveObjective:
+    def _objective(self, recipe: Recipe | EffectRecipe) -> LiveObjective | EffectObjective:
+        if isinstance(recipe, EffectRecipe):
+            assert isinstance(self.data, EffectData)
+            return EffectObjective(recipe, self.data, self.sought.names)
+        assert isinstance(self.data, Data)
         watched = None
         if self.plan.pruner != "none":
             watched = watched_metric(self.sought.names, self.data.shape)[1]
         threads = _threads(self.data.train.shape) if self.plan.parallel == 1 else 1
         return LiveObjective(recipe, self.data, self.sought.names, threads, watched)
 
-    def _best(self, found: Sequence[Any], recipe: Recipe) -> Best:
+    def _best(self, found: Sequence[Any], recipe: Recipe | EffectRecipe) -> Best:
         hint = failures.advice(found, isinstance(recipe.algorithm, str))
         best, front = choosing.best(found, self.sought, self.rule, hint=hint)
         return Best(

@@ -112,7 +112,7 @@ def _output(model: Any, table: Any) -> Callable[[Any], Any]:
 
     from e2i.tools.shap.native import as_fitted
 
-    for method in ("predict_proba", "decision_function", "predict"):
+    for method in ("predict_proba", "decision_function", "predict", "effect"):
         function = getattr(model, method, None)
         if function is not None:
             break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from e2i.errors import StepError
-from e2i.estimators import algorithms, live
+from e2i.estimators import algorithms, live, live_effects
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.scoring import Scorer
 
@@ -37,6 +37,8 @@ def name(model: Any) -> str:
     if isinstance(model, Scorer):
         return model.manifest["algorithm"]
     last = final(model)
+    if live_effects.is_live(last):
+        return live_effects.named(last) or type(last).__name__
     return algorithms.named(last) or type(last).__name__
 
 
@@ -44,15 +46,12 @@ def check(hint: str, model: Any) -> None:
     """Raise StepError when the model is of another algorithm than the hint. A plain function may be anything."""
     found = name(model)
     last = final(model)
-    if live.library_of(last) in ("builtins", "function") or not hasattr(last, "predict"):
+    is_model = hasattr(last, "predict") or live_effects.is_live(last)
+    if live.library_of(last) in ("builtins", "function") or not is_model:
         return
     known = {_folded(found), *(_folded(kind.__name__) for kind in type(last).__mro__)}
     if _folded(hint) in known:
         return
-    if _folded(hint) in map(_folded, live.LATER):
-        raise StepError(
-            f"explanations of {hint} are not available yet: they come with a later version", code="wrong-algorithm"
-        )
     raise StepError(
         f"`algorithm` is {hint!r}, and the model is {found} ({type(last).__module__}.{type(last).__name__})",
         code="wrong-algorithm",

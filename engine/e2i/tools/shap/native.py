@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from e2i.errors import StepError
-from e2i.estimators import live
+from e2i.estimators import live, live_effects
 
 
 class Raw(Struct, frozen=True, eq=False):
@@ -215,10 +215,25 @@ def _sklearn(model: Any, table: Any, background: Any) -> Raw | None:
     return _linear(model, table, background) if hasattr(model, "coef_") and hasattr(model, "intercept_") else None
 
 
-def _econml(model: Any, table: Any, background: Any) -> Raw:
-    raise StepError(
-        "explanations of causal models are not available yet: they come with a later version", code="bad-model"
-    )
+def _econml(model: Any, table: Any, background: Any) -> Raw | None:
+    """Return EconML's own values of the effect; None where they do not add up to it, as those of its forests."""
+    import numpy as np
+
+    if not live_effects.is_live(model):
+        raise StepError(
+            f"a {type(model).__name__} of EconML estimates no effect of rows",
+            code="bad-model",
+            hint="pass a fitted estimator with `effect`, such as LinearDML or CausalForestDML",
+        )
+    if (name := live_effects.named(model)) == "CausalForest":
+        return None
+    effect = np.asarray(model.effect(table), dtype=np.float64).reshape(-1)
+    outcomes = model.shap_values(table, background_samples=None if name else 100)
+    found = next(iter(next(iter(outcomes.values())).values()))
+    values, base = np.asarray(found.values), np.broadcast_to(np.asarray(found.base_values), effect.shape)
+    if values.ndim != 2 or not np.allclose(values.sum(axis=1) + base, effect, rtol=1e-5, atol=1e-5):
+        return None
+    return Raw(values, np.atleast_1d(base[0]), effect)
 
 
 def _has_trees(model: Any) -> bool:

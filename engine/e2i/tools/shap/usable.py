@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from e2i.errors import E2IError, StepError
+from e2i.estimators import live_effects
 from e2i.estimators.scoring import Scorer
 from e2i.tools.shap import hints
 
@@ -20,13 +21,27 @@ def check(model: Any) -> None:
     if isinstance(model, Scorer):
         return
     name = type(model).__name__
-    if type(model).__module__.partition(".")[0] == "econml":
-        return  # which is refused by what it is
+    if live_effects.is_live(model):
+        _check_effects(model)
+        return
     if isinstance(model, type) or not (callable(model) or hasattr(model, "predict")):
         what = f"the class {model.__name__}" if isinstance(model, type) else f"of the type {name}"
         raise StepError(f"`model` is {what}, which cannot be explained", code="bad-model", hint=_MODELS)
     if not _is_fitted(model):
         raise StepError(f"`model` ({name}) is not fitted", code="bad-model", hint="call model.fit(X, y) before")
+
+
+def _check_effects(model: Any) -> None:
+    if getattr(model, "_d_t", None) is None:  # EconML's mark of an estimator that is not fitted
+        raise StepError(
+            f"`model` ({type(model).__name__}) is not fitted", code="bad-model", hint="call model.fit(y, t, X=X) before"
+        )
+    if model._d_t not in ((1,), ()):
+        raise StepError(
+            f"`model` ({type(model).__name__}) has {model._d_t[0]} effects for each row, of as many treatments",
+            code="bad-model",
+            hint="explain an estimator of one treatment of two values",
+        )
 
 
 @contextmanager
