@@ -142,6 +142,7 @@ def held(tmp_path: Path) -> Held:
     return Held(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_killed_in_mlflow_too_and_is_one_run_when_it_is_resumed_to_its_end(held: Held) -> None:
     process, run = held.begin()
     with process:

@@ -74,6 +74,7 @@ def echo() -> Iterator[Echo]:
     made.close()
 
 
+@pytest.mark.slow
 def test_no_secret_is_in_the_command_line_of_a_process_of_a_run(project: Project, echo: Echo) -> None:
     project.write("use.py", USE)
     project.write("s.yaml", SPEC.replace("HOLD", project.hold()))

@@ -114,6 +114,7 @@ def test_a_sink_that_the_run_is_in_receives_the_same_as_any(run_store: RunStore,
     assert len(put(tmp_path, "run.started")) == 1
 
 
+@pytest.mark.slow
 def test_a_flood_of_measurements_is_cut_and_said_so(project: Project) -> None:
     project.write("config/default.yaml", "sinks: [opik]\nflush: 200\nmeasurements: 3\n")
     record = project.run(

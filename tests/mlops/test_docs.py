@@ -25,7 +25,9 @@ def sections() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("title", sections())
+@pytest.mark.parametrize(
+    "title", [pytest.param(title, marks=pytest.mark.slow if title == "BentoML" else ()) for title in sections()]
+)
 def test_the_blocks_of_a_section_run(workspace: Path, title: str) -> None:
     (workspace / "config").mkdir()
     (workspace / "config" / "default.yaml").write_text("tools: {feast: {deadline: 60}}\n")  # a busy machine takes long

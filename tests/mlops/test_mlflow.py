@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 mlflow = pytest.importorskip("mlflow")
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=["embedded", pytest.param("server", marks=pytest.mark.slow)])
 def connector(request: pytest.FixtureRequest, workspace: Path) -> MLflowConnector:
     if request.param == "embedded":
         return MLflowConnector()

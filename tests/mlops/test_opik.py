@@ -47,7 +47,7 @@ def clients(workspace: Path) -> Iterator[None]:
     sys.meta_path[:] = finders
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=["embedded", pytest.param("server", marks=pytest.mark.slow)])
 def connector(request: pytest.FixtureRequest, server: StandIn) -> OpikConnector:  # noqa: F811 - a fixture
     where = {} if request.param == "embedded" else {"url": server.url}
     return OpikConnector(OpikConfig(deadline=PATIENT, **where))

@@ -211,6 +211,7 @@ def test_without_the_setting_a_store_of_another_user_is_refused(team: Team) -> N
     assert (done.returncode, "[store-not-private]" in done.stderr) == (3, True)
 
 
+@pytest.mark.slow
 def test_files_of_a_shared_store_are_open_to_its_group_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ownership.GROUP, "")
     project.write("config/default.yaml", "sinks: [mlflow, opik]\nflush: 30\nmode: group\n")
