@@ -1,4 +1,4 @@
-"""``e2i-run specs/hcp_conversion.yaml`` beside the same work by hand, cold, whole processes, in turn; prints the
+"""``e2i-run benchmarks/conversion.yaml`` beside the same work by hand, cold, whole processes, in turn; prints the
 ratios.
 
     python benchmarks/flagship.py [--pairs 3] [--rows 50000] [--trials 20] [--by-hand SCRIPT]
@@ -32,7 +32,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-SPEC = ROOT / "specs" / "hcp_conversion.yaml"
+SPEC = ROOT / "benchmarks" / "conversion.yaml"
 PROGRAM = str(Path(sys.executable).parent / "e2i-run")
 GOALS = {"wall": 0.50, "cpu": 0.90, "again": 0.20}
 TOLERANCE = 1e-6

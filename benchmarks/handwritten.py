@@ -1,4 +1,4 @@
-"""The work of ``specs/hcp_conversion.yaml`` by hand: a plain script with today's tools, embedded, and no engine.
+"""The work of ``benchmarks/conversion.yaml`` by hand: a plain script with today's tools, embedded, and no engine.
 
     python benchmarks/handwritten.py --rows 50000 --trials 20 --workdir out
 

@@ -14,7 +14,9 @@ from e2i.spec import document
 SCHEMA = pipeline_schema()
 ROOT = Path(__file__).parents[2]
 GOOD = sorted((ROOT / "tests" / "golden" / "good").glob("*.yaml"))
-SHIPPED = sorted([*(ROOT / "specs").glob("*.yaml"), *(ROOT / "engine").rglob("example.yaml")])
+SHIPPED = sorted(path for folder in ("specs", "benchmarks") for path in (ROOT / folder).glob("*.yaml")) + sorted(
+    (ROOT / "engine").rglob("example.yaml")
+)
 
 
 def read(path: Path) -> Any:

@@ -18,7 +18,10 @@ from e2i.execution.record import RunRecord
 from project import Project
 
 FLIGHTS = ("specs/flight_delays.yaml", "-p", "rows=6000", "-p", "trials=4")
-CONVERSION = ("specs/hcp_conversion.yaml", "-p", "rows=4000", "-p", "trials=4")
+CONVERSION = (
+    "specs/hcp_conversion.yaml",
+    *("-p", "rows=4000", "-p", "trials=4", "-p", "explain_rows=200", "-p", "requests=60"),
+)
 COMPARISON = ("specs/model_comparison.yaml", "-p", "rows=4000")
 VOLUME = ("specs/prescription_volume.yaml", "-p", "rows=4000", "-p", "trials=4")
 OFFLINE = (sys.executable, str(HERE / "offline.py"))

@@ -33,18 +33,18 @@ OBSERVED: dict[str, Callable[[Any, Kwargs], Any]] = {
 @pytest.mark.parametrize(
     ("name", "suite", "table"),
     [
-        ("flights", "flights", "flights"),
-        ("conversion", "e2i_classification_suite", "journeys"),
-        ("volume", "e2i_regression_suite", "journeys"),
+        ("flights", "flights", ("data", "flights")),
+        ("conversion", "e2i_classification_suite", ("journeys", "table")),
+        ("volume", "e2i_regression_suite", ("data", "journeys")),
     ],
 )
 def test_every_count_equals_a_recomputation_with_pandas(
-    name: str, suite: str, table: str, request: pytest.FixtureRequest
+    name: str, suite: str, table: tuple[str, str], request: pytest.FixtureRequest
 ) -> None:
     run: Run = request.getfixturevalue(name)
     file = run.sandbox.workspace / "config" / "expectations" / f"{suite}.yaml"
     expected = yaml.safe_load(file.read_text("utf-8"))["expectations"]
-    rows, outputs = run.frame("data", table), run.outputs("quality")
+    rows, outputs = run.frame(*table), run.outputs("quality")
     assert [result["type"] for result in outputs["results"]] == [expectation["type"] for expectation in expected]
     for expectation, result in zip(expected, outputs["results"], strict=True):
         kind = expectation["type"]

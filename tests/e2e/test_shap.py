@@ -22,7 +22,7 @@ def test_values_and_expected_value_add_up_to_the_margin_that_xgboost_gives(
     features = [feature["name"] for feature in native_model.read_manifest(folder)["features"]]
     margin = native_model.predict(folder, explained.iloc[values["row"]], margin=True)
     sums = values[features].sum(axis=1) + values["expected_value"]
-    assert len(values) == min(len(explained), 1000 if name == "flights" else 2000)
+    assert len(values) == min(len(explained), 1000 if name == "flights" else 200)
     assert np.abs(sums - margin).max() <= 1e-4
     assert np.abs(values["margin"] - margin).max() <= 1e-6
     assert set(values["expected_value"]) == {run.outputs("explain")["expected_value"]}

@@ -18,10 +18,17 @@ SMALL = {
     "flight_delays": {"rows": 6000, "trials": 4},
     "flights_five_tables": {"rows": 4000},
     "hcp_call_effect": {"rows": 3000},
-    "hcp_conversion": {"rows": 4000, "trials": 4},
+    "hcp_conversion": {"rows": 4000, "trials": 4, "explain_rows": 200, "requests": 60},
     "model_comparison": {"rows": 4000},
     "prescription_volume": {"rows": 4000, "trials": 4},
 }
+IN_EVERY_RUN = {
+    "hcp_conversion": {
+        *("journeys", "registered", "promote_champion"),
+        *("deploy", "bad_canary", "rollback", "canary", "roll_out", "undeploy"),
+    }
+}
+"""Steps that look in every run, and those of an endpoint that ends with each run."""
 
 
 def test_every_shipped_spec_is_tried_here() -> None:
@@ -46,7 +53,7 @@ def assert_there(project: Project, record: RunRecord) -> None:
             case "mlflow.register":
                 version = outputs["version"]
                 assert client.get_model_version(version["name"], str(version["version"])).run_id
-            case "mlflow.promote":
+            case "mlflow.promote" if name != "promote_champion":
                 version = outputs["version"]
                 held = client.get_model_version_by_alias(version["name"], "production")
                 assert int(held.version) == (version["version"] if outputs["promoted"] else outputs["champion"])
@@ -76,4 +83,5 @@ def test_two_stores_that_share_results_run_a_spec_and_a_change_of_it(name: str, 
         for project in stores:
             assert_there(project, run(project, name, params))
     again = run(stores[1], name, changed)
-    assert {step.status.value for step in again.steps.values()} <= {"reused", "skipped"}
+    done_again = {step.id for step in again.steps.values() if step.status.value not in ("reused", "skipped")}
+    assert done_again <= IN_EVERY_RUN.get(name, set())

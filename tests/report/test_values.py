@@ -46,7 +46,7 @@ def test_an_artifact_is_a_card_with_a_short_digest() -> None:
     assert isinstance(card, Card)
     assert (card.type, card.title, card.digest, card.columns) == (
         "table",
-        "12,345 rows × 1 columns",
+        "12,345 rows × 1 column",
         "abababababab",
         (("a", "double"),),
     )

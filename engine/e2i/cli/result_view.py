@@ -9,6 +9,7 @@ import click
 
 from e2i.cli.export_command import ResultDocument
 from e2i.cli.problems_view import safe
+from e2i.cli.wording import counted
 
 WIDEST = 30
 """Characters of a cell that are shown."""
@@ -26,7 +27,7 @@ def show(document: ResultDocument) -> None:
         click.echo(line)
     shown = len(document.head)
     left = f", the first {shown} shown" if shown < value["rows"] else ""
-    click.echo(f"{value['rows']:,} rows, {len(names)} columns{left}")
+    click.echo(f"{counted(value['rows'], 'row')}, {counted(len(names), 'column')}{left}")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -16,6 +16,8 @@ from e2i.cli.wording import counted
 from e2i.documents import OutputValues
 from e2i.execution.record import RunRecord
 from e2i.execution.state import Status
+from e2i.records import one_row
+from e2i.store.artifacts import ArtifactStore
 
 COLOURS = {"succeeded": "green", "failed": "red", "interrupted": "yellow"}
 
@@ -31,7 +33,9 @@ def show(record: RunRecord, store: str = "", profile: str = "") -> None:
     click.echo(f"\n{record.pipeline}: {status}{degraded} in {record.seconds:.1f} s ({shown})")
     if record.outputs:
         click.echo("\noutputs")
-        for name, value in record.outputs.items():
+        files = ArtifactStore(record.store)
+        for name, output in record.outputs.items():
+            value = one_row.of(output, lambda table: files.path(table.digest)) or output
             if lines := list(_lines(value)):
                 click.echo(f"  {click.style(name, bold=True)}")
                 for line in lines:

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from e2i import __version__
+from e2i.records import one_row
 from e2i.records.past import PastRun
 from e2i.report import graph, links, measures, origin, pictures, reproduce, steps, timeline, values
 from e2i.report.pictures import OpenArtifact
@@ -29,6 +30,8 @@ DECEPTIVE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 """Characters that a browser drops, or that change how a text appears."""
+BLANK = re.compile(r"\n\s*\n")
+"""What separates paragraphs. Other ends of lines are those of the spec's own width."""
 SIGNS = {
     "succeeded": "✓",
     "reused": "=",
@@ -66,7 +69,10 @@ def build(past: PastRun, open_artifact: OpenArtifact, folder: Path | None = None
             seconds=_seconds(run),
             work=sum(step.seconds or 0.0 for step in found),
             params=_params(run, spec),
-            outputs=[(name, values.show(value)) for name, value in (run.outputs or {}).items()],
+            outputs=[
+                (name, values.show(one_row.of(value, open_artifact) or value))
+                for name, value in (run.outputs or {}).items()
+            ],
             failures=[(step, _details(step), _log(step, folder)) for step in found if step.error],
             chart=chart,
             chained={step.id for step in chart.chain.steps} if chart and chart.chain else set(),
@@ -100,6 +106,7 @@ def environment() -> Environment:
         "safe_href": links.safe,
         "web": links.web,
         "sign": lambda status: SIGNS.get(status, "·"),
+        "paragraphs": lambda text: "\n\n".join(" ".join(part.split()) for part in BLANK.split(text.strip())),
         "percent": lambda value: f"{value:.3f}%",
     }
     return environment

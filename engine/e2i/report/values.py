@@ -195,7 +195,7 @@ def _card(artifact: Artifact) -> Card:
     facts: list[tuple[str, str]] = []
     match artifact:
         case Table():
-            title = f"{artifact.rows:,} rows × {len(artifact.columns):,} columns"
+            title = f"{_counted(artifact.rows, 'row')} × {_counted(len(artifact.columns), 'column')}"
             columns = tuple((column.name, column.type) for column in artifact.columns)
         case Model():
             title = f"{artifact.algorithm} {artifact.task}"
@@ -234,6 +234,10 @@ def _grid(rows: list[JsonObject]) -> Shown:
         for row in rows[:MOST]
     )
     return Grid(shown, cells, max(len(rows) - MOST, 0)) if shown else Text("empty")
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _text(text: str, longest: int = LONGEST, *, number: bool = False) -> Text:

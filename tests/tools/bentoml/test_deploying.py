@@ -141,11 +141,14 @@ def test_a_mistake_is_named(ctx: LocalContext) -> None:
         (update_traffic, UpdateTrafficParams(endpoint=unknown, traffic=10)),
         (rollback, RollbackParams(endpoint="nobody")),
         (metrics, MetricsParams(endpoint="nobody")),
-        (undeploy, UndeployParams(endpoint="nobody")),
         (predict, PredictParams(endpoint="nobody", input=({"calls": 1},))),
     ):
         with pytest.raises(StepError, match="no endpoint nobody"):
             done(action, params, ctx)
+    assert (
+        done(undeploy, UndeployParams(endpoint="nobody"), ctx).name == "nobody"
+    )  # as after an attempt that was cut short
+    assert ctx.warned == ["there is no endpoint nobody to end; deployed in this store: none"]
     with pytest.raises(StepError, match="whose requests could be copied"):
         done(deploy, DeployParams(bento=bento("v1"), name="fresh", shadow=True), ctx)
     assert not (ctx.home("bentoml") / "endpoints" / "fresh" / "endpoint.json").exists()

@@ -71,9 +71,14 @@ async def rollback(params: RollbackParams, ctx: StepContext) -> EndpointOutputs:
 
 
 async def undeploy(params: UndeployParams, ctx: StepContext) -> UndeployOutputs:
-    """End all processes of the endpoint."""
+    """End all processes of the endpoint. One that does not exist has been ended before."""
     name = name_of(params.endpoint)
-    await _client(ctx).undeploy(name)
+    try:
+        await _client(ctx).undeploy(name)
+    except StepError as error:
+        if error.code != "unknown-endpoint":
+            raise
+        ctx.warn(f"there is no endpoint {name} to end" + (f"; {error.hint}" if error.hint else ""))
     return UndeployOutputs(name=name)
 
 

@@ -145,5 +145,6 @@ def _describe(item: Outcome) -> str:
     if item.unexpected_count is None:
         return f"{subject} found {item.observed_value!r}"
     share = "" if item.unexpected_percent is None else f" ({item.unexpected_percent:.3g} %)"
-    such = f", such as {', '.join(repr(value) for value in item.samples[:5])}" if item.samples else ""
+    shown = ", ".join(repr(value) for value in item.samples[:5] if value is not None)
+    such = f", such as {shown}" if shown else ""
     return f"{subject}: {item.unexpected_count} of {item.element_count} unexpected{share}{such}"

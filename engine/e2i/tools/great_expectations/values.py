@@ -16,7 +16,10 @@ MOST = 100
 def plain(value: Any) -> Any:
     """Return the value with limited size. Raises nothing: values that JSON does not have become text."""
     import numpy as np
+    import pandas as pd
 
+    if value is pd.NA:
+        return None
     match value:
         case None | str():
             return value if value is None or len(value) <= LONGEST else value[: LONGEST - 1] + "…"
