@@ -59,6 +59,17 @@ VALID: dict[str, dict[str, Any]] = {
         "cost": "x",
         "keep": ["id"],
     },
+    "causal.rdd": {"table": TABLE, "running": "x", "outcome": "y", "unchanged": ["z"], "group": "id"},
+    "causal.iv": {
+        "table": TABLE,
+        "treatment": "x",
+        "outcome": "y",
+        "instruments": ["z"],
+        "confounders": ["id"],
+        "graph": ["z -> x -> y", "id -> y"],
+        "unmeasured": [],
+        "group": "id",
+    },
     "causal.refute": {"table": TABLE, "negative_controls": ["x"]},
     "data.split": {"table": TABLE, "strategy": "time", "by": "at"},
     "data.select": {

@@ -148,6 +148,8 @@ ACTIONS = {
     ),
     **dict.fromkeys(("causal.select", "causal.choose", "causal.rank"), "causal.compare"),
     **dict.fromkeys(("causal.policy_tree", "causal.target", "econml.policy", "causal.uplift_policy"), "causal.policy"),
+    **dict.fromkeys(("causal.regression_discontinuity", "rdrobust.rdrobust", "causal.rd"), "causal.rdd"),
+    **dict.fromkeys(("causal.2sls", "linearmodels.iv2sls", "causal.instrument", "econml.orthoiv"), "causal.iv"),
     **dict.fromkeys(("causal.cate", "causal.predict", "econml.effect"), "causal.effects"),
     **dict.fromkeys(("optuna.optimize", "optuna.study", "optuna.search", "model.tune", "hpo.tune"), "optuna.tune"),
     **dict.fromkeys(("mlflow.log_model", "mlflow.register_model", "model.register"), "mlflow.register"),

@@ -34,6 +34,13 @@ CODES = (
         example="treatment: channel, whose values are email, phone and visit",
     ),
     Code(
+        "few-rows",
+        "Too few rows for a design",
+        "A design compares few rows of many, such as those near a cutoff, or a group before and after.",
+        "Check the cutoff, the groups and the periods, or give more rows.",
+        example="cutoff: 500, and all scores are below 100",
+    ),
+    Code(
         "invalid-effects",
         "Effects that other rows do not confirm",
         "`causal.validate` compared the effects of a model with rows that it has not seen, and a figure is below its "
@@ -76,6 +83,13 @@ CODES = (
         "There are no differences of effects that could be judged or chosen by.",
         "Estimate with `effect_modifiers`.",
         example="causal.validate of an estimate without effect_modifiers",
+    ),
+    Code(
+        "weak-instrument",
+        "Instruments that do not change the treatment",
+        "The treatment is the same whatever the instruments are, so they cannot show what it changes.",
+        "Use other instruments.",
+        example="instruments: [lottery], and served is equal among winners and others",
     ),
     Code(
         "no-variation",

@@ -24,6 +24,8 @@ from e2i.tools.causal import (
 )
 from e2i.tools.causal.choosing import PolicyOutputs, PolicyParams
 from e2i.tools.causal.columns import ADDED, CHECKS
+from e2i.tools.causal.design_actions import iv as iv
+from e2i.tools.causal.design_actions import rdd as rdd
 from e2i.tools.causal.diagnostics import Balance
 from e2i.tools.causal.question import ask
 from e2i.tools.causal.trust import CompareOutputs, CompareParams, ValidateOutputs, ValidateParams

@@ -86,6 +86,40 @@ def findings(asked: Asked) -> list[Finding]:
     return [*bad, *_paths(asked, graph, left)]
 
 
+def of_instruments(asked: Asked, instruments: Sequence[str]) -> list[Finding]:
+    """Return what the graph says against instruments: no path to the treatment, or one to the outcome besides it."""
+    try:
+        graph = graphs.read(asked.lines, asked.unmeasured)
+    except GraphError as error:
+        path: Path = ("graph",) if error.index is None else ("graph", error.index)
+        return [Finding(path, "bad-graph", str(error), "correct the arrows")]
+    found = [*_nodes(asked, graph)]
+    if found:
+        return found
+    good = graphs.instruments(graph, asked.treatment, asked.outcome, asked.confounders)
+    for index, name in enumerate(instruments):
+        if name not in good:
+            message = f'by the graph "{name}" is no instrument: {_why(graph, asked, name)}'
+            hint = f"instruments of this graph: {', '.join(good)}" if good else "the graph has no instrument"
+            found.append(Finding(("instruments", index), "bad-instrument", message, hint))
+    return found
+
+
+def _why(graph: Graph, asked: Asked, name: str) -> str:
+    """Return why a column is no instrument."""
+    import networkx as nx
+
+    if name not in graph.arrows:
+        return "it is not in the graph"
+    if name in graph.unmeasured or name in graph.after(asked.treatment):
+        return "it is unmeasured" if name in graph.unmeasured else f'"{asked.treatment}" changes it'
+    if nx.is_d_separator(graph.arrows, name, asked.treatment, set(asked.confounders)):
+        return f'it does not change "{asked.treatment}"'
+    left = Graph(graph.without_effects_of(asked.treatment), graph.unmeasured)
+    path = graphs.open_path(left, name, asked.outcome, asked.confounders, effects=True)
+    return f"the path {path} does not go through the treatment" if path else "a path does not go through the treatment"
+
+
 def _nodes(asked: Asked, graph: Graph) -> Iterator[Finding]:
     """Yield names that are in the graph or in the question only."""
     for role, name in (("treatment", asked.treatment), ("outcome", asked.outcome)):

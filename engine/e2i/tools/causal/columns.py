@@ -10,11 +10,13 @@ from e2i.catalog.files import Files
 from e2i.catalog.lineage import Rows
 from e2i.estimators.columns import lacking, seen
 from e2i.spec.problems import Code
+from e2i.tools.causal.design_columns import CHECKS as CHECKS
+from e2i.tools.causal.design_columns import iv as iv
+from e2i.tools.causal.design_columns import rdd as rdd
 
 ADDED = ("effect", "effect_low", "effect_high")
 """The columns of a table of effects besides those that are copied."""
 BALANCE = {"covariate": "string", "difference": "double", "weighted_difference": "double"}
-CHECKS = {"check": "string", "value": "double", "threshold": "double", "passed": "bool", "meaning": "string"}
 GROUPS = {"group": "int64", "rows": "int64", **dict.fromkeys(("predicted", "effect", *ADDED[1:]), "double")}
 CURVE = dict.fromkeys(("share", "advantage", "advantage_low", "advantage_high", "gain"), "double")
 RANKING = {
@@ -204,6 +206,7 @@ _ASK = (
     _DATA + '  effect:\n    uses: causal.estimate\n    with:\n      table: "${{ steps.data.journeys }}"\n'
     "      treatment: treatment\n      outcome: outcome\n"
 )
+_IV = _ASK.replace("estimate", "iv") + "      instruments: [call_frequency]\n      graph: "
 CODES = (
     Code(
         "bad-graph",
@@ -212,6 +215,22 @@ CODES = (
         "Correct the line. List names that are not measured in `unmeasured`.",
         _ASK + "      graph: [treatment -> outcome -> treatment]\n",
         _ASK + "      graph: [treatment -> outcome, treatment <- region -> outcome]\n",
+    ),
+    Code(
+        "bad-instrument",
+        "An instrument that the causal graph does not allow",
+        "An instrument changes the treatment, and the outcome in no other way. By the graph, it does not.",
+        "Use an instrument that the hint names, adjust for the columns on the path, or correct the graph.",
+        _IV + "[call_frequency -> treatment -> outcome, call_frequency -> outcome]\n",
+        _IV + "[call_frequency -> treatment -> outcome, treatment <-> outcome]\n",
+    ),
+    Code(
+        "not-a-number",
+        "A column where a number is needed",
+        "The column is text or a time, and its role in a design is that of a number.",
+        "Name a column of numbers, or make one with table.derive.",
+        _IV.replace("outcome: outcome", "outcome: region") + "[]\n",
+        _IV + "[]\n",
     ),
     Code(
         "open-path",

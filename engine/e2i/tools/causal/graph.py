@@ -162,11 +162,17 @@ def instruments(graph: Graph, treatment: str, outcome: str, adjusted: Iterable[s
 
 
 def open_path(
-    graph: Graph, treatment: str, outcome: str, adjusted: Iterable[str], *, outwards: bool = False
+    graph: Graph,
+    treatment: str,
+    outcome: str,
+    adjusted: Iterable[str],
+    *,
+    outwards: bool = False,
+    effects: bool = False,
 ) -> str | None:
     """Return a shortest path that is open and not an effect of the treatment, such as ``t <- age -> y``; None without.
 
-    ``outwards``: one that begins with something that the treatment changes.
+    ``outwards``: one that begins with something that the treatment changes. ``effects``: also one of effects alone.
 
     A path is closed by an adjusted column on it, but opened by one at which two arrows meet, or that such a column
     changes.
@@ -177,7 +183,7 @@ def open_path(
         for path in _paths(graph, [treatment], outcome, given, opened, longest):
             if outwards and not graph.arrows.has_edge(path[0], path[1]):
                 continue
-            if not all(graph.arrows.has_edge(*pair) for pair in pairwise(path)):
+            if effects or not all(graph.arrows.has_edge(*pair) for pair in pairwise(path)):
                 return shown(graph, path)
     return None
 

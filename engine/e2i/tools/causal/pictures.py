@@ -31,6 +31,5 @@ def address(figure: Any) -> str:
 
 def bars(axes: Any, places: Matrix, values: list[Any], *, color: str = BLUE, label: str | None = None) -> None:
     """Draw estimates with their intervals."""
-    points = [one.value for one in values]
-    ends = [[one.value - one.low for one in values], [one.high - one.value for one in values]]
-    axes.errorbar(places, points, yerr=ends, fmt="o", color=color, capsize=3, label=label)
+    axes.vlines(places, [one.low for one in values], [one.high for one in values], color=color)
+    axes.scatter(places, [one.value for one in values], color=color, s=24, label=label, zorder=3)

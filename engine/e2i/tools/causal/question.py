@@ -70,9 +70,9 @@ def ask(frame: pd.DataFrame, params: EstimateParams) -> Question:
                     hint="check `control` and `treated`, or the rows of the table",
                 )
     names = list(dict.fromkeys((*params.effect_modifiers, *params.confounders)))
-    features, covariates = _encoded(frame, params.outcome, names)
+    features, covariates = encoded(frame, params.outcome, names)
     modifiers = features[: len(set(params.effect_modifiers))]
-    groups = np.arange(len(frame)) if params.group is None else _codes(frame[params.group], params.group)
+    groups = np.arange(len(frame)) if params.group is None else codes(frame[params.group], params.group)
     return Question(
         outcome,
         amounts,
@@ -146,7 +146,8 @@ def _treatment(column: pd.Series[Any], params: EstimateParams) -> tuple[Matrix, 
     return amounts, control, treated
 
 
-def _encoded(frame: pd.DataFrame, outcome: str, names: list[str]) -> tuple[list[Any], Matrix]:
+def encoded(frame: pd.DataFrame, outcome: str, names: list[str]) -> tuple[list[Any], Matrix]:
+    """Return what is learned of columns, and the columns as numbers: one for each number or category."""
     import numpy as np
 
     if not names:
@@ -164,8 +165,9 @@ def _encode(frame: pd.DataFrame, features: list[Any]) -> Matrix:
     return encoded
 
 
-def _codes(column: pd.Series[Any], name: str) -> Matrix:
+def codes(column: pd.Series[Any], name: str) -> Matrix:
+    """Return a number for each entity, shape (rows,)."""
     if column.isna().any():
         raise StepError(f"the group {name!r} is missing in {int(column.isna().sum())} rows", code="bad-group")
-    codes: Matrix = column.factorize()[0]
-    return codes
+    found: Matrix = column.factorize()[0]
+    return found

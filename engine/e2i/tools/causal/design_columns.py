@@ -1,0 +1,63 @@
+"""Derive the outputs of the designs of ``causal.*`` while planning. In: known parameters. Out: columns and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, absent
+from e2i.catalog.files import Files
+
+CHECKS = {"check": "string", "value": "double", "threshold": "double", "passed": "bool", "meaning": "string"}
+BANDWIDTHS = {
+    "bandwidth": "double",
+    "rows": "int64",
+    **dict.fromkeys(("effect", "effect_low", "effect_high"), "double"),
+}
+
+
+def rdd(given: Given, files: Files) -> Flow:
+    """Return the tables of a regression discontinuity."""
+    problems = [*_absent(given, "running", "outcome", "unchanged", "group"), *_numbers(given, "running", "outcome")]
+    return Flow({"checks": KnownTable(CHECKS), "bandwidths": KnownTable(BANDWIDTHS)}, problems)
+
+
+def iv(given: Given, files: Files) -> Flow:
+    """Return the checks, and instruments that the graph does not allow."""
+    names = ("treatment", "outcome", "instruments", "confounders", "group")
+    problems = [*_absent(given, *names), *_numbers(given, "treatment", "outcome"), *_instruments(given)]
+    return Flow({"checks": KnownTable(CHECKS)}, problems)
+
+
+def _absent(given: Given, *names: str) -> Iterator[ColumnProblem]:
+    for name in names:
+        yield from absent(given["table"], (name,), given.get(name))
+
+
+def _numbers(given: Given, *names: str) -> Iterator[ColumnProblem]:
+    """Yield columns that are text or times where numbers are needed."""
+    table = given["table"]
+    for name in names:
+        column = given.get(name)
+        kind = table.columns.get(column) if isinstance(table, KnownTable) and isinstance(column, str) else None
+        if kind is not None and kind.startswith(("string", "large_string", "timestamp", "date", "time", "duration")):
+            message = f'"{column}" is a {kind}, and {name} is a number'
+            yield ColumnProblem((name,), "not-a-number", message, hint="name a column of numbers")
+
+
+def _instruments(given: Given) -> Iterator[ColumnProblem]:
+    """Yield what the graph says against the instruments."""
+    lists = [given.get(name, ()) for name in ("instruments", "confounders", "graph", "unmeasured")]
+    treatment, outcome = given.get("treatment"), given.get("outcome")
+    if not isinstance(treatment, str) or not isinstance(outcome, str) or not lists[2]:
+        return
+    if not all(isinstance(one, list | tuple) and all(isinstance(name, str) for name in one) for one in lists):
+        return
+    table: Any = given["table"]
+    from e2i.tools.causal import adjustment  # networkx is not needed for a spec without a graph
+
+    instruments, confounders, lines, unmeasured = map(tuple, lists)
+    columns = tuple(table.columns) if isinstance(table, KnownTable) else None
+    asked = adjustment.Asked(treatment, outcome, (), confounders, lines, unmeasured, columns)
+    for found in adjustment.of_instruments(asked, instruments):
+        yield ColumnProblem(found.path, found.code, found.message, hint=found.hint)
