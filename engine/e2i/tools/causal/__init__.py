@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import EffectModel, Report, Table
 from e2i.estimators.algorithms import AlgorithmName
-from e2i.tools.causal import choosing, designs, trust
+from e2i.tools.causal import choosing, designs, panels, trust
 from e2i.tools.causal.basics import LIBRARIES
 from e2i.tools.causal.basics import ColumnName as ColumnName
 from e2i.tools.causal.basics import Estimate as Estimate
@@ -356,6 +356,7 @@ TOOL = Tool(
         *trust.ACTIONS,
         *choosing.ACTIONS,
         *designs.ACTIONS,
+        *panels.ACTIONS,
     ),
     distribution="econml",
     extra="econml",

@@ -27,6 +27,9 @@ from e2i.tools.causal.columns import ADDED, CHECKS
 from e2i.tools.causal.design_actions import iv as iv
 from e2i.tools.causal.design_actions import rdd as rdd
 from e2i.tools.causal.diagnostics import Balance
+from e2i.tools.causal.panel_actions import did as did
+from e2i.tools.causal.panel_actions import experiment as experiment
+from e2i.tools.causal.panel_actions import power as power
 from e2i.tools.causal.question import ask
 from e2i.tools.causal.trust import CompareOutputs, CompareParams, ValidateOutputs, ValidateParams
 
@@ -53,7 +56,8 @@ def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
     report = _report(page.title(params), page.render(found), ctx)
     model = saved.keep_effects(found.final.model, ctx, frame.iloc[found.rows.kept])
     ctx.attach("effects", report)
-    ctx.attach("model", model)
+    if model.features:  # MLflow has no signature for a model without inputs
+        ctx.attach("model", model)
     return EstimateOutputs(
         effect=effect,
         adjusted_for=list(dict.fromkeys((*params.effect_modifiers, *params.confounders))),

@@ -11,7 +11,10 @@ from e2i.catalog.lineage import Rows
 from e2i.estimators.columns import lacking, seen
 from e2i.spec.problems import Code
 from e2i.tools.causal.design_columns import CHECKS as CHECKS
+from e2i.tools.causal.design_columns import did as did
+from e2i.tools.causal.design_columns import experiment as experiment
 from e2i.tools.causal.design_columns import iv as iv
+from e2i.tools.causal.design_columns import power as power
 from e2i.tools.causal.design_columns import rdd as rdd
 
 ADDED = ("effect", "effect_low", "effect_high")
@@ -80,7 +83,11 @@ def compare(given: Given, files: Files) -> Flow:
     problems = dict.fromkeys(problem for model in models for problem in _judged(given["table"], model))
     targets = {model.target for model in models if isinstance(model, KnownModel)}
     features = {model.features for model in models if isinstance(model, KnownModel)}
-    best = KnownModel(next(iter(targets)), next(iter(features))) if len(targets) == len(features) == 1 else KnownModel()
+    best = (
+        KnownModel(next(iter(targets)), next(iter(features)), "effect")
+        if len(targets) == len(features) == 1
+        else KnownModel()
+    )
     return Flow({"ranking": KnownTable(RANKING), "model": best}, list(problems))
 
 

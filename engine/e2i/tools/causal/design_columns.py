@@ -15,6 +15,44 @@ BANDWIDTHS = {
     **dict.fromkeys(("effect", "effect_low", "effect_high"), "double"),
 }
 
+EFFECT = dict.fromkeys(("effect", "effect_low", "effect_high"), "double")
+EVENTS = {"event": "int64", **EFFECT}
+COHORTS = {"first_period": "string", "units": "int64", **EFFECT}
+LOOKS = {"look": "int64", "entities": "int64", **EFFECT, "decided": "bool"}
+SIZES = {"entities": "int64", "effect": "double", "effect_adjusted": "double"}
+
+
+def did(given: Given, files: Files) -> Flow:
+    """Return the tables of a difference in differences."""
+    problems = [*_absent(given, "unit", "time", "outcome", "treatment", "group"), *_numbers(given, "outcome")]
+    tables = {"checks": KnownTable(CHECKS), "events": KnownTable(EVENTS), "groups": KnownTable(COHORTS)}
+    return Flow(tables, problems)
+
+
+def experiment(given: Given, files: Files) -> Flow:
+    """Return the tables of an experiment, and covariates that were not known before it."""
+    names = ("treatment", "outcome", "covariates", "time", "group")
+    problems = [*_absent(given, *names), *_numbers(given, "outcome"), *_covariates(given)]
+    return Flow({"checks": KnownTable(CHECKS), "looks": KnownTable(LOOKS)}, problems)
+
+
+def power(given: Given, files: Files) -> Flow:
+    """Return the table of sizes."""
+    problems = [*_absent(given, "outcome", "covariates", "group"), *_numbers(given, "outcome"), *_covariates(given)]
+    return Flow({"sizes": KnownTable(SIZES)}, problems)
+
+
+def _covariates(given: Given) -> Iterator[ColumnProblem]:
+    """Yield covariates that are the treatment or the outcome, or computed from them."""
+    table, names = given["table"], given.get("covariates")
+    roles = [given.get("treatment"), given.get("outcome")]
+    for index, name in enumerate(names if isinstance(names, list | tuple) else ()):
+        for role in (one for one in roles if isinstance(one, str)):
+            made = isinstance(table, KnownTable) and name in set(table.gives_away(role))
+            if name == role or made:
+                message = f'"{name}" is {"computed from " if made else ""}"{role}", and was not known before'
+                yield ColumnProblem(("covariates", index), "bad-control", message, hint="remove it")
+
 
 def rdd(given: Given, files: Files) -> Flow:
     """Return the tables of a regression discontinuity."""

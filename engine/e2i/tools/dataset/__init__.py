@@ -6,7 +6,7 @@ package. Declarations only; ``actions`` does the work.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -102,6 +102,26 @@ class FlightsOutputs(Outputs):
     ]
 
 
+class PublishedParams(Params):
+    """Parameters of ``dataset.causaldata``."""
+
+    name: Annotated[
+        Literal["nsw", "cps", "nhefs", "close_college", "close_elections", "hiv", "organ_donations"],
+        Field(
+            description="nsw: job training, an experiment (LaLonde 1986; Dehejia and Wahba 1999). cps: its controls "
+            "from a survey. nhefs: quitting smoking and weight (Hernán and Robins). close_college: wages and schooling "
+            "(Card 1995). close_elections: U.S. House (Lee, Moretti, Butler 2004). hiv: incentives to learn a result "
+            "(Thornton 2008). organ_donations: active choice in California (Kessler and Roth 2014)."
+        ),
+    ]
+
+
+class PublishedOutputs(Outputs):
+    """Outputs of ``dataset.causaldata``."""
+
+    table: Annotated[Table, Field(description="The data set, with its published names of columns.")]
+
+
 class RawParams(Params):
     """Parameters of ``dataset.nycflights13_tables``: none."""
 
@@ -138,6 +158,14 @@ TOOL = Tool(
             HcpParams,
             HcpOutputs,
             libraries=("numpy", "pandas"),
+            columns=True,
+        ),
+        Action(
+            "causaldata",
+            "Reads data of a published study whose effect is known or debated, from the installed package causaldata.",
+            PublishedParams,
+            PublishedOutputs,
+            libraries=("causaldata", "pandas"),
             columns=True,
         ),
         Action(

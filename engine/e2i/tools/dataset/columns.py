@@ -61,6 +61,35 @@ PLANES: Columns = {
     "engine": "string",
 }
 
+_JOBS: Columns = {
+    "data_id": "string",
+    **dict.fromkeys(("treat", "age", "educ", "black", "hisp", "marr", "nodegree"), "int64"),
+    **dict.fromkeys(("re74", "re75", "re78"), "double"),
+}
+PUBLISHED: dict[str, Columns] = {
+    "nsw": _JOBS,
+    "cps": _JOBS,
+    "nhefs": {
+        "seqn": "int64",
+        **dict.fromkeys(("qsmk", "sex", "race", "education", "exercise", "active"), "int64"),
+        **dict.fromkeys(("age", "smokeintensity", "smokeyrs", "wt71", "wt82", "wt82_71"), "double"),
+    },
+    "close_college": {
+        **dict.fromkeys(("nearc4", "educ", "black", "smsa", "south"), "int64"),
+        "married": "double",
+        "exper": "int64",
+        "lwage": "double",
+    },
+    "close_elections": {
+        **dict.fromkeys(("state", "district", "id", "year"), "int64"),
+        **dict.fromkeys(("score", "demvoteshare", "lagdemvoteshare"), "double"),
+        "lagdemocrat": "double",
+    },
+    "hiv": dict.fromkeys(("villnum", "got", "distvct", "tinc", "any", "age", "hiv2004"), "double"),
+    "organ_donations": {"State": "string", "Quarter": "string", "Rate": "double"},
+}
+"""Data sets of published studies, by name, with their columns."""
+
 _DAY = dict.fromkeys(("year", "month", "day"), "int64")
 RAW: dict[str, Columns] = {
     "flights": {
@@ -100,6 +129,11 @@ MOMENTS = {
 def hcp(given: Given, files: Files) -> Flow:
     journeys = KnownTable(JOURNEYS, made_from={"target": Lineage.new("outcome")})
     return Flow({"journeys": journeys, "history": KnownTable(HISTORY), "truth": KnownTable(TRUTH)})
+
+
+def causaldata(given: Given, files: Files) -> Flow:
+    name = given.get("name")
+    return Flow({"table": KnownTable(PUBLISHED[name])} if isinstance(name, str) and name in PUBLISHED else {})
 
 
 def nycflights13(given: Given, files: Files) -> Flow:

@@ -1,0 +1,108 @@
+"""Read a table of units and periods. In: a frame with one row per unit and period. Out: a panel, and warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from e2i.errors import StepError
+from e2i.estimators import schema
+from e2i.tools.causal.did import Panel
+from e2i.tools.causal.panels import DidParams
+from e2i.tools.causal.question import codes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from e2i.estimators.scoring import Matrix
+
+
+class Read(Struct, frozen=True, eq=False):
+    """A panel with the names of its periods, and what was left out of it."""
+
+    panel: Panel
+    periods: list[str]
+    warnings: list[str]
+
+
+def read(frame: pd.DataFrame, params: DidParams) -> Read:
+    """Return the panel. Raises StepError for rows that are none."""
+    import numpy as np
+    import pandas as pd
+
+    units, times = codes(frame[params.unit], params.unit), frame[params.time]
+    if times.isna().any():
+        raise StepError(f"{params.time!r} is missing in {int(times.isna().sum())} rows", code="bad-group")
+    periods = sorted(times.unique())
+    numbers = pd.Index(periods).get_indexer(pd.Index(times))
+    outcome = _matrix(units, numbers, schema.labels(frame, params.outcome, None), params)
+    treated = _matrix(units, numbers, _treated(frame[params.treatment]), params)
+    whole = ~np.isnan(outcome).any(axis=1)
+    warnings = []
+    if not whole.all():
+        warnings.append(f"{int((~whole).sum())} units lack a period and were left out")
+    first = _first(treated[whole], params)
+    always = first == 0
+    if always.any():
+        warnings.append(f"{int(always.sum())} units are treated from the first period on and were left out")
+    kept = np.flatnonzero(whole)[~always]
+    groups = np.arange(len(kept))
+    if params.group is not None:
+        by_unit = pd.Series(codes(frame[params.group], params.group)).groupby(units)
+        if (by_unit.nunique() > 1).any():
+            message = f"a unit is in several of {params.group!r}"
+            raise StepError(message, code="bad-group", hint="a group of a unit is the same in all periods")
+        groups = by_unit.first().to_numpy()[kept]
+    return Read(Panel(outcome[kept], first[~always], groups), [_name(one) for one in periods], warnings)
+
+
+def _matrix(units: Matrix, numbers: Matrix, values: Matrix, params: DidParams) -> Matrix:
+    """Return one row per unit, one column per period, NaN where there is no row."""
+    import numpy as np
+
+    shape = (int(units.max()) + 1, int(numbers.max()) + 1)
+    cells = units * shape[1] + numbers
+    if len(np.unique(cells)) < len(cells):
+        raise StepError(
+            f"some {params.unit!r} have several rows of one {params.time!r}",
+            code="bad-group",
+            hint="aggregate them with sql.query first",
+        )
+    found = np.full(shape, np.nan)
+    found[units, numbers] = values
+    return found
+
+
+def _treated(column: pd.Series[Any]) -> Matrix:
+    import numpy as np
+
+    values = column.dropna().unique()
+    if column.isna().any() or not set(values) <= {0, 1}:
+        raise StepError(
+            f"the treatment {column.name!r} is not 0 or 1 in all rows",
+            code="bad-treatment",
+            hint="it says of each row whether the unit is treated in that period",
+        )
+    return column.to_numpy(dtype=np.float64)
+
+
+def _first(treated: Matrix, params: DidParams) -> Matrix:
+    """Return the first treated period of each unit, the number of periods for none."""
+    import numpy as np
+
+    if (np.diff(treated, axis=1) < 0).any():
+        ended = int((np.diff(treated, axis=1) < 0).any(axis=1).sum())
+        raise StepError(
+            f"the treatment {params.treatment!r} ends for {ended} units",
+            code="bad-treatment",
+            hint="compare the periods up to its end",
+        )
+    found: Matrix = treated.shape[1] - treated.sum(axis=1).astype(int)
+    return found
+
+
+def _name(period: Any) -> str:
+    import pandas as pd
+
+    return period.date().isoformat() if isinstance(period, pd.Timestamp) else str(period)
