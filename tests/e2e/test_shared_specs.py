@@ -17,7 +17,7 @@ SPECS = Path(__file__).parents[2] / "specs"
 SMALL = {
     "flight_delays": {"rows": 6000, "trials": 4},
     "flights_five_tables": {"rows": 4000},
-    "hcp_call_effect": {"rows": 4000},
+    "hcp_call_effect": {"rows": 3000},
     "hcp_conversion": {"rows": 4000, "trials": 4, "explain_rows": 200, "requests": 60},
     "job_training": {},
     "model_comparison": {"rows": 4000},
