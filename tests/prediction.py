@@ -8,7 +8,7 @@ from typing import Any
 
 from e2i import api, policy, route, settings
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import KnownKeys, KnownModel, KnownRepo, KnownTable
+from e2i.catalog.columns import KnownKeys, KnownModel, KnownRecipe, KnownRepo, KnownTable
 from e2i.catalog.files import Files
 from e2i.check import actions, types
 from e2i.check.context import CheckContext
@@ -74,6 +74,8 @@ def _holds(known: Any, artifact: Mapping[str, Any]) -> bool:
                 ("algorithm", known.algorithm),
             )
             return all(fact is None or fact == artifact[name] for name, fact in facts)
+        case KnownRecipe():
+            return [step["op"] for step in known.steps] == [step["op"] for step in artifact["steps"]]
         case KnownRepo():
             return all(
                 (view.features is None or list(view.features) == artifact["views"][name])

@@ -141,11 +141,11 @@ AGENT: Values = {
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "scope_definer": ("data.*", "sql.*", "table.*", "dataset.*", "opik.*", "debug.*"),
-    "data_preparer": ("great_expectations.*", "feast.*", "data.*", "database.read", "sql.*", "table.*", "dataset.*",
-                      "python.*", "debug.*"),
-    "model_selector": ("model.*", "causal.*", "optuna.*", "mlflow.log", "mlflow.find", "mlflow.compare",
-                       "mlflow.load", "opik.*", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
-    "model_trainer": ("optuna.*", "model.*", "causal.*", "mlflow.log", "mlflow.register", "mlflow.find",
+    "data_preparer": ("great_expectations.*", "feast.*", "data.*", "database.read", "sql.*", "table.*", "prepare.*",
+                      "dataset.*", "python.*", "debug.*"),
+    "model_selector": ("model.*", "prepare.*", "causal.*", "optuna.*", "mlflow.log", "mlflow.find",
+                       "mlflow.compare", "mlflow.load", "opik.*", "data.*", "sql.*", "table.*", "python.*", "debug.*"),
+    "model_trainer": ("optuna.*", "model.*", "prepare.*", "causal.*", "mlflow.log", "mlflow.register", "mlflow.find",
                       "mlflow.load", "data.*", "sql.*", "table.*", "feast.historical_features", "feast.repository",
                       "feast.statistics", "python.*", "debug.*"),
     "feature_analyzer": ("shap.*", "causal.*", "model.predict", "opik.*", "data.*", "sql.*", "table.*",

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRepo, KnownTable, KnownView, absent, names, settled
+from e2i.catalog.columns import (
+    UNKNOWN,
+    KnownModel,
+    KnownRecipe,
+    KnownRepo,
+    KnownTable,
+    KnownView,
+    absent,
+    names,
+    settled,
+)
 from e2i.catalog.files import NO_FILES
 from e2i.catalog.lineage import Lineage
 from e2i.catalog.registry import BUILT_IN
@@ -23,7 +33,15 @@ OUTPUTS = KnownTable({"input": "string", "expected_output": "string", "output": 
 MODEL = KnownModel("y", ("x",), "regression")
 REPO = KnownRepo({"v": KnownView({"f": "double", "g": None}, ("id",))})
 VIEW = {"table": TABLE, "entity": ["e"], "timestamp": "at", "created": "at", "features": {"x": "float64"}}
-LEARN = {"target": "y", "features": None, "exclude": ["id", "at", "z"], "task": None, "algorithm": "Ridge"}
+LEARN = {"target": "y", "features": None, "exclude": ["z"], "task": None, "algorithm": "Ridge"}
+RECIPE = KnownRecipe(
+    (
+        {"op": "dates", "columns": ["at"], "parts": ["month"]},
+        {"op": "impute", "types": ["number"], "indicator": True},
+        {"op": "one_hot", "types": ["text"]},
+        {"op": "scale", "columns": ["x", "x_missing"]},
+    )
+)
 ASK = {"repo": REPO, "features": ["v:f", "v"], "full_feature_names": False}
 
 VALID: dict[str, dict[str, Any]] = {
@@ -119,15 +137,18 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "great_expectations.profile": {"table": TABLE, "key": ["id"], "exclude": ("z",)},
     "great_expectations.validate_source": {"suite": [], "on_failure": "quarantine", "problem_type": None},
-    "model.train": {**LEARN, "table": TABLE, "validation": TABLE, "params": {"alpha": 1}},
+    "model.train": {**LEARN, "table": TABLE, "validation": TABLE, "params": {"alpha": 1}, "prepare": RECIPE},
     "model.evaluate": {"model": MODEL, "table": TABLE},
     "model.predict": {"model": MODEL, "table": TABLE, "keep": ["id"]},
     "model.select": {
         "candidates": [{"matrix": {"a": 1}, "outputs": {"model": MODEL}}, {"model": MODEL}],
         "table": TABLE,
     },
+    "prepare.recipe": {"steps": [*RECIPE.steps]},
+    "prepare.preview": {"table": TABLE, "recipe": RECIPE, "target": "y", "features": None, "exclude": ["z"]},
     "optuna.tune": {
         **LEARN,
+        "prepare": RECIPE,
         "train": TABLE,
         "validation": TABLE,
         "space": {

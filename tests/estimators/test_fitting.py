@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import xgboost
 
+from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
-from e2i.estimators import fitting, metrics, scoring
+from e2i.estimators import fitting, metrics, recipes, scoring
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.rounds import EarlyStopping
 from learning import NUMERIC, others, table
@@ -277,9 +278,13 @@ def test_the_manifest_is_plain_json_with_what_scoring_needs(tmp_path: Path) -> N
 
 
 def test_scoring_stands_alone(tmp_path: Path) -> None:
-    model = fitted("XGBoost")
+    steps = ({"op": "one_hot", "types": ["text"]}, {"op": "scale", "columns": ["a"]})
+    recipe = recipes.steps_of(Recipe(digest="sha256:" + "0" * 64, steps=steps))
+    prepared = fitting.prepare(table(400), None, "binary", "XGBoost", exclude=others("binary"), recipe=recipe)
+    model = fitting.fit(prepared, {"n_estimators": 12}, seed=7, threads=1)
     fitting.save(model, tmp_path / "model")
-    (tmp_path / "scoring.py").write_bytes(Path(scoring.__file__).read_bytes())
+    for module in ("scoring.py", "preparing.py"):
+        (tmp_path / module).write_bytes(Path(scoring.__file__).with_name(module).read_bytes())
     script = (
         "import json, sys, pandas, scoring\n"
         "model = scoring._load_pyfunc('model')\n"
@@ -318,5 +323,5 @@ def test_a_file_that_the_library_refuses_is_an_error_of_scoring(algorithm: str, 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(scoring.ScoringError, match="is not a saved model"):
         scoring.load(tmp_path)
-    with pytest.raises(scoring.ScoringError, match="schema version 2"):
-        scoring.load(corrupt("XGBoost", tmp_path / "model", schema_version=2))
+    with pytest.raises(scoring.ScoringError, match="schema version 3"):
+        scoring.load(corrupt("XGBoost", tmp_path / "model", schema_version=3))

@@ -6,7 +6,7 @@ In: digests and cheap facts. Out: frozen pydantic models, distinguished by ``typ
 # Annotations are evaluated here: as text, pydantic would compile each of them at every start.
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class Column(BaseModel):
@@ -80,6 +80,13 @@ class File(Stored):
     bytes: int
 
 
+class Recipe(Artifact):
+    """How the features of a model are prepared: operations, which are fitted with the model. Fits nothing itself."""
+
+    type: Literal["recipe"] = "recipe"
+    steps: tuple[JsonValue, ...]
+
+
 class Study(Artifact):
     """An Optuna study in the study storage."""
 
@@ -151,6 +158,7 @@ ARTIFACTS: dict[str, type[Artifact]] = {
     "effect_model": EffectModel,
     "report": Report,
     "file": File,
+    "recipe": Recipe,
     "study": Study,
     "feature_repo": FeatureRepo,
     "model_version": ModelVersion,

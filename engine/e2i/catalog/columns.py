@@ -168,7 +168,13 @@ class KnownKeys(Struct, frozen=True):
     keys: tuple[str, ...]
 
 
-Known = KnownTable | KnownModel | KnownRepo | KnownKeys | Shapes
+class KnownRecipe(Struct, frozen=True):
+    """A recipe: its operations, as the spec has them. Values in them may be ``UNKNOWN``."""
+
+    steps: tuple[Any, ...]
+
+
+Known = KnownTable | KnownModel | KnownRepo | KnownRecipe | KnownKeys | Shapes
 Given = Values
 """A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 

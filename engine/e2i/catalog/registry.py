@@ -31,6 +31,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "model": "e2i.tools.model",
     "opik": "e2i.tools.opik",
     "optuna": "e2i.tools.optuna",
+    "prepare": "e2i.tools.prepare",
     "python": "e2i.tools.python",
     "remote": "e2i.tools.remote",
     "shap": "e2i.tools.shap",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
@@ -54,6 +55,9 @@ def _parameters(actions: Mapping[str, Action]) -> JsonSchema:
         [(model, "validation") for model in models], ref_template=f"#/$defs/{VALUE}{{model}}"
     )
     inner = {f"{VALUE}{name}": _open(definition) for name, definition in schema.get("$defs", {}).items()}
+    for name, definition in inner.items():  # a title that only repeats the name is left out
+        if definition.get("title") == name.removeprefix(VALUE):
+            del definition["title"]
     names = {model: found[model, "validation"]["$ref"].removeprefix("#/$defs/") for model in models}
     own = {
         f"with {name}": inner[names[action.params]] | {"title": name, "description": action.summary}
@@ -66,7 +70,7 @@ def _parameters(actions: Mapping[str, Action]) -> JsonSchema:
 
 def _open(schema: JsonSchema) -> JsonSchema:
     """Returns the schema with an expression allowed in place of every value."""
-    opened = dict(schema)
+    opened = {key: value for key, value in schema.items() if key != "discriminator"}  # OpenAPI's, not JSON Schema's
     for key in ("properties", "patternProperties"):
         if key in schema:
             opened[key] = {name: _or_expression(value) for name, value in schema[key].items()}
@@ -81,5 +85,14 @@ def _open(schema: JsonSchema) -> JsonSchema:
 
 def _or_expression(schema: JsonSchema) -> JsonSchema:
     shown: JsonSchema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
-    rest = _open({key: value for key, value in schema.items() if key not in (*shown, "title")})
-    return {**shown, "anyOf": [rest, {"$ref": "#/$defs/expression"}]} if rest else shown
+    rest = _open({key: value for key, value in schema.items() if key not in (*shown, "title", "discriminator")})
+    forms = _merged(rest["anyOf"]) if rest.keys() == {"anyOf"} else [rest]
+    return {**shown, "anyOf": [*forms, {"$ref": "#/$defs/expression"}]} if rest else shown
+
+
+def _merged(forms: list[Any]) -> list[Any]:
+    """Returns the forms of a value, with those that are only a type as one form."""
+    plain = [form["type"] for form in forms if form.keys() == {"type"}]
+    if len(plain) < 2:
+        return forms
+    return [*(form for form in forms if form.keys() != {"type"}), {"type": plain}]

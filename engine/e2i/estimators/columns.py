@@ -10,6 +10,7 @@ from typing import Any
 
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.catalog.lineage import Rows
+from e2i.estimators import recipe_columns
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import few
@@ -24,14 +25,15 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     rows = given[table]
     parameters = ("target", "features", "exclude")
     problems = [problem for name in parameters for problem in absent(rows, (name,), given[name])]
-    passed = given.get("predict_after", ())
-    problems += _listed(rows, target, features, passed)
+    passed, recipe = given.get("predict_after", ()), given.get("prepare")
+    timed = recipe_columns.takes_times(recipe)
+    problems += _listed(rows, target, features, passed, timed)
     chosen = _chosen(rows, target, features, exclude)
     sure = not any(
         problem.path[0] == "exclude" for problem in problems
     )  # otherwise the missing name may be one of these
     if features is None and chosen is not None and isinstance(rows, KnownTable) and sure:
-        problems += _unlisted(rows, target, chosen, table, passed)
+        problems += _unlisted(rows, target, chosen, table, passed, timed)
     if chosen is not None and not problems:
         if not chosen:
             problems.append(
@@ -39,6 +41,8 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
             )
         problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
+    if recipe is not None and chosen is not None and not problems:
+        problems += recipe_columns.check(recipe, rows, chosen, target, _task(given)).problems
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
     problems += seen(given[validation], (validation,), trained_on, "warning")
     algorithm = given["algorithm"] if isinstance(given["algorithm"], str) else None
@@ -88,10 +92,11 @@ def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, .
     return tuple(dict.fromkeys(name for name in names if name not in left_out))
 
 
-def _listed(rows: Any, target: Any, features: Any, passed: Any) -> Iterator[ColumnProblem]:
+def _listed(rows: Any, target: Any, features: Any, passed: Any, timed: bool) -> Iterator[ColumnProblem]:
     """Return names in ``features`` that cannot be features, each with a fix that removes it.
 
     A feature that is known too late has no such fix: the model may predict later than ``predict_after`` says.
+    ``timed``: a recipe may make numbers of times.
     """
     if not isinstance(features, list | tuple):
         return
@@ -105,7 +110,7 @@ def _listed(rows: Any, target: Any, features: Any, passed: Any) -> Iterator[Colu
             message = f'the target "{name}" is among the features'
         elif name in gives_away:
             message = f'the feature "{name}" leaks the target "{target}": one is computed from the other'
-        elif isinstance(rows, KnownTable) and is_time(rows.columns.get(name)):
+        elif not timed and isinstance(rows, KnownTable) and is_time(rows.columns.get(name)):
             code, message = "bad-feature", f'"{name}" is a {rows.columns[name]}, and times cannot be features'
         elif name in late:
             message = f'the feature "{name}" is known only at "{late[name]}", after the prediction'
@@ -117,12 +122,12 @@ def _listed(rows: Any, target: Any, features: Any, passed: Any) -> Iterator[Colu
 
 
 def _unlisted(
-    rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str, passed: Any
+    rows: KnownTable, target: Any, chosen: tuple[str, ...], table: str, passed: Any, timed: bool
 ) -> Iterator[ColumnProblem]:
     """Return unusable columns that nobody excluded, with a fix that excludes them."""
     given = set(chosen)
     leaks = [name for name in rows.gives_away(str(target)) if name in given]
-    times = [name for name in chosen if is_time(rows.columns[name])]
+    times = [] if timed else [name for name in chosen if is_time(rows.columns[name])]
     if leaks:
         message = f'the column "{leaks[0]}" leaks the target "{target}": one is computed from the other'
         yield ColumnProblem((table,), "target-leak", message, hint=_excluding(leaks), leave_out=tuple(leaks))

@@ -10,16 +10,20 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
-from e2i.estimators import algorithms, leaks, schema, sketch
+from e2i.estimators import algorithms, leaks, preparation, schema, sketch
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.library import Encoded, Library, library
+from e2i.estimators.preparation import Preparation
+from e2i.estimators.recipes import Operation
 from e2i.estimators.rounds import USABLE, Watch
 from e2i.estimators.schema import Schema
 
@@ -52,6 +56,8 @@ class Prepared(Struct, frozen=True, eq=False):
     sketch: Any = None
     """``sketch.of`` the training rows."""
     warnings: tuple[str, ...] = ()
+    preparation: Preparation | None = None
+    """What happens to the table's columns before ``schema`` describes them; None: nothing."""
 
 
 class Fitted(Struct, frozen=True, eq=False):
@@ -73,10 +79,27 @@ def prepare(
     positive: Any = None,
     max_categories: int = schema.MAX_CATEGORIES,
     threads: int = 1,
+    recipe: Sequence[Operation] = (),
+    seed: int = 0,
+    groups: Matrix | None = None,
 ) -> Prepared:
-    """Derive the schema from ``train`` and encode both tables. Raises StepError."""
+    """Derive the schema from ``train`` and encode both tables, after fitting ``recipe`` to ``train``. Raises StepError.
+
+    ``seed`` and ``groups`` (n,) are for the cross-fitting of the recipe: rows of one group are in one fold.
+    """
+    own: Preparation | None = None
+    table, held = train, validation
+    if recipe:
+        inputs = schema.inputs(train, target, features, exclude, max_categories)
+        _, classes = schema.goal(train, target, algorithm, task=task, positive=positive)
+        goal = preparation.Target(target, schema.labels(train, target, classes), classes, seed, groups)
+        own, table = preparation.fit(train, inputs, recipe, goal)
+        features, exclude = None if features is None else list(map(str, table.columns)), ()
+        table[target] = train[target]
+        if validation is not None:
+            held = own.apply(validation).assign(**{target: _target(validation, target)})
     derived = schema.learn(
-        train,
+        table,
         target,
         algorithm,
         task=task,
@@ -86,27 +109,35 @@ def prepare(
         max_categories=max_categories,
     )
     algorithms.check(algorithm, derived.task, {})
-    rows = Encoded(derived.encode(train), derived.labels(train))
-    held_out = None if validation is None else Encoded(derived.encode(validation), derived.labels(validation))
+    rows = Encoded(derived.encode(table), derived.labels(table))
+    held_out = None if held is None else Encoded(derived.encode(held), derived.labels(held))
     is_scaled = ALGORITHMS[algorithm].rounds and derived.task == "regression"
     center, scale = _standard(rows.labels) if is_scaled else (0.0, 1.0)
     encoded = rows.standardised(center, scale), held_out and held_out.standardised(center, scale)
     shared = library(ALGORITHMS[algorithm]).prepare(derived, *encoded, threads)
     assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
-    warnings = (*filter(None, [assumed]), *derived.warnings, *leaks.warnings(train, validation, derived, rows.labels))
+    given = derived if own is None else replace(derived, features=own.features, encoding="doubles")
+    suspicious = leaks.warnings(train, validation, given, rows.labels)
     return Prepared(
         algorithm,
         derived,
         rows,
         held_out,
         shared,
-        example(train, derived.names),
+        example(train, given.names),
         target_center=center,
         target_scale=scale,
         baseline=_baseline(rows.labels, derived),
-        sketch=sketch.of(train, derived, rows.labels),
-        warnings=warnings,
+        sketch=sketch.of(train, given, rows.labels),
+        warnings=(*filter(None, [assumed]), *derived.warnings, *suspicious),
+        preparation=own,
     )
+
+
+def _target(frame: pd.DataFrame, target: str) -> Any:
+    if target not in frame.columns:
+        raise StepError(f"the table has no target column {target!r}", code="unknown-column")
+    return frame[target]
 
 
 def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: Watch | None = None) -> Fitted:
@@ -188,16 +219,16 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
 def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) -> Manifest:
     from importlib.metadata import version
 
-    derived = prepared.schema
-    return {
-        "schema_version": 1,
+    derived, own = prepared.schema, prepared.preparation
+    found: Manifest = {
+        "schema_version": 1 if own is None else 2,
         "algorithm": prepared.algorithm,
         "library": ALGORITHMS[prepared.algorithm].flavour,
         "task": derived.task,
         "target": derived.target,
         "classes": None if derived.classes is None else list(derived.classes),
         "encoding": derived.encoding,
-        "features": list(derived.features),
+        "features": list(derived.features if own is None else own.features),
         "file": module.FILE,
         "requirements": [f"{name}=={version(name)}" for name in ALGORITHMS[prepared.algorithm].requirements],
         "example": prepared.example,
@@ -207,16 +238,21 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
         "target_scale": prepared.target_scale,
         "baseline": list(prepared.baseline),
     }
+    if own is not None:
+        found["prepare"] = {"steps": list(own.steps), "features": list(derived.features)}
+    return found
 
 
 def example(train: pd.DataFrame, names: Sequence[str]) -> list[JsonObject]:
-    """Return the first rows of these columns as JSON mappings; missing values are null."""
+    """Return the first rows of these columns as JSON mappings; missing values are null, times are texts."""
     import pandas as pd
 
     def plain(value: Any) -> Any:
         if pd.isna(value):
             return None
         value = value.item() if hasattr(value, "item") else value
+        if isinstance(value, date):
+            return value.isoformat()
         return value if isinstance(value, bool | int | float | str) else float(value)
 
     rows = train[list(names)].head(EXAMPLE_ROWS)

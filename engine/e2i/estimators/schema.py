@@ -29,6 +29,9 @@ FINE = 1e4
 FEW_VALUES = 20
 """Distinct whole numbers up to which a target may be meant as classes."""
 
+TIMES = ("datetime64", "datetime", "date")
+"""pandas' names of values that are points in time."""
+
 ARROW_NAMES = {"float64": "double", "float32": "float", "float16": "halffloat", "object": "bool", "boolean": "bool"}
 """pandas' names of types that have other names in Arrow."""
 
@@ -87,20 +90,49 @@ def learn(
     """Derive the schema from a training table. ``positive`` is the class whose probability is predicted, of two; null:
     the last in order. Raises StepError naming each unusable column and the fix.
     """
-    if target not in frame.columns:
-        raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
-    _refuse_missing(frame, target)
     known = ALGORITHMS[algorithm]
-    task = task or (known.tasks[0] if len(known.tasks) == 1 else infer_task(frame[target]))
-    classes = _classes(frame[target], target) if task == "classification" else None
-    if positive is not None:
-        classes = ordered(classes, positive, target)
+    task, classes = goal(frame, target, algorithm, task=task, positive=positive)
     encoding = known.encoding
     names = _names(frame, target, features, exclude)
     most = min(max_categories, max(2, ONE_HOT_BYTES // (8 * len(frame)))) if encoding == "one-hot" else max_categories
     described = [_feature(frame[name], encoding, most) for name in names]
     warnings = [*_dropped(frame, described), *_identifiers(frame, features), *_empty(frame, names)]
     return Schema(target, task, classes, tuple(described), encoding, tuple(warnings))
+
+
+def goal(
+    frame: pd.DataFrame, target: str, algorithm: str, *, task: Task | None = None, positive: Any = None
+) -> tuple[Task, tuple[Any, ...] | None]:
+    """Return the task and the classes, as ``learn`` derives them. Raises StepError for an unusable target."""
+    if target not in frame.columns:
+        raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
+    _refuse_missing(frame, target)
+    able = ALGORITHMS[algorithm].tasks
+    task = task or (able[0] if len(able) == 1 else infer_task(frame[target]))
+    classes = _classes(frame[target], target) if task == "classification" else None
+    return task, classes if positive is None else ordered(classes, positive, target)
+
+
+def inputs(
+    frame: pd.DataFrame,
+    target: str,
+    features: Sequence[str] | None,
+    exclude: Sequence[str],
+    max_categories: int = MAX_CATEGORIES,
+) -> tuple[Feature, ...]:
+    """Describe the columns of a table that a recipe prepares: also times, and texts with a value for each row.
+
+    Raises StepError for a column that is unknown, is the target, or has values of no such type.
+    """
+    names = _listed(frame, target, features, exclude)
+    found = [_input(frame[name], max_categories) for name in names]
+    if unusable := [f"{name} ({_unusable(frame[name])})" for name, kind in zip(names, found, strict=True) if not kind]:
+        raise StepError(
+            f"columns that cannot be prepared: {', '.join(unusable)}",
+            code="bad-features",
+            hint="list them in `exclude`",
+        )
+    return tuple(feature for feature in found if feature)
 
 
 def infer_task(target: pd.Series[Any]) -> Task:
@@ -159,6 +191,22 @@ def labels(frame: pd.DataFrame, target: str, classes: Sequence[Any] | None) -> M
 
 def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
     """Return the feature columns. Raises StepError when one is unknown, is the target, or is unusable."""
+    names = _listed(frame, target, features, exclude)
+    unusable = [f"{name} ({_unusable(frame[name])})" for name in names if _kind(frame[name]) == "other"]
+    if features is None:
+        unusable += [f"{name} (looks like an identifier)" for name in names if _is_identifier(frame[name])]
+    if unusable:
+        bare = ", ".join(item.rpartition(" (")[0] for item in unusable)
+        raise StepError(
+            f"columns that cannot be features: {', '.join(unusable)}",
+            code="bad-features",
+            hint=f"add `exclude: [{bare}]`, or list the columns to use in `features`",
+        )
+    return names
+
+
+def _listed(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
+    """Return the chosen columns. Raises StepError when one is unknown or is the target, and when none is left."""
     absent = [name for name in (*(features or ()), *exclude) if name not in frame.columns]
     if absent:
         raise StepError(
@@ -170,19 +218,23 @@ def _names(frame: pd.DataFrame, target: str, features: Sequence[str] | None, exc
         )
     chosen = list(frame.columns if features is None else dict.fromkeys(features))
     names = [str(name) for name in chosen if name != target and name not in set(exclude)]
-    unusable = [f"{name} ({_unusable(frame[name])})" for name in names if _kind(frame[name]) == "other"]
-    if features is None:
-        unusable += [f"{name} (looks like an identifier)" for name in names if _is_identifier(frame[name])]
-    if unusable:
-        bare = ", ".join(item.rpartition(" (")[0] for item in unusable)
-        raise StepError(
-            f"columns that cannot be features: {', '.join(unusable)}",
-            code="bad-features",
-            hint=f"add `exclude: [{bare}]`, or list the columns to use in `features`",
-        )
     if not names:
         raise StepError("no feature is left", code="bad-features", hint="check `features` and `exclude`")
     return names
+
+
+def _input(column: pd.Series[Any], most: int) -> Feature | None:
+    """Return a column that a recipe prepares, as the manifest describes it; None when it cannot be prepared."""
+    from pandas.api import types
+
+    name = str(column.name)
+    kind = _kind(column)
+    if kind == "other":
+        is_time = types.is_datetime64_any_dtype(column) or types.infer_dtype(column, skipna=True) in TIMES
+        return {"name": name, "kind": "time", "type": "timestamp[ns]"} if is_time else None
+    if kind == "category" and _is_identifier(column):
+        return {"name": name, "kind": "text", "type": "string"}
+    return _feature(column, "doubles", most)
 
 
 def ordered(classes: tuple[Any, ...] | None, positive: Any, target: str) -> tuple[Any, ...]:

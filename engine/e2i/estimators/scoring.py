@@ -1,7 +1,7 @@
 """Predict with a saved model. In: the model's folder and a table. Out: predictions.
 
-This module is self-contained: it is copied unchanged into every Bento and MLflow model. It imports nothing of e2i, and
-a model's library only when a model is loaded.
+This module is self-contained: it is copied unchanged into every Bento and MLflow model, with ``preparing`` beside it.
+It imports nothing else of e2i, and a model's library only when a model is loaded.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -19,6 +22,8 @@ Matrix = np.ndarray[Any, np.dtype[Any]]
 
 MANY = 10
 """Rows from which a category of which no value was seen in training is refused: the data differ, not a row."""
+VERSIONS = (1, 2)
+"""Versions of ``manifest.json`` that are read."""
 TRUSTED = ("sklearn.tree._tree.Tree",)
 """Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
 
@@ -27,7 +32,8 @@ class Feature(TypedDict):
     """A feature of a model. Which entries a number has depends on the encoding."""
 
     name: str
-    kind: Literal["number", "category"]
+    kind: Literal["number", "category", "time", "text"]
+    """Times and texts are features only of a model with preparation, which makes numbers of them."""
     type: str
     """The type of the column in Arrow."""
     categories: NotRequired[list[str]]
@@ -39,8 +45,17 @@ class Feature(TypedDict):
     scale: NotRequired[float]
 
 
+class Preparation(TypedDict):
+    """What happens to the model's features before they are encoded."""
+
+    steps: list[Any]
+    """The fitted steps, as ``preparing`` applies them."""
+    features: list[Feature]
+    """The columns that the steps make, which are encoded."""
+
+
 class Manifest(TypedDict):
-    """The description of a saved model, as ``manifest.json`` holds it."""
+    """The description of a saved model, as ``manifest.json`` holds it. Version 2 has ``prepare``."""
 
     schema_version: int
     algorithm: str
@@ -50,6 +65,8 @@ class Manifest(TypedDict):
     classes: list[Any] | None
     encoding: str
     features: list[Feature]
+    """Columns of the table."""
+    prepare: NotRequired[Preparation]
     file: str
     """Name of the library's own file."""
     requirements: list[str]
@@ -76,8 +93,8 @@ def load(folder: str | Path) -> Scorer:
     saved = Path(folder)
     try:
         manifest = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
-        if manifest["schema_version"] != 1:
-            raise ScoringError(f"manifest.json has schema version {manifest['schema_version']}; this module reads 1")
+        if manifest["schema_version"] not in VERSIONS:
+            raise ScoringError(f"manifest.json has schema version {manifest['schema_version']}; this module reads 1, 2")
         file = saved / Path(manifest["file"]).name
         reader = _READERS[manifest["library"]]
         intact = hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
@@ -97,11 +114,26 @@ class Scorer:
 
     @property
     def features(self) -> list[str]:
+        """Return the columns of the table that the model needs."""
         return [feature["name"] for feature in self.manifest["features"]]
 
+    @property
+    def encoded(self) -> list[Feature]:
+        """Return the columns that the library was given: the prepared ones, or those of the table."""
+        return self.manifest["prepare"]["features"] if "prepare" in self.manifest else self.manifest["features"]
+
     def encode(self, frame: pd.DataFrame) -> Any:
-        """Return the library's input as ``encode`` describes it."""
-        return encode(frame, self.manifest["features"], self.manifest["encoding"])
+        """Return the library's input as ``encode`` describes it, after the preparation that the model was fitted with.
+
+        Raises ScoringError.
+        """
+        return encode(self.prepared(frame), self.encoded, self.manifest["encoding"])
+
+    def prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns that are encoded: those of the table if the model has no preparation."""
+        if "prepare" not in self.manifest:
+            return frame
+        return prepare(frame, self.manifest["features"], self.manifest["prepare"]["steps"])
 
     def predict(self, frame: pd.DataFrame) -> Matrix:
         """Binary: probability of ``classes[1]``, shape (n,). Multi-class: probabilities (n, k). Regression: (n,)."""
@@ -135,6 +167,45 @@ class Scorer:
         return classes is not None and len(classes) == 2
 
 
+def prepare(frame: pd.DataFrame, features: Sequence[Feature], steps: Sequence[Any]) -> pd.DataFrame:
+    """Return the columns that fitted steps make of a table's features. Raises ScoringError."""
+    module = _preparing()
+    try:
+        return pd.DataFrame(module.apply(columns_of(frame, features), steps), index=frame.index, copy=False)
+    except module.PreparationError as error:
+        raise ScoringError(str(error)) from error
+
+
+def columns_of(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Matrix]:
+    """Return the features as preparation takes them: float64, times in UTC, or texts. Raises ScoringError."""
+    _require(frame, features)
+    found = {}
+    for feature in features:
+        column = frame[feature["name"]]
+        match feature["kind"]:
+            case "number":
+                found[feature["name"]] = _numbers(column, feature).astype(np.float64)
+            case "time":
+                found[feature["name"]] = _times(column)
+            case _:
+                _require_texts(column)
+                found[feature["name"]] = column.astype(object).where(column.notna(), None).to_numpy()
+    return found
+
+
+@cache
+def _preparing() -> Any:
+    """Return the module ``preparing`` beside this one: in e2i, and beside every copy of this module."""
+    if __package__:
+        return import_module(f"{__package__}.preparing")
+    file = Path(__file__)
+    spec = spec_from_file_location("e2i_preparing", file.with_name(file.name.replace("scoring", "preparing")))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def encode(frame: pd.DataFrame, features: Sequence[Feature], encoding: str) -> Any:
     """Return the features of ``frame``, in order, in a library's form. Raises ScoringError.
 
@@ -144,9 +215,7 @@ def encode(frame: pd.DataFrame, features: Sequence[Feature], encoding: str) -> A
     filled with the training median, categories with -1. ``one-hot``: float64, numbers filled and standardised, one
     column per category.
     """
-    absent = [feature["name"] for feature in features if feature["name"] not in frame.columns]
-    if absent:
-        raise ScoringError(f"the table lacks feature(s) the model was trained on: {', '.join(map(repr, absent))}")
+    _require(frame, features)
     if encoding == "one-hot":
         return _one_hot(frame, features)
     wide = encoding == "doubles"
@@ -175,6 +244,12 @@ def unseen(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, float]
     return shares
 
 
+def _require(frame: pd.DataFrame, features: Sequence[Feature]) -> None:
+    absent = [feature["name"] for feature in features if feature["name"] not in frame.columns]
+    if absent:
+        raise ScoringError(f"the table lacks feature(s) the model was trained on: {', '.join(map(repr, absent))}")
+
+
 def _codes(column: pd.Series[Any], feature: Feature) -> Matrix:
     """Return the position of each value in the list of categories, -1 where it is missing or unknown."""
     values = pd.Index(column.astype(object), dtype=object)
@@ -184,6 +259,57 @@ def _codes(column: pd.Series[Any], feature: Feature) -> Matrix:
 
 def _column(column: pd.Series[Any], feature: Feature) -> Matrix:
     """Return one feature as floats, NaN where missing or unknown. Raises ScoringError for values of another type."""
+    match feature["kind"]:
+        case "number":
+            return _numbers(column, feature)
+        case "category":
+            return _places(column, feature)
+        case "time":
+            times = _times(column)
+            return np.where(np.isnat(times), np.nan, times.astype(np.int64)).astype(np.float64)
+        case "text":
+            _require_texts(column)
+            hashed = pd.util.hash_array(column.astype(object).where(column.notna(), "").to_numpy(), categorize=False)
+            return np.where(column.isna(), np.nan, hashed).astype(np.float64)
+
+
+def _places(column: pd.Series[Any], feature: Feature) -> Matrix:
+    """Return a category as its position in the list, NaN where missing or unknown."""
+    _require_texts(column)
+    codes = _codes(column, feature)
+    present = int(column.notna().sum())
+    if present >= MANY and (codes < 0).all():
+        raise ScoringError(
+            f"feature {feature['name']!r} has only values that do not occur in the training table: "
+            f"{', '.join(sorted({str(value)[:40] for value in column.dropna().unique()[:3]}))}; training had "
+            f"{', '.join(str(value)[:40] for value in feature['categories'][:3])}"
+        )
+    return np.where(codes < 0, np.nan, codes).astype(np.float64)
+
+
+def _require_texts(column: pd.Series[Any]) -> None:
+    strange = next((value for value in column.dropna().unique() if not isinstance(value, str)), None)
+    if strange is not None:
+        raise ScoringError(
+            f"feature {column.name!r} was trained on texts, and the table has {strange}, a {type(strange).__name__}; "
+            f"read the column as text, in data.load with types: {{{column.name}: string}}"
+        )
+
+
+def _times(column: pd.Series[Any]) -> Matrix:
+    """Return times in UTC; texts are read as ISO 8601. Raises ScoringError."""
+    try:
+        if pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any():
+            raise TypeError("the table has numbers")
+        times = pd.to_datetime(column, utc=True, format="ISO8601" if column.dtype == object else None)
+        found: Matrix = times.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+    except (TypeError, ValueError) as error:
+        raise ScoringError(f"feature {column.name!r} must be a time: {error}") from error
+    return found
+
+
+def _numbers(column: pd.Series[Any], feature: Feature) -> Matrix:
+    """Return numbers as they are, or in float64, NaN where missing. Raises ScoringError for other values."""
     name = feature["name"]
     if (
         feature["type"] == "bool"
@@ -191,22 +317,6 @@ def _column(column: pd.Series[Any], feature: Feature) -> Matrix:
         and not column.dropna().isin([0, 1]).all()
     ):
         raise ScoringError(f"feature {name!r} was trained on true and false, and the table has other numbers")
-    if feature["kind"] == "category":
-        strange = next((value for value in column.dropna().unique() if not isinstance(value, str)), None)
-        if strange is not None:
-            raise ScoringError(
-                f"feature {name!r} was trained on texts, and the table has {strange}, a {type(strange).__name__}; read "
-                f"the column as text, in data.load with types: {{{name}: string}}"
-            )
-        codes = _codes(column, feature)
-        present = int(column.notna().sum())
-        if present >= MANY and (codes < 0).all():
-            raise ScoringError(
-                f"feature {name!r} has only values that do not occur in the training table: "
-                f"{', '.join(sorted({str(value)[:40] for value in column.dropna().unique()[:3]}))}; training had "
-                f"{', '.join(str(value)[:40] for value in feature['categories'][:3])}"
-            )
-        return np.where(codes < 0, np.nan, codes).astype(np.float64)
     try:
         if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
             numbers: Matrix = column.to_numpy()

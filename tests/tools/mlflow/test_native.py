@@ -10,21 +10,21 @@ import sys
 import venv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from context import LocalContext
-from e2i.catalog.artifacts import Model
-from e2i.estimators import fitting
+from e2i.catalog.artifacts import Model, Recipe
+from e2i.estimators import fitting, recipes
 from e2i.estimators.algorithms import ALGORITHMS, AlgorithmName
 from e2i.estimators.scoring import load as load_scorer
 from e2i.tools.mlflow import PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import promote, register
 from e2i.tools.mlflow.models import save_scoring
-from learning import others, table
+from learning import TARGETS, others, table
 
 mlflow = pytest.importorskip("mlflow")
 PROGRAM = Path(__file__).with_name("without_e2i.py")
@@ -46,24 +46,41 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-def trained(ctx: LocalContext, algorithm: AlgorithmName, target: str) -> tuple[Model, dict[str, str]]:
+RECIPE = (
+    {"op": "dates", "columns": ["when"], "parts": ["month", "hour"], "cyclic": True},
+    {"op": "target_encode", "columns": ["kind"]},
+    {"op": "impute", "types": ["number"], "indicator": True},
+    {"op": "scale", "columns": ["a", "b"], "method": "power"},
+)
+
+
+def trained(
+    ctx: LocalContext, algorithm: AlgorithmName, target: str, steps: Sequence[Any] = ()
+) -> tuple[Model, dict[str, str]]:
     """A model in the store, and the case with its answers here, which lacks the model's address."""
-    name = f"{algorithm}-{target}"
-    frame = table(300)
+    name = f"{algorithm}-{target}{'-prepared' if steps else ''}"
+    recipe = recipes.steps_of(Recipe(digest="sha256:" + "0" * 64, steps=tuple(steps)))
+    frame = timed(table(300)) if steps else table(300)
     if target == "amount":
         frame["amount"] = frame["amount"] * 1e-4 + 3.0  # which boosters learn on a scale of their own
     params = {name: 5 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
-    prepared = fitting.prepare(frame, None, target, algorithm, exclude=others(target))
+    prepared = fitting.prepare(frame, None, target, algorithm, exclude=others(target), recipe=recipe)
     folder = fitting.save(fitting.fit(prepared, params, seed=7, threads=1), ctx.scratch / name)
-    task, features = prepared.schema.task, prepared.schema.names
+    task, features = prepared.schema.task, tuple(name for name in frame if name not in TARGETS)
     model = ctx.keep(folder, Model, algorithm=algorithm, task=task, target=target, features=features)
-    rows = table(80, seed=1)[list(features)]
+    rows = timed(table(80, seed=1))[list(features)]
     rows.loc[0, "kind"] = "never seen"
     scorer = load_scorer(ctx.open(model))
     rows.to_feather(ctx.scratch / f"{name}.feather")
     np.save(ctx.scratch / f"{name}.npy", scorer.predict(rows))
     about = {"rows": str(ctx.scratch / f"{name}.feather"), "answers": str(ctx.scratch / f"{name}.npy")}
     return model, {**about, "name": name, "flavour": scorer.manifest["library"]}
+
+
+def timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a time, which is missing in one."""
+    times = pd.Series(pd.date_range("2025-03-01", periods=len(frame), freq="7h"))
+    return frame.assign(when=times.where(times.index != 3))
 
 
 def registered(ctx: LocalContext, model: Model, name: str) -> str:
@@ -92,12 +109,15 @@ def check(elsewhere: dict[str, str], cases: Sequence[dict[str, str]], *address: 
 
 
 def test_a_model_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, elsewhere: dict[str, str]) -> None:
-    model, case = trained(ctx, "XGBoost", "binary")
-    saved = ctx.scratch / "saved"
-    assert save_scoring(ctx.open(model), saved) == "xgboost"
-    assert set(mlflow.models.Model.load(str(saved)).flavors) == {"python_function", "xgboost"}
-    assert not [path for path in saved.rglob("*") if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
-    check(elsewhere, [{**case, "uri": str(saved)}])
+    cases = []
+    for steps in ((), RECIPE):
+        model, case = trained(ctx, "XGBoost", "binary", steps)
+        saved = ctx.scratch / f"saved-{len(steps)}"
+        assert save_scoring(ctx.open(model), saved) == "xgboost"
+        assert set(mlflow.models.Model.load(str(saved)).flavors) == {"python_function", "xgboost"}
+        assert not [path for path in saved.rglob("*") if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
+        cases.append({**case, "uri": str(saved)})
+    check(elsewhere, cases)
 
 
 @pytest.mark.sweep
@@ -107,8 +127,9 @@ def test_every_algorithm_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalCont
     cases = []
     for algorithm in get_args(AlgorithmName):
         for target in (target for task in ALGORITHMS[algorithm].tasks for target in targets[task]):
-            model, case = trained(ctx, algorithm, target)
-            cases.append({**case, "uri": registered(ctx, model, case["name"])})
+            for steps in ((), RECIPE):
+                model, case = trained(ctx, algorithm, target, steps)
+                cases.append({**case, "uri": registered(ctx, model, case["name"])})
     check(elsewhere, cases, f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
 
 

@@ -186,7 +186,7 @@ def _digest(contents: Contents, recipe: Recipe) -> str:
 def _sources() -> tuple[Path, ...]:
     """Return the modules that are copied into each Bento beside the template."""
     found = []
-    for name in ("scoring", "effect_scoring"):
+    for name in ("scoring", "preparing", "effect_scoring"):
         spec = find_spec(f"e2i.estimators.{name}")
         assert spec is not None and spec.origin is not None
         found.append(Path(spec.origin))

@@ -40,6 +40,8 @@ EFFECTS = {"treatment", "outcome", "features", "question"}
 """What the manifest of an effect model has."""
 LOADER, EFFECT_LOADER = "e2i_scoring", "e2i_effect_scoring"
 """Names of the copied modules. Not ``scoring``, which could conflict with another module."""
+BESIDE = "e2i_preparing"
+"""Name of the module that ``scoring`` finds beside it."""
 
 
 class LoggedRef(Struct, frozen=True):
@@ -117,7 +119,7 @@ def save_scoring(folder: Path, target: Path, about: Description | None = None) -
 
     manifest = read_manifest(folder)
     about = about or Description()
-    flavour, loaders = "pyfunc", {LOADER: scoring_file()}
+    flavour, loaders = "pyfunc", {BESIDE: scoring_file().with_name("preparing.py"), LOADER: scoring_file()}
     if is_effects(manifest):
         loaders[EFFECT_LOADER] = effect_scoring_file()
     else:
@@ -164,7 +166,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise StepError(f"not a model: its manifest.json cannot be read ({error})", code="bad-model") from error
-    if not isinstance(manifest, dict) or manifest.get("schema_version") != 1 or not _is_complete(manifest):
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if version not in (1, 2) or not _is_complete(manifest):
         raise StepError("not a model: its manifest.json has another version, or lacks entries", code="bad-model")
     return manifest
 

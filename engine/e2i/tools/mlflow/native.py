@@ -31,12 +31,14 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     Of an effect model: whose effect on what it is, between which values, and the level of its intervals.
 
     A prediction is the native output, in float64, times ``target_scale`` plus ``target_center``. They are 1 and 0
-    except for regressions on targets that the library cannot learn as they are.
+    except for regressions on targets that the library cannot learn as they are. ``prepared`` are the columns that the
+    model's recipe makes of its features, in the order in which they are encoded; null: the features themselves.
     """
     if "estimator" in manifest:
         names = ("estimator", "treatment", "outcome", "control", "treated")
         return {**{name: manifest[name] for name in names}, "level": manifest["question"].get("level")}
     return {
+        "prepared": [column["name"] for column in manifest["prepare"]["features"]] if "prepare" in manifest else None,
         "algorithm": manifest["algorithm"],
         "task": manifest["task"],
         "target": manifest["target"],

@@ -16,6 +16,7 @@ TYPES = {
     "float32": "float",
     "bool": "boolean",
     "boolean": "boolean",
+    "timestamp[ns]": "datetime",
 }
 INTEGERS = {"int8", "int16", "int32", "uint8", "uint16"}
 
@@ -54,6 +55,8 @@ def example_of(manifest: Mapping[str, Any]) -> pd.DataFrame | None:
         name, kind = feature["name"], _type(feature)
         if kind == "string":
             frame[name] = frame[name].astype("object")
+        elif kind == "datetime":
+            frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").dt.tz_localize(None)
         elif kind in ("double", "float"):
             frame[name] = frame[name].astype("float64" if kind == "double" else "float32")
         elif frame[name].isna().any():

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
-from e2i.catalog.artifacts import EffectModel, Model, Report, Table
+from e2i.catalog.artifacts import EffectModel, Model, Recipe, Report, Table
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import WatchedMetric
@@ -54,6 +54,12 @@ CONFIDENCE = "confidence"
 """Key of `at_least` and `at_most` that is the level of an interval, not a metric."""
 
 
+Prepare = Annotated[
+    Recipe | None,
+    Field(description="Recipe of prepare.recipe, fitted to the training rows; it travels with the model. null: none."),
+]
+
+
 class EarlyStop(BaseModel):
     """Settings of early stopping of a boosted model."""
 
@@ -81,6 +87,7 @@ class TrainParams(Params):
             default_factory=dict, description="Hyperparameters, by their names in the library's scikit-learn interface."
         ),
     ]
+    prepare: Prepare = None
     features: Features = None
     exclude: Exclude = ()
     predict_after: Moments = ()

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
     """Fit one model, compute metrics on the given rows and log the model as ``model``."""
-    from e2i.estimators import fitting
+    from e2i.estimators import fitting, recipes
 
+    seed = ctx.seed if params.seed is None else params.seed
     prepared = fitting.prepare(
         ctx.frame(params.table),
         None if params.validation is None else ctx.frame(params.validation),
@@ -48,12 +49,13 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
         positive=params.positive,
         max_categories=params.max_categories,
         threads=ctx.threads,
+        recipe=() if params.prepare is None else recipes.steps_of(params.prepare),
+        seed=seed,
     )
     _warn(prepared, params.params, ctx)
     stop = params.early_stopping
     default: WatchedMetric = "log_loss" if prepared.schema.task == "classification" else "rmse"
     watch = None if stop is None else EarlyStopping(stop.metric or default, stop.rounds)
-    seed = ctx.seed if params.seed is None else params.seed
     fitted = fitting.fit(prepared, params.params, seed=seed, threads=ctx.threads, watch=watch)
     measured = _measure(fitted, "train", prepared.train)
     if prepared.validation is not None:

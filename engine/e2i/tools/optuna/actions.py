@@ -84,7 +84,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
 
 def _prepare(params: TuneParams, ctx: StepContext) -> Any:
     """Return the encoded tables. Raises StepError for a validation table that no trial can be judged by."""
-    from e2i.estimators import fitting
+    from e2i.estimators import fitting, recipes
 
     prepared = fitting.prepare(
         ctx.frame(params.train),
@@ -97,6 +97,8 @@ def _prepare(params: TuneParams, ctx: StepContext) -> Any:
         positive=params.positive,
         max_categories=params.max_categories,
         threads=ctx.threads,
+        recipe=() if params.prepare is None else recipes.steps_of(params.prepare),
+        seed=ctx.seed if params.seed is None else params.seed,
     )
     held_out = prepared.validation
     if prepared.schema.classes is not None and held_out is not None and len(set(held_out.labels.tolist())) < 2:

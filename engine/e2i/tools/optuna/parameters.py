@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Outputs, Params
-from e2i.catalog.artifacts import Model, Report, Study, Table
+from e2i.catalog.artifacts import Model, Recipe, Report, Study, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
@@ -120,6 +120,10 @@ class TuneParams(Params):
             description="Number of trials in the finished study; `stop`, `timeout` and a grid may end it earlier.",
         ),
     ] = 20
+    prepare: Annotated[
+        Recipe | None,
+        Field(description="Recipe of prepare.recipe, fitted once, to `train`; it travels with the model. null: none."),
+    ] = None
     features: Annotated[
         tuple[ColumnName, ...] | None,
         Field(min_length=1, description="Feature columns; null: every column but the target and `exclude`."),

@@ -43,7 +43,7 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
     keys = None if params.instances is None else (params.instances.by, frame[params.instances.by].iloc[places])
     labels = [str(one) for one in scorer.manifest["classes"] or ()]
     values, pairs = tables.values(found, places, labels, keys), tables.interactions(found, places, labels, keys)
-    report, figures = _drawn(params, found, sample, keys, ctx)
+    report, figures = _drawn(params, found, scorer.prepared(sample), keys, ctx)
     return ExplainOutputs(
         values=ctx.table(values),
         expected_value=float(found.expected[0]) if found.classes is None else found.expected.tolist(),

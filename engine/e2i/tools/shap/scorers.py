@@ -31,7 +31,8 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, how: 
     from e2i.estimators.scoring import ScoringError
 
     algorithm = scorer.manifest["algorithm"]
-    explainer = choice.native(algorithm) or choice.auto(len(scorer.features))
+    names = [feature["name"] for feature in scorer.encoded]
+    explainer = choice.native(algorithm) or choice.auto(len(names))
     if how.explainer != "auto":
         explainer = how.explainer
         if refused := choice.misfit(explainer, algorithm):
@@ -46,7 +47,7 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, how: 
     margin = margin.reshape(len(margin), -1)
     classes = None if scorer.manifest["classes"] is None or scorer.binary else list(scorer.manifest["classes"])
     found = Explanation(
-        scorer.features, classes, values, np.atleast_1d(expected), margin, explainer, deviation,
+        names, classes, values, np.atleast_1d(expected), margin, explainer, deviation,
         None if pairs is None else summing(pairs, values),
     )  # fmt: skip
     return additive(found, algorithm)
@@ -114,11 +115,11 @@ def _with_classes(array: Matrix, axes: int) -> Matrix:
 
 def _widths(scorer: Scorer) -> Sequence[int]:
     """Return the columns of each feature of a model that is encoded as one column per category."""
-    return [len(feature.get("categories", (0,))) for feature in scorer.manifest["features"]]
+    return [len(feature.get("categories", (0,))) for feature in scorer.encoded]
 
 
 def _ones(scorer: Scorer) -> Sequence[int]:
-    return [1] * len(scorer.features)
+    return [1] * len(scorer.encoded)
 
 
 def _xgboost(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
@@ -147,12 +148,12 @@ def _matrix(scorer: Scorer, encoded: Any, threads: int) -> Any:
 
 def _lightgbm(scorer: Scorer, encoded: Any, threads: int) -> tuple[Matrix, Matrix]:
     flat = scorer.native.predict(encoded, pred_contrib=True, num_threads=threads)
-    columns = len(scorer.features) + 1
+    columns = len(scorer.encoded) + 1
     return _split(flat.reshape(len(flat), -1, columns) if flat.shape[1] > columns else flat)
 
 
 def _lightgbm_interactions(scorer: Scorer, encoded: Any, threads: int) -> Matrix:
-    categories = [feature["name"] for feature in scorer.manifest["features"] if feature["kind"] == "category"]
+    categories = [feature["name"] for feature in scorer.encoded if feature["kind"] == "category"]
     if categories:
         raise StepError(
             f"LightGBM has no interactions of categories, and {categories[0]!r} is one",
@@ -175,7 +176,7 @@ def _catboost_interactions(scorer: Scorer, encoded: Any, threads: int) -> Matrix
 def _pool(scorer: Scorer, encoded: Any, threads: int) -> Any:
     import catboost
 
-    categorical = [i for i, feature in enumerate(scorer.manifest["features"]) if feature["kind"] == "category"]
+    categorical = [i for i, feature in enumerate(scorer.encoded) if feature["kind"] == "category"]
     return catboost.Pool(encoded, cat_features=categorical, thread_count=threads)
 
 
