@@ -86,6 +86,10 @@ def _open(schema: JsonSchema) -> JsonSchema:
 def _or_expression(schema: JsonSchema) -> JsonSchema:
     shown: JsonSchema = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
     rest = _open({key: value for key, value in schema.items() if key not in (*shown, "title", "discriminator")})
+    if rest.keys() & {"const", "enum"}:
+        rest.pop("type", None)  # that of the values
+    if "const" in rest:  # it names the form, which an expression cannot
+        return {**shown, **rest}
     forms = _merged(rest["anyOf"]) if rest.keys() == {"anyOf"} else [rest]
     return {**shown, "anyOf": [*forms, {"$ref": "#/$defs/expression"}]} if rest else shown
 
