@@ -85,7 +85,8 @@ def _figures(value: dict[str, float], most: int = 10) -> Iterator[str]:
     width = max(map(len, shown))
     for name, item in shown.items():
         bar = click.style("█" * max(1, round(40 * item / max(shown.values()))), fg="cyan") if shares else ""
-        yield f"{safe(name).ljust(width)}  {item:<10.5g}{bar}".rstrip()
+        shown_item = str(item).lower() if isinstance(item, bool) else f"{item:.5g}"
+        yield f"{safe(name).ljust(width)}  {shown_item:<10}{bar}".rstrip()
     if len(value) > most:
         yield f"… and {len(value) - most} more"
 

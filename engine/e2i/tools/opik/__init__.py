@@ -6,7 +6,7 @@ Declarations only: nothing of Opik is imported. Out: ``TOOL``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     FiniteFloat,
     SecretStr,
-    StringConstraints,
     field_validator,
     model_validator,
 )
@@ -126,6 +125,14 @@ class Function(BaseModel):
     ]
 
 
+Heuristic = Literal[
+    "bertscore", "chrf", "contains", "corpus_bleu", "equals", "gleu", "is_json", "js_distance", "js_divergence",
+    "kl_divergence", "language_adherence", "levenshtein_ratio", "meteor", "prompt_injection", "readability",
+    "regex_match", "rouge", "sentence_bleu", "sentiment", "spearman_ranking", "tone", "vader_sentiment",
+]  # fmt: skip
+"""The metrics of the SDK that need no language model, as ``metrics.heuristics`` finds them."""
+
+
 class EvaluateParams(Params):
     """Parameters of ``opik.evaluate``: the cases in the spec, or in a table."""
 
@@ -147,12 +154,8 @@ class EvaluateParams(Params):
         Field(description="Test cases as rows, with columns of these names, instead of `cases`; others are kept."),
     ] = None
     metrics: Annotated[
-        Sequence[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]],
-        Field(
-            max_length=50,
-            description="Metrics of Opik that need no language model, by name: equals, contains, regex_match, is_json, "
-            "levenshtein_ratio …",
-        ),
+        Sequence[Heuristic],
+        Field(max_length=50, description="Metrics of Opik that need no language model, by name."),
     ] = ()
     task: Annotated[
         Function | None,

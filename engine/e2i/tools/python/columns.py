@@ -23,7 +23,7 @@ def call(given: Given, files: Files) -> Flow:
 
     problems = list(_unmatched(given["reads"], files))
     of, declared = f"{given['function']} in {given['file']}", given["outputs"]
-    signature, unfound = _found(given["file"], given["function"], files)
+    signature, unfound = find(given["file"], given["function"], files)
     problems += unfound
     known = promise.of(declared, signature) if isinstance(declared, Mapping) else None
     if signature is not None:
@@ -51,7 +51,7 @@ def _unmatched(patterns: Any, files: Files) -> Iterator[ColumnProblem]:
             yield ColumnProblem(("reads", index), "no-such-file", f'no file matches "{pattern}"', hint=hint)
 
 
-def _found(file: Any, function: Any, files: Files) -> tuple[Signature | None, list[ColumnProblem]]:
+def find(file: Any, function: Any, files: Files) -> tuple[Signature | None, list[ColumnProblem]]:
     """Return the function's signature, as far as it can be known, and the problem of a missing file or function."""
     from e2i.tools.python import signature
 
