@@ -37,6 +37,7 @@ from e2i.planning.model import Verdict, Why
 from e2i.settings import Settings
 from e2i.spec import document, filters, references
 from e2i.spec.models import ParamSpec, PipelineSpec, ResourcesSpec, RetrySpec, StepSpec
+from e2i.testing import suite
 from e2i.tools.great_expectations.suite import Suite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +124,9 @@ def test_examples_are_valid(page: str, workspace: Path) -> None:
                 pipeline.setdefault(part, {}).update(content)
         elif all(isinstance(step, dict) and "uses" in step for step in data.values()):
             pipeline["steps"].update(data)
+        elif "cases" in data:
+            name = block.mark.removeprefix("file: ")
+            assert suite.check([str(workspace / name)])[1] == [], where
         elif "expectations" in data:
             Suite.model_validate(data)
         elif data.keys() <= policy.Policy.model_fields.keys():

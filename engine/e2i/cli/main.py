@@ -20,12 +20,13 @@ COMMANDS = {
     **dict.fromkeys(("run", "runs", "show", "export", "provenance", "report"), "runs"),
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
     "outbox": "outbox",
+    "test": "testing",
 }
 """The module of each command."""
 ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
 """The commands that use no models but the project's own, and of which nothing continues: see ``process.own``."""
 HEADINGS = {
-    "Author": ("init", "validate", "plan", "fix", "diff", "explain", "catalog", "schema"),
+    "Author": ("init", "validate", "plan", "fix", "diff", "test", "explain", "catalog", "schema"),
     "Run": ("run",),
     "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),
     "Operate": ("sync", "outbox", "gc", "backup", "restore"),

@@ -8,13 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from e2i.catalog.schema import pipeline_schema
-from e2i.documents import JsonSchema, json_schema
+from e2i.documents import DIALECT, JsonSchema, json_schema
 
 
 def schema(kind: str) -> JsonSchema:
-    """Returns the JSON Schema of specs (``pipeline``) or of a kind of document."""
+    """Returns the JSON Schema of specs (``pipeline``), of test files (``test``) or of a kind of document."""
     if kind == "pipeline":
         return pipeline_schema()
+    if kind == "test":
+        from e2i.testing.models import CaseFile
+
+        shape = CaseFile.model_json_schema()
+        return {"$schema": DIALECT, "$id": "test.v1.json", **shape, "title": "e2i test file, version 1"}
     document, title = _documents()[kind]
     return json_schema(document, kind, f"e2i {title}, version 1")
 
@@ -42,6 +47,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.store.collect import Freed
     from e2i.store.past import RecordedRun, RunList
     from e2i.telemetry.inspection import ChangedDocument, EntriesDocument, OutboxDocument
+    from e2i.testing.results import SuiteDocument
 
     return {
         "problems": (ProblemsDocument, "problems"),
@@ -65,5 +71,6 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "fix": (FixDocument, "fix"),
         "diff": (SpecDiffDocument, "diff of two specs"),
         "explain": (ExplainDocument, "explain"),
+        "tests": (SuiteDocument, "results of tests"),
         "catalog": ((BriefCatalog, FullCatalog, Signatures), "catalog"),
     }

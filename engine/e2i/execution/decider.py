@@ -91,6 +91,10 @@ class Decider:
     def decide(self, step: str) -> Skip | Invalid | Reused | Execute:
         """Decides about a step that is ready."""
         planned, node = self._steps[step], self.nodes[step]
+        if step in self.planner.given:
+            given = self.planner.predicted[step]
+            self.gave(step, given.outputs)
+            return Reused(given)
         if not self._changed.isdisjoint(planned.needs):
             self._changed.add(step)
         predicted_inputs = step not in self._changed

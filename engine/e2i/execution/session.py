@@ -51,9 +51,23 @@ if TYPE_CHECKING:
 class Session:
     """A store that is open for one run."""
 
-    def __init__(self, workspace: Workspace, shared: SharedStore | None, listen: Listener | None = None) -> None:
-        """Raises StoreError, and Refused for a store that does not belong to this user alone."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        shared: SharedStore | None,
+        listen: Listener | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        executor: Executor | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``environ``: default, that of this process. ``executor``: default, one of the run's own. ``clock``: counts
+        the seconds of waits. Raises StoreError, and Refused for a store that does not belong to this user alone.
+        """
         self._workspace = workspace
+        self._environ = os.environ if environ is None else environ
+        self._given_executor = executor
+        self._clock = clock
         self._settings = workspace.settings
         self._cores = len(os.sched_getaffinity(0))
         self._relay = EventRelay(listen or (lambda event: None), lambda: time.time_ns() // 1_000_000)
@@ -95,7 +109,7 @@ class Session:
         planner: Planner,
         source: Source,
         options: RunOptions,
-        repository: Question,
+        repository: Question | None = None,
         on_engine: Callable[[Engine], None] | None = None,
         reservation: Reservation | None = None,
     ) -> RunRecord:
@@ -106,7 +120,7 @@ class Session:
         if options.bound_to is not None:
             binding.check(planned, options.bound_to)
         self._require(planned)
-        executor = self._executor()
+        executor = self._given_executor or self._executor()
         included = _included_texts(planner.expanded)
         recorded = RecordedOptions(
             select=tuple(options.select),
@@ -123,6 +137,7 @@ class Session:
         if reservation is not None:
             reservation.name(run)
         facts = {"id": run, "name": planned.name, "profile": self._settings.profile}
+        git = repository.answer(source.file) if repository else None
         request = RunRequest(
             run=run,
             file=source.file,
@@ -131,7 +146,7 @@ class Session:
             plan=planned,
             settings=self._settings,
             store=self._workspace.store,
-            environ=os.environ,
+            environ=self._environ,
             cores=self._cores,
             authority=self._workspace.authority,
             roots=self._workspace.roots,
@@ -140,9 +155,9 @@ class Session:
             included=included,
             options=recorded,
             resumed_because=unfinished.why if unfinished else "",
-            provenance=provenance.of(planned, planner.seed, source.text, repository.answer(source.file)),
+            provenance=provenance.of(planned, planner.seed, source.text, git),
         )
-        engine = Engine(request, executor, self._run_store, self._start_delivery, self._emit)
+        engine = Engine(request, executor, self._run_store, self._start_delivery, self._emit, clock=self._clock)
         if on_engine is not None:
             on_engine(engine)
         return engine.execute()
@@ -158,25 +173,7 @@ class Session:
             reaching.require(required, self._settings)
 
     def _executor(self) -> Executor:
-        """Returns the executor: worker processes, started when the first step needs them."""
-        store, cores = self._workspace.store, self._cores
-        environ = for_worker(os.environ, threads=cores, store=store)
-        size = self._settings.workers or cores
-
-        def start_pool() -> Executor:
-            from e2i.workers.pool import Pool
-
-            settings = self._settings.model_dump_json()
-            return Pool(
-                size,
-                store=store,
-                roots=self._workspace.roots,
-                settings=settings,
-                environ=environ,
-                registry=self._settings.registry,
-            )
-
-        executor = OnDemand(size, start_pool)
+        executor = executor_of(self._workspace, self._settings.workers or self._cores, self._environ)
         self._stack.callback(executor.close)
         return executor
 
@@ -185,10 +182,30 @@ class Session:
         from e2i.execution.delivery import DeliveryProcess
 
         store = self._workspace.store
-        environ = for_delivery(os.environ, threads=self._cores, store=store, sinks=SINKS)
+        environ = for_delivery(self._environ, threads=self._cores, store=store, sinks=SINKS)
         process = DeliveryProcess(store, self._settings, environ)
         self._stack.callback(process.kill)
         return process.finish
+
+
+def executor_of(workspace: Workspace, size: int, environ: Mapping[str, str]) -> Executor:
+    """Returns an executor of up to ``size`` worker processes, started when the first step needs them."""
+    store, settings = workspace.store, workspace.settings
+    cores = len(os.sched_getaffinity(0))
+
+    def start_pool() -> Executor:
+        from e2i.workers.pool import Pool
+
+        return Pool(
+            size,
+            store=store,
+            roots=workspace.roots,
+            settings=settings.model_dump_json(),
+            environ=for_worker(environ, threads=cores, store=store),
+            registry=settings.registry,
+        )
+
+    return OnDemand(size, start_pool)
 
 
 def new_run_id() -> str:

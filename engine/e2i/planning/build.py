@@ -6,7 +6,7 @@ is used twice: here for every step that can be decided before the run, and by th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -74,6 +74,10 @@ class Planner(Struct, frozen=True, dict=True):
     """The operator's settings that affect what the run does and where its outputs go."""
     resumes: str | None = None
     """The run that is resumed, if one is."""
+    given: Mapping[str, OutputValues] = field(default_factory=dict)
+    """Outputs of steps that are not to run, by node: the fixtures of a test. They are used as results."""
+    finals: bool = True
+    """Whether steps under ``finally`` run although they are not selected."""
     predicted: dict[str, Decision] = field(default_factory=dict)
     """Decisions of ``plan`` that a run need not repeat: those to reuse a result."""
     _fixed: dict[str, Components] = field(default_factory=dict)
@@ -218,9 +222,19 @@ class Planner(Struct, frozen=True, dict=True):
             return self._decided(node, upstream, {})
 
     def _decided(self, node: StepNode, upstream: list[PlanStep], outputs: Results) -> Decision:
+        if node.id in self.given:
+            return self._given(node)
         condition = self.expanded.condition(node, outputs)
         skipped = self._skipped(node, upstream, condition)
         return skipped or self._conditional(node, upstream, condition, self.decide(node, outputs))
+
+    def _given(self, node: StepNode) -> Decision:
+        """Returns the decision for a step with given outputs. Its files and libraries do not matter."""
+        action = self.action(node)
+        parts = Components(
+            action=node.step.uses, version=action.version, written={}, files={}, libraries={}, python="", seed=False
+        )
+        return Decision(Verdict.REUSE, Reason(Why.UNCHANGED, "given"), parts, None, self.given[node.id], {})
 
     def action(self, node: StepNode) -> Action:
         found = self.facts.registry.action(node.step.uses)
@@ -232,7 +246,7 @@ class Planner(Struct, frozen=True, dict=True):
         reason = None
         required = self.expanded.sources(node).steps
         holds, decider = condition
-        if self.selected is not None and node.id not in self.selected and not node.final:
+        if self.selected is not None and node.id not in self.selected and not (node.final and self.finals):
             reason = Reason(Why.NOT_SELECTED, "not selected by --select")
         elif holds is False:
             reason = Reason(Why.WHEN_FALSE, f"when: {decider.condition}")

@@ -1,5 +1,6 @@
-"""For the tests of tools, those of e2i and of plug-ins: the contract of a tool, and a context to call actions with.
+"""Tests of specs, of tools and of plug-ins.
 
-``contract.RULES`` are the rules, ``contract.Subject.of("words", tmp_path)`` is what they check, and
+Of specs, ``e2i test``: ``suite`` is the route from test files to results; ``models`` is the shape of a test file. Of
+tools: ``contract.RULES`` are the rules, ``contract.Subject.of("words", tmp_path)`` is what they check, and
 ``context.LocalContext(tmp_path)`` is the ``ctx`` of an action in this process.
 """

@@ -91,6 +91,9 @@ class Output:
 
     def begin(self, run: str, step: str, secrets: Sequence[str], most: int) -> None:
         """Start the output of a step. Raises OSError when the disk accepts nothing."""
+        if self._draft is not None and run != self._run:  # of a run that has ended, and has removed its drafts
+            os.close(self._file)
+            self._draft = None
         if self._is_used():  # since the previous step has ended
             self._put_away()
         self._run, self._step, self._most = run, step, most

@@ -28,16 +28,16 @@ SLACK = 64 << 20
 
 
 class Scratch:
-    """The folder for a step's temporary files: created on demand, kept for the next step while it is empty."""
+    """The folder for a step's temporary files: kept for the next step of the run while it is empty."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
-        self._store = Path()
+        self._store, self._run = Path(), ""
 
     def folder(self, store: Path, run: str) -> Path:
         """Return an empty folder, which ``tempfile`` and the programs that the step starts use too."""
-        if self._path is None:
-            self._store = store
+        if self._path is None or run != self._run:  # a run removes its folder at its end
+            self._store, self._run = store, run
             self._path = regular.scratch_folder(disk.folder(store, "tmp", run), "step-")
             os.environ["TMPDIR"] = tempfile.tempdir = str(self._path)
         return self._path

@@ -21,7 +21,7 @@ from e2i.check import (
     targets,
     unread,
 )
-from e2i.check.codes import causal, commands, features, places, programs, services, tables
+from e2i.check.codes import causal, commands, features, places, programs, services, tables, testing
 from e2i.estimators import columns as model_columns
 from e2i.estimators import hyperparameters
 from e2i.queries import flow as query_flow
@@ -60,6 +60,7 @@ GROUPS: dict[str, tuple[Code, ...]] = {
     "While a step runs: databases, remote locations": places.CODES,
     "While a step runs: feature stores": features.CODES,
     "While a step runs: trackers, studies, registries, services": services.CODES,
+    "Tests of specs": testing.CODES,
     "The Python interface": programs.CODES,
 }
 """All codes, from a spec's text to its run."""

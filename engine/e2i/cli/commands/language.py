@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from e2i.catalog.registry import Registry
 
 KINDS = (
-    *("pipeline", "problems", "plan", "events", "notification", "log"),
+    *("pipeline", "test", "problems", "plan", "events", "notification", "log"),
     *("runs", "run", "comparison", "provenance", "result", "export"),
-    *("doctor", "sync", "outbox", "gc", "backup", "restore", "init", "fix", "diff", "explain", "catalog"),
+    *("doctor", "sync", "outbox", "gc", "backup", "restore", "init", "fix", "diff", "explain", "tests", "catalog"),
 )
 """The kinds of schema. Spelled out so that offering them imports no schema."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,12 @@ from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import BadInput, Exit
 from e2i.spec.problems import ProblemsDocument
+
+if TYPE_CHECKING:
+    from e2i.api import Validation
+
+TESTS = (".test.yaml", ".test.yml")
+"""Endings of the names of test files."""
 
 
 @click.command(cls=flags.Inert)
@@ -30,7 +37,7 @@ from e2i.spec.problems import ProblemsDocument
 @flags.json
 @guarded
 def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, form: str, as_json: bool) -> Exit:
-    """Check specs. Works without the tools installed."""
+    """Check specs and their test files. Works without the tools installed."""
     from e2i import api, policy
     from e2i.workspace import project
 
@@ -39,7 +46,10 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
     chosen = {
         root: api.Workspace.open(root=root, profile=profile, origin=origin) for root in dict.fromkeys(roots.values())
     }
-    found = {spec: api.validate(spec, workspace=chosen[roots[spec]]) for spec in specs}
+    found = {
+        spec: _tests(spec, profile) if spec.endswith(TESTS) else api.validate(spec, workspace=chosen[roots[spec]])
+        for spec in specs
+    }
     problems = [problem for result in found.values() for problem in result.problems]
     if form == "sarif":
         from e2i.cli import sarif_view
@@ -54,6 +64,14 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
                 click.echo(f"{problems_view.safe(spec)}: {click.style('valid', fg='green')}")
     codes = {result.exit_code for result in found.values()}
     return next(code for code in (Exit.BAD_INPUT, Exit.REFUSED, Exit.DONE) if code in codes)
+
+
+def _tests(file: str, profile: str | None) -> Validation:
+    """Checks a test file."""
+    from e2i import api
+    from e2i.testing import suite
+
+    return api.Validation(tuple(suite.check([file], profile=profile)[1]))
 
 
 @click.command(cls=flags.Inert)

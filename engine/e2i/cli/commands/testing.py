@@ -1,0 +1,58 @@
+"""The command that tests specs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from e2i.cli import completion, documents
+from e2i.cli.commands import flags
+from e2i.cli.exits import guarded
+from e2i.errors import Exit
+
+
+@click.command(cls=flags.Inert)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=completion.files)
+@click.option("-k", "only", metavar="TEXT", default="", help="Only cases whose file::name contains TEXT.")
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML to FILE."
+)
+@click.option(
+    "--coverage", is_flag=True, help="Report steps, conditions, combinations and outputs that no case exercises."
+)
+@click.option("--update", is_flag=True, help="Write the snapshots, instead of comparing with them.")
+@flags.profile
+@flags.json
+@guarded
+def test(
+    paths: tuple[str, ...],
+    only: str,
+    junit: Path | None,
+    coverage: bool,
+    update: bool,
+    profile: str | None,
+    as_json: bool,
+) -> Exit:
+    """Test specs with the cases in NAME.test.yaml beside NAME.yaml.
+
+    PATH is a test file, a spec with a test file, or a folder; default: the current folder. Each case runs in a
+    throw-away store, without trackers.
+    """
+    os.umask(0o077)  # as for a run
+    from e2i.cli import test_view
+    from e2i.testing import suite
+
+    ready = suite.load(paths or (".",), profile=profile, update=update)
+    listen = (lambda file, result: None) if as_json else test_view.Progress()
+    found = suite.run(ready, only=only, with_coverage=coverage, update=update, listen=listen)
+    if junit is not None:
+        from e2i.testing import junit as xml
+
+        xml.write(junit, found)
+    if as_json:
+        documents.show(found)
+    else:
+        test_view.show_summary(found)
+    return Exit.STEP_FAILED if found.failed else Exit.DONE

@@ -1,0 +1,183 @@
+"""Runs test cases, each as a run of its own in a throw-away store, without trackers.
+
+In: prepared cases. Out: for each, what its run came to. Cases whose steps have no effect outside of the store share one
+store and its worker processes, but no result is reused. Other cases have a store of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from e2i import route
+from e2i.alerting import Log
+from e2i.catalog.action import Effect
+from e2i.documents import OutputValues, ParamValues
+from e2i.errors import E2IError
+from e2i.execution.record import RunRecord
+from e2i.execution.session import Session, executor_of, new_run_id
+from e2i.planning.build import Planner
+from e2i.planning.model import Plan
+from e2i.resilience import removal
+from e2i.settings import VARIABLES
+from e2i.spec.expansion.expanded import Expanded
+from e2i.store.artifacts import ArtifactStore
+from e2i.store.history import NoHistory
+from e2i.testing.faults import FaultyExecutor
+from e2i.testing.preparing import PreparedCase
+from e2i.workers.executor import Executor
+from e2i.workspace.options import RunOptions
+from e2i.workspace.source import Source
+from e2i.workspace.workspace import Workspace
+
+WORKERS = 1
+"""Worker processes of a run: a case has little data, and starting a process takes longer than its steps."""
+
+
+class CaseRun(Struct, frozen=True):
+    """What the run of a case came to: a record, or the error that kept it from starting."""
+
+    seconds: float
+    plan: Plan | None = None
+    record: RunRecord | None = None
+    error: E2IError | None = None
+    expanded: Expanded | None = None
+    outputs: Mapping[str, OutputValues | None] = field(default_factory=dict)
+    """The outputs of the steps that have some, by node."""
+    store: ArtifactStore | None = None
+
+
+class Runner:
+    """Runs the cases of one workspace. Everything that they write is removed at the end."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._stack = ExitStack()
+        self._folder = Path(tempfile.mkdtemp(prefix="e2i-test-"))
+        self._stack.callback(_remove, self._folder)
+        self._workspace = isolated(workspace, self._folder / "store")
+        self._executor: Executor | None = None
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def run(self, prepared: PreparedCase, source: Source) -> CaseRun:
+        """Runs a case whose spec is valid."""
+        began = time.monotonic()
+        assert prepared.expanded is not None
+        alone = self._has_effects(prepared)
+        self._count += 1
+        workspace = replace(self._workspace, store=self._folder / f"case-{self._count}") if alone else self._workspace
+        workspace.store.mkdir(parents=True, exist_ok=True)
+        workspace.store.chmod(0o700)
+        store = ArtifactStore(workspace.store)
+        plan: Plan | None = None
+        try:
+            given = {name: fixture.stored(store) for name, fixture in prepared.fixtures.items()}
+            options = RunOptions(ParamValues(prepared.case.params), run_id=new_run_id())
+            planner = _planner(prepared, workspace, options, given)
+            plan = planner.plan()
+            record = self._execute(workspace, planner, source, options, prepared, alone=alone)
+        except E2IError as error:
+            return CaseRun(time.monotonic() - began, plan, error=error, expanded=prepared.expanded, store=store)
+        outputs = {name: step.outputs for name, step in record.steps.items()}
+        return CaseRun(time.monotonic() - began, plan, record, None, prepared.expanded, outputs, store)
+
+    def _execute(
+        self,
+        workspace: Workspace,
+        planner: Planner,
+        source: Source,
+        options: RunOptions,
+        prepared: PreparedCase,
+        *,
+        alone: bool,
+    ) -> RunRecord:
+        executor: Executor = executor_of(workspace, WORKERS, os.environ) if alone else self._shared()
+        tools = {node.step.uses.partition(".")[0] for node in planner.expanded.nodes.values()}
+        environ = environment_of(workspace, tools, os.environ)
+        faulty = FaultyExecutor(executor, prepared.case.fault, closes=alone)
+        try:
+            with Session(workspace, None, environ=environ, executor=faulty, clock=faulty.clock) as session:
+                return session.run(planner, source, options)
+        finally:
+            if alone:
+                executor.close()
+
+    def _shared(self) -> Executor:
+        """Returns the workers that the cases share."""
+        if self._executor is None:
+            self._executor = executor_of(self._workspace, WORKERS, os.environ)
+            self._stack.callback(self._executor.close)
+        return self._executor
+
+    def _has_effects(self, prepared: PreparedCase) -> bool:
+        """Returns whether steps of the case write to tools or start services, or a tool of it fails."""
+        assert prepared.expanded is not None
+        registry = self._workspace.settings.registry
+        actions = [registry.action(prepared.expanded.nodes[name].step.uses) for name in prepared.run]
+        return prepared.case.fault is not None or any(
+            action is None or action.effect is not Effect.PURE or action.begins_run for action in actions
+        )
+
+
+def isolated(workspace: Workspace, store: Path) -> Workspace:
+    """Returns the workspace with another store, no trackers, no servers, and no files that steps may write."""
+    settings = workspace.settings
+    embedded = {name: own for name, own in settings.tools.items() if settings.tool(name).is_embedded}
+    quiet = settings.model_copy(
+        update={
+            "sinks": (),
+            "tools": {name: own for name, own in embedded.items() if name not in SERVERS},
+            "shared": None,
+            "on_finish": (),
+            "metrics_file": None,
+            "log": Log(),
+            "max_runs": None,
+            "mode": "private",
+        }
+    )
+    rules = {who: getattr(workspace.policy, who).model_copy(update={"write_roots": ()}) for who in ("human", "agent")}
+    return replace(workspace, store=store, settings=quiet, policy=workspace.policy.model_copy(update=rules))
+
+
+SERVERS = frozenset(tool for tool, _ in VARIABLES)
+"""Tools with state of their own, which the settings may put elsewhere. In a test it is in the store of the test."""
+
+
+def environment_of(workspace: Workspace, tools: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment variables without those that lead the tools to a server."""
+    hidden = set(VARIABLES.values())
+    for tool in map(workspace.settings.registry.tool, tools):
+        hidden |= {*tool.variables, *tool.credentials} if tool else set()
+    return {name: value for name, value in environ.items() if name not in hidden}
+
+
+def _planner(
+    prepared: PreparedCase, workspace: Workspace, options: RunOptions, given: Mapping[str, OutputValues]
+) -> Planner:
+    assert prepared.expanded is not None
+    planner = route.plan(prepared.expanded, NoHistory(), workspace, options)
+    return replace(planner, selected={*prepared.run, *given}, given=given, finals=prepared.case.run is None)
+
+
+def _remove(folder: Path) -> None:
+    """Removes the stores. Folders of a store are read-only."""
+    for inner in sorted(folder.iterdir()) if folder.is_dir() else ():
+        removal.remove_below(folder, inner)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,141 @@
+"""Snapshots of outputs: ``NAME.snapshots.json`` beside ``NAME.test.yaml``.
+
+In: values of outputs. Out: the lines that say where they differ. ``write`` accepts the new values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2i import regular
+from e2i.catalog.artifacts import ARTIFACTS
+from e2i.errors import BadInput
+from e2i.testing import tables
+from e2i.testing.models import Row
+
+if TYPE_CHECKING:
+    from e2i.store.artifacts import ArtifactStore
+
+MOST_ROWS = 2_000
+"""Limit on the rows of a table in a snapshot. A larger one should be reduced by a step."""
+LARGEST = 16 << 20
+MOST_LINES = 12
+
+
+class Snapshots:
+    """The snapshots of one test file. ``update``: new values replace old ones."""
+
+    def __init__(self, test_file: Path, *, update: bool) -> None:
+        stem = test_file.name.partition(".test.")[0]
+        self.path = test_file.with_name(f"{stem}.snapshots.json")
+        self._update = update
+        self._kept = self._read()
+        self._seen: dict[str, Row] = {}
+
+    def _read(self) -> dict[str, Row]:
+        if not self.path.exists():
+            return {}
+        try:
+            found = json.loads(regular.read(self.path, LARGEST))
+            assert isinstance(found, dict)
+        except (OSError, ValueError, AssertionError) as error:
+            hint = "remove it, and write it again: e2i test --update"
+            raise BadInput(f"{self.path} is not a file of snapshots", code="bad-snapshot", hint=hint) from error
+        return dict(found.get("cases", {}))
+
+    def compare(self, case: str, name: str, value: Any, store: ArtifactStore, tolerance: float) -> list[str]:
+        """Returns lines that say where a value differs from its snapshot; none with ``update``."""
+        found = simplified(value, store)
+        if self._update:
+            self._seen.setdefault(case, {})[name] = found
+            return []
+        kept = self._kept.get(case, {})
+        if name not in kept:
+            return ["there is no snapshot of it"]
+        return list(differences(kept[name], found, tolerance))[:MOST_LINES]
+
+    def write(self, selected: Collection[str], names: Collection[str]) -> Path | None:
+        """Writes the snapshots of the ``selected`` cases that have run. Snapshots of cases that are not among
+        ``names`` any more are dropped. Returns the file, if it has changed.
+        """
+        kept = {case: held for case, held in self._kept.items() if case in names and case not in selected}
+        new = {case: (kept | self._seen)[case] for case in sorted({*kept, *self._seen})}
+        if new == self._kept or (not new and not self._kept):
+            return None
+        if not new:
+            self.path.unlink(missing_ok=True)
+            return self.path
+        text = json.dumps({"schema_version": 1, "cases": new}, indent=1, sort_keys=True, ensure_ascii=False)
+        regular.write(self.path, (text + "\n").encode())
+        return self.path
+
+
+def simplified(value: Any, store: ArtifactStore) -> Any:
+    """Returns a value as it is kept: tables with their rows, other artifacts without what is different each time."""
+    if isinstance(value, list):
+        return [simplified(item, store) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == "table" and "digest" in value:
+        return _table(value, store)
+    if value.get("type") in ARTIFACTS and "digest" in value:
+        return {key: item for key, item in value.items() if key not in ("digest", "uri", "run", "pid", "url", "bytes")}
+    return {key: simplified(item, store) for key, item in value.items()}
+
+
+def _table(value: Row, store: ArtifactStore) -> Row:
+    from e2i.workers import tables as stored
+
+    if value["rows"] > MOST_ROWS:
+        message = f"a snapshot of a table has at most {MOST_ROWS:,} rows, this one has {value['rows']:,}"
+        raise BadInput(message, code="bad-snapshot", hint="take a smaller table, or write the expectation under holds:")
+    content = stored.read(store.path(value["digest"]))
+    columns = {field.name: str(field.type) for field in content.schema}
+    rows = [[_cell(item) for item in row.values()] for row in content.to_pylist()]
+    return {"columns": columns, "rows": rows}
+
+
+def _cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float | bool | list | dict) else tables.plain(value)
+
+
+def differences(kept: Any, found: Any, tolerance: float, where: str = "") -> list[str]:
+    """Returns lines that say where two values differ."""
+    if isinstance(kept, dict) and isinstance(found, dict):
+        if kept.keys() == found.keys() == {"columns", "rows"}:
+            return _rows(kept, found, tolerance)
+        lines = []
+        for key in dict.fromkeys([*kept, *found]):
+            at = f"{where}.{key}" if where else str(key)
+            if key not in found:
+                lines.append(f"- {at}: {tables.short(kept[key])}")
+            elif key not in kept:
+                lines.append(f"+ {at}: {tables.short(found[key])}")
+            else:
+                lines += differences(kept[key], found[key], tolerance, at)
+        return lines
+    if isinstance(kept, list) and isinstance(found, list) and len(kept) == len(found):
+        pairs = enumerate(zip(kept, found, strict=True))
+        return [line for i, (one, two) in pairs for line in differences(one, two, tolerance, f"{where}[{i}]")]
+    if tables.equal(kept, found, tolerance):
+        return []
+    return [f"{where or 'value'}: expected {tables.short(kept)}, is {tables.short(found)}"]
+
+
+def _rows(kept: Row, found: Row, tolerance: float) -> list[str]:
+    if kept["columns"] != found["columns"]:
+        return differences({"columns": dict(kept["columns"])}, {"columns": dict(found["columns"])}, tolerance)
+    names = list(kept["columns"])
+    lines = []
+    if len(kept["rows"]) != len(found["rows"]):
+        lines.append(f"{len(found['rows'])} rows instead of {len(kept['rows'])}")
+    cells = [
+        (f"row {index + 1}", name, one[column], two[column])
+        for index, (one, two) in enumerate(zip(kept["rows"], found["rows"], strict=False))
+        for column, name in enumerate(names)
+        if not tables.equal(one[column], two[column], tolerance)
+    ]
+    return lines + tables.grid(cells)

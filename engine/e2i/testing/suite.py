@@ -1,0 +1,144 @@
+"""Tests specs: reads test files, runs their cases, verifies what they expect.
+
+In: paths. Out: ``SuiteDocument``. All test files are read and checked before anything is run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from msgspec import Struct
+
+from e2i.api import Workspace
+from e2i.errors import BadInput, InvalidSpec
+from e2i.spec.problems import Problem, most
+from e2i.testing import coverage, files
+from e2i.testing.expectations import Verification
+from e2i.testing.files import LoadedFile
+from e2i.testing.preparing import Preparation, PreparedCase
+from e2i.testing.results import CaseResult, FileResult, SpecCoverage, SuiteDocument
+from e2i.testing.running import CaseRun, Runner
+from e2i.testing.snapshots import Snapshots
+from e2i.workspace.source import Source
+
+Listener = Callable[[LoadedFile, CaseResult], None]
+"""Is told each result as soon as it is there."""
+
+
+class ReadyFile(Struct, frozen=True):
+    """A test file whose cases can run."""
+
+    file: LoadedFile
+    workspace: Workspace
+    source: Source
+    cases: tuple[PreparedCase, ...]
+    snapshots: Snapshots
+
+
+def load(paths: Sequence[str], *, profile: str | None = None, update: bool = False) -> list[ReadyFile]:
+    """Reads and checks the test files. Raises BadInput, and InvalidSpec with the problems of all test files."""
+    found, problems = check(files.find(paths), profile=profile, update=update)
+    if problems:
+        raise InvalidSpec(most(problems), message=f"the test files have {len(problems)} problem(s)")
+    return found
+
+
+def check(
+    names: Sequence[str], *, profile: str | None = None, update: bool = False
+) -> tuple[list[ReadyFile], list[Problem]]:
+    """Returns the test files that can be read, and the problems of all. Runs nothing."""
+    problems: list[Problem] = []
+    found: list[ReadyFile] = []
+    for name in names:
+        file, wrong = files.read(name)
+        problems += wrong
+        if file is None:
+            continue
+        if not Path(file.spec).is_file():
+            message = f"there is no spec {file.content.tests}"
+            problems.append(
+                file.document.problem("no-such-spec", ("tests",), message, "it is relative to the test file")
+            )
+            continue
+        workspace = Workspace.open(spec=file.spec, profile=profile)
+        preparation = Preparation(file, workspace)
+        cases = tuple(preparation.cases())
+        problems += preparation.problems
+        found.append(ReadyFile(file, workspace, preparation.source, cases, Snapshots(file.path, update=update)))
+    return found, problems
+
+
+def run(
+    ready: Sequence[ReadyFile],
+    *,
+    only: str = "",
+    with_coverage: bool = False,
+    update: bool = False,
+    listen: Listener = lambda file, result: None,
+) -> SuiteDocument:
+    """Runs the cases whose file and name contain ``only``. Raises BadInput when there is none."""
+    began = time.monotonic()
+    results: list[FileResult] = []
+    measured: list[SpecCoverage] = []
+    updated: list[str] = []
+    if not any(list(selected(one, only)) for one in ready):
+        names = [case.name for one in ready for case in one.cases]
+        hint = f"the cases are: {', '.join(names[:8])}" if names else None
+        raise BadInput(f"no case contains {only!r}", code="no-such-test", hint=hint)
+    with ExitStack() as stack:
+        runners: dict[Path, Runner] = {}
+        for one in ready:
+            root = one.workspace.root
+            if root not in runners:
+                runners[root] = stack.enter_context(Runner(one.workspace))
+            cases = list(selected(one, only))
+            done: list[CaseResult] = []
+            ran: list[tuple[PreparedCase, CaseRun | None]] = []
+            for case in cases:
+                result, outcome = execute(one, case, runners[root])
+                done.append(result)
+                ran.append((case, outcome))
+                listen(one.file, result)
+            if cases:
+                results.append(FileResult(file=one.file.name, spec=one.file.spec, cases=done))
+            if update and (written := one.snapshots.write({c.name: c for c in cases}, one.file.content.cases)):
+                updated.append(str(written))
+            if with_coverage and cases:
+                measured.append(coverage.measure(one.file.spec, ran))
+    failed = sum(case.status == "failed" for file in results for case in file.cases)
+    total = sum(len(file.cases) for file in results)
+    return SuiteDocument(
+        passed=total - failed,
+        failed=failed,
+        seconds=round(time.monotonic() - began, 3),
+        files=results,
+        updated=updated,
+        coverage=measured if with_coverage else None,
+    )
+
+
+def execute(one: ReadyFile, case: PreparedCase, runner: Runner) -> tuple[CaseResult, CaseRun | None]:
+    """Runs one case and verifies it."""
+    began = time.monotonic()
+    outcome = runner.run(case, one.source) if case.expanded is not None else None
+    failures = Verification(case, outcome, one.snapshots).failures()
+    record = outcome.record if outcome else None
+    executed = [name for name, step in record.steps.items() if step.attempts] if record else []
+    result = CaseResult(
+        name=case.name,
+        status="failed" if failures else "passed",
+        seconds=round(time.monotonic() - began, 3),
+        ran=executed,
+        failures=failures,
+    )
+    return result, outcome
+
+
+def selected(one: ReadyFile, only: str) -> Iterator[PreparedCase]:
+    """Yields the cases whose file and name contain the text; upper and lower case are equal."""
+    for case in one.cases:
+        if only.casefold() in f"{one.file.name}::{case.name}".casefold():
+            yield case
