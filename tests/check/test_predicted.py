@@ -153,6 +153,7 @@ def test_files_splits_and_models_of_numbers(ctx: LocalContext) -> None:
     execute(TABLES, ctx)
 
 
+@pytest.mark.slow
 def test_rows_that_are_quarantined_and_rows_that_go_on(ctx: LocalContext) -> None:
     execute(GATES, ctx)
 

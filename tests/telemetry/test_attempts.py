@@ -180,7 +180,10 @@ def die(path: Path, tool: str, poison: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(("tool", "count", "poison"), [("mlflow", 1000, 617), ("opik", 1000, 617), ("opik", 1, 0)])
+@pytest.mark.parametrize(
+    ("tool", "count", "poison"),
+    [pytest.param("mlflow", 1000, 617, marks=pytest.mark.slow), ("opik", 1000, 617), ("opik", 1, 0)],
+)
 def test_an_entry_that_kills_the_delivery_process_is_dead_lettered_and_the_others_are_delivered_once(
     tmp_path: Path, open_outbox: Callable[[], Outbox], tool: str, count: int, poison: int
 ) -> None:
