@@ -7,6 +7,7 @@ import inspect
 from typing import Any
 
 import pandas as pd
+import pytest
 
 import prediction
 from context import LocalContext
