@@ -15,7 +15,10 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Texts = Annotated[tuple[Annotated[str, Field(max_length=2_200)], ...], BeforeValidator(_several)]
+Texts = Annotated[
+    tuple[Annotated[str, Field(max_length=2_200)], ...],
+    BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...]),
+]
 Column = Annotated[str, StringConstraints(min_length=1)]
 Row = dict[Column, Any]
 """A row of a table, or outputs of a step, by name."""
@@ -76,7 +79,7 @@ class Expect(Shape):
         default_factory=dict
     )
     snapshot: Annotated[
-        Annotated[tuple[Reference, ...], BeforeValidator(_several)],
+        Annotated[tuple[Reference, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])],
         Field(description="Outputs that must equal those of the snapshot, each as STEP.OUTPUT."),
     ] = ()
     tolerance: Annotated[
