@@ -21,6 +21,7 @@ SMALL = {
     "hcp_conversion": {"rows": 4000, "trials": 4, "explain_rows": 200, "requests": 60},
     "job_training": {},
     "model_comparison": {"rows": 4000},
+    "smoking_cessation": {},
     "prescription_volume": {"rows": 4000, "trials": 4},
 }
 IN_EVERY_RUN = {

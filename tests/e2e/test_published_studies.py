@@ -1,4 +1,4 @@
-"""``specs/job_training.yaml``: the published effect is found again, and the missing overlap is warned of."""
+"""Specs of published studies: their effects are found again, and missing overlap is warned of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from e2i.execution.events import StepWarned
 from project import Project
 
-TEXT = (Path(__file__).parents[2] / "specs" / "job_training.yaml").read_text("utf-8")
+SPECS = Path(__file__).parents[2] / "specs"
+TEXT = (SPECS / "job_training.yaml").read_text("utf-8")
+SMOKING = (SPECS / "smoking_cessation.yaml").read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -24,3 +26,13 @@ def test_the_published_effect_is_found_and_the_missing_overlap_is_warned_of(proj
     assert "of the rows are outside the overlap of 0.05 to 0.95" in warned[0]
     for name in ("adjusted", "comparable"):
         assert found[name]["low"] < 1794 < found[name]["high"] and found[name]["value"] > 500
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("causaldata") is None, reason="needs the package causaldata")
+def test_quitting_smoking_raised_weight(project: Project) -> None:
+    """Hernán and Robins 2020, chapters 12 and 13: 3.4 (2.4 to 4.5) by weighting, 3.5 (2.6 to 4.5) by standardisation."""
+    found = project.run(SMOKING, {}).outputs
+    assert round(found["without_adjustment"]["value"], 2) == 2.54
+    assert 3.25 < found["effect"]["value"] < 3.55 and 2.2 < found["effect"]["low"] < found["effect"]["high"] < 4.6
+    assert found["robustness_value"] > 0.1
