@@ -9,13 +9,27 @@ from msgspec import Struct
 
 from e2i.estimators.space import Dimension
 
-AlgorithmName = Literal["XGBoost", "LightGBM", "CatBoost", "RandomForest", "LogisticRegression", "Ridge", "Lasso"]
+AlgorithmName = Literal[
+    "XGBoost",
+    "LightGBM",
+    "CatBoost",
+    "RandomForest",
+    "LogisticRegression",
+    "Ridge",
+    "Lasso",
+    "ElasticNet",
+    "LinearRegression",
+    "ExtraTrees",
+    "HistGradientBoosting",
+    "KNeighbors",
+    "Dummy",
+]
 Task = Literal["classification", "regression"]
-Family = Literal["boosted trees", "forest", "linear"]
+Family = Literal["boosted trees", "forest", "linear", "neighbours", "baseline"]
 Flavour = Literal["xgboost", "lightgbm", "catboost", "sklearn"]
 """The root module of a library, and MLflow's name of its flavour. ``scoring`` reads a file of each."""
-Explainer = Literal["tree", "linear"]
-"""Where exact SHAP values come from: the paths of the trees, or the coefficients."""
+Explainer = Literal["tree", "linear"] | None
+"""Where exact SHAP values come from: the paths of the trees, or the coefficients; None: nowhere."""
 Precision = Literal["float32", "float64"]
 """Numbers in which a model adds up its margin and its SHAP values, so how far the two may differ."""
 

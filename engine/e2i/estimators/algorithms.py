@@ -21,6 +21,7 @@ from e2i.estimators.algorithm import (
     Task,
     both,
 )
+from e2i.estimators.sklearn_algorithms import SKLEARN, TREES
 from e2i.estimators.space import FloatRange, IntRange
 
 __all__ = ["ALGORITHMS", "Algorithm", "AlgorithmName", "Family", "Flavour", "Precision", "Task"]
@@ -30,7 +31,7 @@ def named(estimator: Any) -> str | None:
     """Return the algorithm that a live estimator is of, by its class or as a booster; None when none is known."""
     root, kind = type(estimator).__module__.partition(".")[0], type(estimator).__name__
     for name, known in ALGORITHMS.items():
-        if known.flavour == root and (known.family == "boosted trees" or kind in known.estimator.classes.values()):
+        if known.flavour == root and (root != "sklearn" or kind in known.estimator.classes.values()):
             return name
     return None
 
@@ -59,7 +60,6 @@ def check(name: str, task: str, params: Values) -> Algorithm:
 
 
 _BOTH: tuple[Task, ...] = ("classification", "regression")
-_TREES = IntRange(low=50, high=200)
 _RATE = FloatRange(low=0.02, high=0.3, log=True)
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -73,7 +73,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         encoding="codes",
         tasks=_BOTH,
         space={
-            "n_estimators": _TREES,
+            "n_estimators": TREES,
             "max_depth": IntRange(low=3, high=8),
             "learning_rate": _RATE,
             "subsample": FloatRange(low=0.6, high=1.0),
@@ -117,7 +117,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         encoding="doubles",
         tasks=_BOTH,
         space={
-            "n_estimators": _TREES,
+            "n_estimators": TREES,
             "num_leaves": IntRange(low=8, high=128, log=True),
             "learning_rate": _RATE,
             "min_child_samples": IntRange(low=5, high=100),
@@ -166,7 +166,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         encoding="frame",
         tasks=_BOTH,
         space={
-            "iterations": _TREES,
+            "iterations": TREES,
             "depth": IntRange(low=3, high=8),
             "learning_rate": _RATE,
             "l2_leaf_reg": FloatRange(low=1.0, high=10.0, log=True),
@@ -196,79 +196,5 @@ ALGORITHMS: dict[str, Algorithm] = {
         requirements=("catboost", "numpy", "pandas"),
         rounds=True,
     ),
-    "RandomForest": Algorithm(
-        family="forest",
-        flavour="sklearn",
-        estimator=Estimator("sklearn.ensemble", both("RandomForest")),
-        explainer="tree",
-        precision="float64",
-        module="e2i.estimators.forest",
-        encoding="filled",
-        tasks=_BOTH,
-        space={
-            "n_estimators": _TREES,
-            "max_depth": IntRange(low=4, high=16),
-            "min_samples_leaf": IntRange(low=1, high=50, log=True),
-            "max_features": FloatRange(low=0.2, high=1.0),
-        },
-        params=frozenset(
-            [
-                "n_estimators",
-                "max_depth",
-                "min_samples_leaf",
-                "min_samples_split",
-                "max_features",
-                "max_leaf_nodes",
-                "max_samples",
-                "min_impurity_decrease",
-                "min_weight_fraction_leaf",
-                "bootstrap",
-                "criterion",
-                "class_weight",
-                "ccp_alpha",
-            ]
-        ),
-        requirements=("scikit-learn", "skops", "numpy", "pandas"),
-    ),
-    "LogisticRegression": Algorithm(
-        family="linear",
-        flavour="sklearn",
-        estimator=Estimator(
-            "sklearn.linear_model", {"classification": "LogisticRegression"}, threads="", settings={"max_iter": 1000}
-        ),
-        explainer="linear",
-        precision="float64",
-        module="e2i.estimators.linear",
-        encoding="one-hot",
-        tasks=("classification",),
-        space={"C": FloatRange(low=1e-3, high=100.0, log=True)},
-        params=frozenset(["C", "class_weight", "fit_intercept", "max_iter", "tol", "solver", "l1_ratio"]),
-        requirements=("scikit-learn", "skops", "numpy", "pandas"),
-    ),
-    "Ridge": Algorithm(
-        family="linear",
-        flavour="sklearn",
-        estimator=Estimator("sklearn.linear_model", {"regression": "Ridge"}, threads=""),
-        explainer="linear",
-        precision="float64",
-        module="e2i.estimators.linear",
-        encoding="one-hot",
-        tasks=("regression",),
-        space={"alpha": FloatRange(low=1e-3, high=1000.0, log=True)},
-        params=frozenset(["alpha", "fit_intercept", "max_iter", "tol", "solver", "positive"]),
-        requirements=("scikit-learn", "skops", "numpy", "pandas"),
-    ),
-    "Lasso": Algorithm(
-        family="linear",
-        flavour="sklearn",
-        estimator=Estimator("sklearn.linear_model", {"regression": "Lasso"}, threads=""),
-        explainer="linear",
-        precision="float64",
-        module="e2i.estimators.linear",
-        encoding="one-hot",
-        tasks=("regression",),
-        space={"alpha": FloatRange(low=1e-4, high=10.0, log=True)},
-        params=frozenset(["alpha", "fit_intercept", "max_iter", "tol", "positive", "selection"]),
-        requirements=("scikit-learn", "skops", "numpy", "pandas"),
-    ),
+    **SKLEARN,
 }

@@ -39,7 +39,7 @@ def make(algorithm: str, task: Task, params: Values, seed: int, threads: int | N
     LightGBM ignores ``subsample`` without ``subsample_freq``, which is therefore 1 unless it is given.
     """
     family = ALGORITHMS[algorithm].estimator
-    settings = {**family.settings, family.seed: seed}
+    settings = {**family.settings, **({family.seed: seed} if family.seed else {})}
     if threads is not None and family.threads:
         settings[family.threads] = threads
     if algorithm == "LightGBM" and "subsample" in params:
@@ -53,7 +53,7 @@ def make(algorithm: str, task: Task, params: Values, seed: int, threads: int | N
 def fit(estimator: Any, table: Any, labels: Any, arguments: Values) -> Any:
     """Fit an estimator and return it. A forest then predicts on one thread, so that sums keep their order."""
     fitted = estimator.fit(table, labels, **arguments)
-    if library_of(fitted) == "sklearn" and "Forest" in type(fitted).__name__:
+    if library_of(fitted) == "sklearn" and "n_jobs" in fitted.get_params(deep=False):
         fitted.set_params(n_jobs=None)
     return fitted
 

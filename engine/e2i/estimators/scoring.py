@@ -24,7 +24,7 @@ MANY = 10
 """Rows from which a category of which no value was seen in training is refused: the data differ, not a row."""
 VERSIONS = (1, 2)
 """Versions of ``manifest.json`` that are read."""
-TRUSTED = ("sklearn.tree._tree.Tree",)
+TRUSTED = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
 """Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
 
 

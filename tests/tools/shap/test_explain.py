@@ -36,7 +36,7 @@ def run(ctx: LocalContext, algorithm: str, target: str, **params: Any) -> Explai
     sizes: dict[str, Any] = {
         name: 10 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params
     }
-    if algorithm == "Lasso":
+    if algorithm in ("Lasso", "ElasticNet"):
         sizes = {"alpha": 0.01}
     fitted = train(
         TrainParams(table=given, target=target, algorithm=algorithm, exclude=others(target), params=sizes), ctx
@@ -53,7 +53,10 @@ def test_values_add_up_to_the_margin_in_one_shape(ctx: LocalContext, algorithm: 
     assert sum(found.importance.values()) == pytest.approx(1.0)
     assert list(found.importance.values()) == sorted(found.importance.values(), reverse=True)
     assert set(found.importance) == set(FEATURES)
-    assert found.importance["b"] > 0.1 > found.importance["count"]
+    if algorithm == "Dummy":
+        assert not values[FEATURES].to_numpy().any()
+    elif algorithm != "ExtraTrees":  # whose splits are at random
+        assert found.importance["b"] > 0.1 > found.importance["count"]
     if target == "three":
         assert values.groupby("class").size().to_dict() == {"high": 60, "low": 60, "middle": 60}
         assert isinstance(found.expected_value, list) and len(found.expected_value) == 3

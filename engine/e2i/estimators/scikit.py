@@ -1,0 +1,73 @@
+"""Fit the estimators of scikit-learn in the registry. In: encoded rows and parameters. Out: a model, a skops file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from e2i.documents import Values
+from e2i.errors import StepError
+from e2i.estimators import making, skops
+from e2i.estimators.library import Encoded
+from e2i.estimators.rounds import Watch
+from e2i.estimators.schema import Schema
+
+FILE = "model.skops"
+
+
+def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Encoded:
+    """Return the rows unchanged: estimators only read them."""
+    return train
+
+
+def fit(
+    algorithm: str,
+    schema: Schema,
+    data: Encoded,
+    params: Values,
+    *,
+    seed: int,
+    threads: int,
+    watch: Watch | None,
+) -> Any:
+    """Fit an estimator. Predicts on one thread, so that sums keep their order.
+
+    Raises StepError for a parameter that it refuses, and when a solver did not converge.
+    """
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.simplefilter("ignore", ConvergenceWarning)  # reported below as an error with a hint
+    try:
+        model = making.make(algorithm, schema.task, params, seed, threads).fit(data.matrix, data.labels)
+    except (ValueError, TypeError) as error:
+        raise StepError(f"{algorithm}: {error}", code="fit-failed") from error
+    if "n_jobs" in model.get_params():
+        model.set_params(n_jobs=None)
+    if not hasattr(model, "estimators_") and not hasattr(model, "n_trees_per_iteration_"):  # trees count otherwise
+        _check_converged(algorithm, model)
+    return model
+
+
+def save(native: Any, path: Path) -> None:
+    """Write the model by skops."""
+    skops.save(native, path)
+
+
+def _check_converged(algorithm: str, model: Any) -> None:
+    iterations, most = getattr(model, "n_iter_", None), getattr(model, "max_iter", None)
+    if most is not None and _most(iterations) >= most:
+        raise StepError(
+            f"{algorithm} did not converge in {most} iterations",
+            code="not-converged",
+            hint="raise `max_iter`, or regularise more strongly",
+        )
+
+
+def _most(iterations: Any) -> float:
+    """Return the highest number of iterations of a solver, which may count per class or not at all."""
+    if iterations is None:
+        return -math.inf
+    return float(max(iterations)) if hasattr(iterations, "__len__") else float(iterations)
