@@ -34,7 +34,7 @@ IN_EVERY_RUN = {
 
 
 def test_every_shipped_spec_is_tried_here() -> None:
-    assert {path.stem for path in SPECS.glob("*.yaml")} == set(SMALL)
+    assert {path.stem for path in SPECS.glob("*.yaml") if not path.name.endswith(".test.yaml")} == set(SMALL)
 
 
 def run(project: Project, name: str, params: dict[str, Any]) -> RunRecord:

@@ -171,7 +171,8 @@ def specs(workspace: File) -> list[Good]:
     shutil.copytree(HERE / "workspace", workspace, dirs_exist_ok=True)
     with (workspace / "config" / "default.yaml").open("a") as settings:
         settings.write(PLACES)
-    texts = {f"specs/{path.name}": path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.yaml"))}
+    shipped = [path for path in sorted((ROOT / "specs").glob("*.yaml")) if not path.name.endswith(".test.yaml")]
+    texts = {f"specs/{path.name}": path.read_text("utf-8") for path in shipped}
     for path in sorted((ROOT / "tests/golden/good").glob("*.yaml")):
         texts[f"specs/golden_{path.name}"] = path.read_text("utf-8")
     for path in sorted((ROOT / "engine/e2i/tools").glob("*/example.yaml")):
