@@ -8,7 +8,7 @@ from typing import Any
 
 from e2i import api, policy, route, settings
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import KnownKeys, KnownModel, KnownRecipe, KnownRepo, KnownTable
+from e2i.catalog.columns import KnownFolds, KnownKeys, KnownModel, KnownRecipe, KnownRepo, KnownTable
 from e2i.catalog.files import Files
 from e2i.check import actions, types
 from e2i.check.context import CheckContext
@@ -60,6 +60,8 @@ def _type(value: Any) -> types.Types:
 
 def _holds(known: Any, artifact: Mapping[str, Any]) -> bool:
     match known:
+        case KnownFolds():
+            return (known.by, known.time) == (artifact["by"], artifact["time"])
         case None | KnownKeys():
             return True
         case KnownTable():

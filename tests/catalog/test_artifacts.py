@@ -47,4 +47,5 @@ def test_every_type_goes_by_its_own_name() -> None:
         "effect_model",
         "report",
         "file",
+        "folds",
     }

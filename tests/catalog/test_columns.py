@@ -10,6 +10,7 @@ import pytest
 
 from e2i.catalog.columns import (
     UNKNOWN,
+    KnownFolds,
     KnownModel,
     KnownRecipe,
     KnownRepo,
@@ -143,6 +144,15 @@ VALID: dict[str, dict[str, Any]] = {
     "model.select": {
         "candidates": [{"matrix": {"a": 1}, "outputs": {"model": MODEL}}, {"model": MODEL}],
         "table": TABLE,
+    },
+    "data.folds": {"table": TABLE, "strategy": "group_time", "by": "id", "time": "at", "target": None},
+    "model.cross_validate": {
+        **LEARN,
+        "table": TABLE,
+        "folds": KnownFolds("id", "at"),
+        "params": {"alpha": 1},
+        "exclude": ["id", "at", "z"],
+        "metrics": ["rmse"],
     },
     "prepare.recipe": {"steps": [*RECIPE.steps]},
     "prepare.preview": {"table": TABLE, "recipe": RECIPE, "target": "y", "features": None, "exclude": ["z"]},

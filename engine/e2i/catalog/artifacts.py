@@ -87,6 +87,21 @@ class Recipe(Artifact):
     steps: tuple[JsonValue, ...]
 
 
+class Folds(Stored):
+    """How the rows of a table are divided for cross-validation: an Arrow file with a column of roles for each split.
+
+    ``table`` is the digest of the rows. ``by`` and ``time`` are the columns that the folds were made by.
+    """
+
+    type: Literal["folds"] = "folds"
+    table: str
+    rows: int
+    splits: int
+    strategy: str
+    by: str | None = None
+    time: str | None = None
+
+
 class Study(Artifact):
     """An Optuna study in the study storage."""
 
@@ -159,6 +174,7 @@ ARTIFACTS: dict[str, type[Artifact]] = {
     "report": Report,
     "file": File,
     "recipe": Recipe,
+    "folds": Folds,
     "study": Study,
     "feature_repo": FeatureRepo,
     "model_version": ModelVersion,

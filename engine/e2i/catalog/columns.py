@@ -174,7 +174,14 @@ class KnownRecipe(Struct, frozen=True):
     steps: tuple[Any, ...]
 
 
-Known = KnownTable | KnownModel | KnownRepo | KnownRecipe | KnownKeys | Shapes
+class KnownFolds(Struct, frozen=True):
+    """Folds: the columns of the group and of the time that they were made by. None: there is none, or not known."""
+
+    by: str | None = None
+    time: str | None = None
+
+
+Known = KnownTable | KnownModel | KnownRepo | KnownRecipe | KnownFolds | KnownKeys | Shapes
 Given = Values
 """A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 

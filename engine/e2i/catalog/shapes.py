@@ -6,7 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from e2i.catalog.artifacts import Artifact, Table
-from e2i.catalog.columns import KnownKeys, KnownModel, KnownRecipe, KnownRepo, KnownTable, Shape, Shapes, Unknown
+from e2i.catalog.columns import (
+    KnownFolds,
+    KnownKeys,
+    KnownModel,
+    KnownRecipe,
+    KnownRepo,
+    KnownTable,
+    Shape,
+    Shapes,
+    Unknown,
+)
 
 ANY: Shapes = (Shape("any"),)
 NULL: Shapes = (Shape("null"),)
@@ -21,7 +31,7 @@ def simple(name: str) -> Shapes:
 
 def mismatch(value: Any, shapes: Shapes, path: tuple[str | int, ...] = ()) -> tuple[tuple[str | int, ...], str] | None:
     """Returns where a value has another shape, and in what way; None when it fits, or when it is not known."""
-    plain = Unknown | KnownModel | KnownRepo | KnownRecipe | KnownKeys | Artifact
+    plain = Unknown | KnownFolds | KnownModel | KnownRepo | KnownRecipe | KnownKeys | Artifact
     if isinstance(value, plain) and not isinstance(value, Table):
         return None  # of other artifacts, nothing is promised
     if any(shape.type == "any" for shape in shapes):

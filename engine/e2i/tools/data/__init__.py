@@ -17,6 +17,7 @@ from e2i.catalog.marks import Budget, Privilege, WorkspacePaths, WrittenPath
 from e2i.tools.data import encodings, formats
 from e2i.tools.data.contract import TYPE
 from e2i.tools.data.filters import Filter
+from e2i.tools.data.folding import FoldsOutputs, FoldsParams
 from e2i.tools.data.looking import DiffOutputs, DiffParams, ProfileOutputs, ProfileParams
 
 DeclaredType = Annotated[str, Field(pattern=TYPE)]
@@ -367,6 +368,14 @@ TOOL = Tool(
             SplitParams,
             SplitOutputs,
             version=2,
+            libraries=("pandas", "numpy", "pyarrow"),
+            columns=True,
+        ),
+        Action(
+            "folds",
+            "Divides the rows of a table for cross-validation, and checks for leakage.",
+            FoldsParams,
+            FoldsOutputs,
             libraries=("pandas", "numpy", "pyarrow"),
             columns=True,
         ),

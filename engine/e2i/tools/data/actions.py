@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import File, Report
+from e2i.catalog.artifacts import File, Folds, Report
 from e2i.errors import StepError
 from e2i.tools.data import (
     PARTS,
@@ -29,6 +29,7 @@ from e2i.tools.data import (
     splits,
     writing,
 )
+from e2i.tools.data.folding import FoldsOutputs, FoldsParams
 from e2i.tools.data.looking import Counts, DiffOutputs, DiffParams, ProfileOutputs, ProfileParams
 
 if TYPE_CHECKING:
@@ -81,6 +82,31 @@ def split(params: SplitParams, ctx: StepContext) -> SplitOutputs:
     return SplitOutputs(
         **parts, parts={name: _facts(parts[name].rows, keys.get(name), params.strategy) for name in PARTS}
     )
+
+
+def folds(params: FoldsParams, ctx: StepContext) -> FoldsOutputs:
+    """Divide the rows in folds. Raises StepError when a split would be empty, or a key has missing values."""
+    import numpy as np
+    import pandas as pd
+
+    from e2i.tools.data import folding
+
+    named = {"by": params.by, "time": params.time, "target": params.target}
+    used = [name for name in named.values() if name is not None]
+    filters.require_columns(params.table.names, used)
+    frame = ctx.frame(params.table, used) if used else None
+    codes: dict[str, Any] = {}
+    for key, name in named.items():
+        if name is not None and frame is not None:
+            splits.require_present(frame[name], {"by": "group", "time": "time", "target": "class"}[key])
+            codes[key] = folding.times(frame[name]) if key == "time" else np.asarray(pd.factorize(frame[name])[0])
+    keys = folding.Keys(params.table.rows, codes.get("by"), codes.get("target"), codes.get("time"))
+    made = folding.splits(keys, params, ctx.seed if params.seed is None else params.seed)
+    path = ctx.scratch / "folds.arrow"
+    folding.write(made, path)
+    about = {"table": params.table.digest, "rows": params.table.rows, "splits": len(made)}
+    kept = ctx.keep(path, Folds, **about, strategy=params.strategy, by=params.by, time=params.time)
+    return FoldsOutputs(folds=kept, sizes=tuple(int((roles == folding.TEST).sum()) for roles in made))
 
 
 def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:

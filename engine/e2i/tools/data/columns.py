@@ -9,6 +9,7 @@ from e2i.catalog.columns import (
     Flow,
     Given,
     Known,
+    KnownFolds,
     KnownKeys,
     KnownTable,
     absent,
@@ -101,6 +102,17 @@ def split(given: Given, files: Files) -> Flow:
         key = f"split {about}" if settled(about) else ""
         parts = {name: table.chosen(key, name) for name in PARTS}
     return Flow({**parts, "parts": KnownKeys(PARTS)}, problems, parts=frozenset(PARTS))
+
+
+def folds(given: Given, files: Files) -> Flow:
+    """Return the columns that the folds are made by."""
+    table, time = given["table"], given["time"]
+    problems = [problem for name in ("by", "time", "target") for problem in absent(table, (name,), given[name])]
+    kind = table.columns.get(time) if isinstance(table, KnownTable) and isinstance(time, str) else None
+    if isinstance(table, KnownTable) and kind in ("string", "bool"):
+        problems.append(ColumnProblem(("time",), "bad-column", f'"{time}" is a {kind}, not a time', hint=_times(table)))
+    named = (name if isinstance(name, str) else None for name in (given["by"], time))
+    return Flow({"folds": KnownFolds(*named)}, problems)
 
 
 def select(given: Given, files: Files) -> Flow:

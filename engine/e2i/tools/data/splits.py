@@ -30,7 +30,7 @@ def by_entity(column: pd.Series[Any], shares: Shares, seed: int) -> Parts:
     import numpy as np
     import pandas as pd
 
-    _require_present(column, "entity")
+    require_present(column, "entity")
     codes, entities = pd.factorize(column)
     text = np.asarray([_canonical(entity) for entity in entities], dtype=object)
     hashed = pd.util.hash_array(text, hash_key=f"{seed:016d}", categorize=False)
@@ -45,7 +45,7 @@ def by_time(column: pd.Series[Any], shares: Shares) -> Parts:
     import numpy as np
     import pandas as pd
 
-    _require_present(column, "time")
+    require_present(column, "time")
     if not (pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_numeric_dtype(column)):
         raise StepError(
             f"column {column.name!r} has {column.dtype} values, which have no order in time",
@@ -106,7 +106,8 @@ def _cut(positions: npt.NDArray[np.float64], shares: Shares) -> Parts:
     return np.searchsorted([shares[0], shares[0] + shares[1]], positions, side="right")
 
 
-def _require_present(column: pd.Series[Any], what: str) -> None:
+def require_present(column: pd.Series[Any], what: str) -> None:
+    """Raise StepError when a key is missing in some rows."""
     missing = int(column.isna().sum())
     if missing:
         raise StepError(

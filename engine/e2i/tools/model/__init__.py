@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
-from e2i.catalog.artifacts import EffectModel, Model, Recipe, Report, Table
+from e2i.catalog.artifacts import EffectModel, Folds, Model, Recipe, Report, Table
 from e2i.estimators.algorithms import AlgorithmName, Task
-from e2i.estimators.metrics import METRICS
+from e2i.estimators.metrics import METRICS, MetricName
 from e2i.estimators.rounds import WatchedMetric
 
 LIBRARIES = ("xgboost", "lightgbm", "catboost", "scikit-learn", "skops", "numpy", "pandas")
@@ -118,6 +118,52 @@ class TrainOutputs(Outputs):
     metrics: Annotated[
         dict[str, float], Field(description="`train_NAME`, and `validation_NAME` when a validation table is set.")
     ]
+
+
+class CrossValidateParams(Params):
+    """Parameters of ``model.cross_validate``."""
+
+    table: Annotated[Table, Field(description="The rows.")]
+    folds: Annotated[Folds, Field(description="The folds of data.folds, made from this table.")]
+    target: Target
+    algorithm: Algorithm = "XGBoost"
+    params: Annotated[dict[str, Scalar], Field(default_factory=dict, description="Hyperparameters.")]
+    prepare: Annotated[Recipe | None, Field(description="Recipe of prepare.recipe, fitted in each split.")] = None
+    features: Features = None
+    exclude: Exclude = ()
+    predict_after: Moments = ()
+    task: TaskName = None
+    positive: Annotated[Label | None, Field(description="The positive class, of two. null: the last in order.")] = None
+    metrics: Annotated[
+        tuple[MetricName, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
+    ] = None
+    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the fits; null: the run's seed.")] = None
+
+
+class Figures(BaseModel):
+    """A metric over the splits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    mean: Annotated[float, Field(description="Mean over the splits.")]
+    sd: Annotated[float, Field(description="Standard deviation over the splits.")]
+    folds: Annotated[tuple[float, ...], Field(description="The metric in each split.")]
+
+
+class CrossValidateOutputs(Outputs):
+    """Outputs of ``model.cross_validate``."""
+
+    metrics: Annotated[
+        dict[str, Figures], Field(description="Each metric on rows that the model of the split was not trained on.")
+    ]
+    oof: Annotated[
+        Table,
+        Field(
+            description="A row for each tested row: `row`, its position from 0, `split`, the target, `prediction` and, "
+            "for classes, `probability` of the positive one or `probability_CLASS`."
+        ),
+    ]
+    model: Annotated[Model, Field(description="The model that is fitted to all rows.")]
 
 
 class EvaluateParams(Params):
@@ -299,6 +345,14 @@ TOOL = Tool(
     summary="Trains, evaluates, applies and chooses models of tables.",
     actions=(
         Action("train", "Trains one model.", TrainParams, TrainOutputs, libraries=LIBRARIES, columns=True, version=2),
+        Action(
+            "cross_validate",
+            "Fits and judges a model in each split of folds, and fits one to all rows.",
+            CrossValidateParams,
+            CrossValidateOutputs,
+            libraries=LIBRARIES,
+            columns=True,
+        ),
         Action(
             "evaluate",
             "Evaluates a model on rows that it was not trained on.",

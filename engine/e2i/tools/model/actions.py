@@ -11,6 +11,8 @@ from e2i.errors import StepError
 from e2i.estimators import effects, metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.tools.model import (
+    CrossValidateOutputs,
+    CrossValidateParams,
     EvaluateOutputs,
     EvaluateParams,
     Interval,
@@ -69,6 +71,32 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
     _record(measured, ctx)
     ctx.attach("model", model)
     return TrainOutputs(model=model, metrics=measured)
+
+
+def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValidateOutputs:
+    """Fit and judge a model in each split, with its own preparation, and fit one to all rows."""
+    import numpy as np
+    import pandas as pd
+
+    from e2i.tools.model import crossing
+
+    splits = crossing.roles(params.folds, params.table, ctx)
+    crossed = crossing.Crossing(params, ctx)
+    found, tables = [], []
+    for done, (measured, table) in enumerate(crossed.judged(splits), start=1):
+        found.append(measured)
+        tables.append(table)
+        ctx.progress(done, len(splits), f"{done} of {len(splits)} splits")
+    figures = crossing.summed(found, crossed.names)
+    fitted = crossed.fit(np.arange(len(crossed.frame)))
+    _warn(fitted.prepared, params.params, ctx)
+    model = saved.keep_model(fitted, ctx)
+    for name, one in figures.items():
+        ctx.metric(name, one.mean)
+        ctx.metric(f"{name}_sd", one.sd)
+    ctx.param("algorithm", params.algorithm)
+    ctx.attach("model", model)
+    return CrossValidateOutputs(metrics=figures, oof=ctx.table(pd.concat(tables, ignore_index=True)), model=model)
 
 
 def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownTable, absent, settled
+from e2i.catalog.columns import (
+    UNKNOWN,
+    ColumnProblem,
+    Flow,
+    Given,
+    KnownFolds,
+    KnownKeys,
+    KnownModel,
+    KnownTable,
+    absent,
+    settled,
+)
 from e2i.catalog.files import Files
 from e2i.estimators import columns, hyperparameters
 from e2i.estimators.metrics import METRICS
+from e2i.spec.problems import Code
+from e2i.spec.suggest import few
 
 
 def train(given: Given, files: Files) -> Flow:
@@ -17,6 +30,34 @@ def train(given: Given, files: Files) -> Flow:
     parts = ("train",) if given["validation"] is None else ("train", "validation")
     names = tuple(f"{part}_{name}" for part in parts for name in _metrics(model.task))
     return Flow({"model": model, "metrics": KnownKeys(names)}, problems)
+
+
+def cross_validate(given: Given, files: Files) -> Flow:
+    model, problems = columns.learn({**given, "validation": None}, "table", "validation")
+    problems += hyperparameters.check(given, "params", task=model.task)
+    problems += _group_features(given, model)
+    chosen = given["metrics"]
+    names = _metrics(model.task) if chosen is None else chosen if settled(chosen) else ()
+    for index, name in enumerate(chosen if isinstance(chosen, list | tuple) else ()):
+        if isinstance(name, str) and name in METRICS and model.task not in (None, METRICS[name].task):
+            message = f"{name} is not a metric of {model.task}"
+            problems.append(ColumnProblem(("metrics", index), "wrong-metric", message, hint=few(_metrics(model.task))))
+    return Flow({"model": model, **({"metrics": KnownKeys(tuple(names))} if names else {})}, problems)
+
+
+def _group_features(given: Given, model: KnownModel) -> Iterator[ColumnProblem]:
+    """Yield a problem when the column of the folds' groups is a feature: new groups have other values."""
+    folds, features = given["folds"], given["features"]
+    if not isinstance(folds, KnownFolds) or folds.by is None or folds.by not in (model.features or ()):
+        return
+    message = f'the feature "{folds.by}" is the group that the folds keep apart: the model would learn groups by heart'
+    if isinstance(features, list | tuple) and folds.by in features:
+        path, is_one_of = ("features", list(features).index(folds.by)), len(features) > 1
+        yield ColumnProblem(path, "fold-feature", message, hint="remove it from `features`", take_out=is_one_of)
+    elif features is None:
+        yield ColumnProblem(
+            ("table",), "fold-feature", message, hint=f"add to `exclude`: {folds.by}", leave_out=(folds.by,)
+        )
 
 
 def evaluate(given: Given, files: Files) -> Flow:
@@ -81,3 +122,26 @@ def _task(model: Any) -> str | None:
 
 def _metrics(task: str | None) -> tuple[str, ...]:
     return tuple(name for name, metric in METRICS.items() if task in (None, metric.task))
+
+
+_CROSS = """steps:
+  data: {uses: dataset.hcp}
+  folds: {uses: data.folds, with: {table: "${{ steps.data.journeys }}", strategy: group, by: hcp_id}}
+  judge:
+    uses: model.cross_validate
+    with:
+      table: ${{ steps.data.journeys }}
+      folds: ${{ steps.folds.folds }}
+      target: target
+"""
+CODES = (
+    Code(
+        "fold-feature",
+        "A feature that is the group of the folds",
+        "The folds keep rows of one group together because they are alike. As a feature, the group lets the model "
+        "learn each group by heart, and new groups have other values.",
+        "Remove the column from `features`, or add it to `exclude`. `e2i fix` does this.",
+        _CROSS + "      features: [hcp_id, region]\n",
+        _CROSS + "      features: [specialty, region]\n",
+    ),
+)

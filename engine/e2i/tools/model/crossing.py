@@ -1,0 +1,139 @@
+"""Cross-validate: fit and judge a model in each split. In: rows, folds and a request. Out: metrics and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from e2i.catalog.artifacts import Folds, Table
+from e2i.catalog.context import StepContext
+from e2i.errors import StepError
+from e2i.estimators import metrics, saved
+from e2i.tools.model import CrossValidateParams, Figures
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from e2i.estimators.fitting import Fitted
+    from e2i.estimators.scoring import Matrix
+
+    Roles = list[npt.NDArray[np.int8]]
+TRAIN, TEST = 1, 2
+
+
+def roles(folds: Folds, table: Table, ctx: StepContext) -> Roles:
+    """Return the role of each row in each split. Raises StepError for the folds of another table."""
+    import pyarrow as pa
+    import pyarrow.ipc
+
+    if folds.table != table.digest:
+        raise StepError(
+            f"the folds were made from another table ({folds.rows:,} rows; this one has {table.rows:,})",
+            code="other-rows",
+            hint="make the folds from the table that is cross-validated",
+        )
+    with pa.memory_map(str(ctx.open(folds))) as source:
+        found = pyarrow.ipc.open_file(source).read_all()
+    return [column.to_numpy() for column in found.columns]
+
+
+class Crossing:
+    """One model in each split, and one of all rows."""
+
+    def __init__(self, params: CrossValidateParams, ctx: StepContext) -> None:
+        from e2i.estimators import recipes, schema
+
+        self.params = params
+        self.frame = ctx.frame(params.table)
+        self.threads = ctx.threads
+        self.seed = ctx.seed if params.seed is None else params.seed
+        self.recipe = () if params.prepare is None else recipes.steps_of(params.prepare)
+        self.groups = None if params.folds.by is None else _codes(self.frame[params.folds.by])
+        self.task, self.classes = schema.goal(
+            self.frame, params.target, params.algorithm, task=params.task, positive=params.positive
+        )
+        self.names = [metrics.choose(name, self.task) for name in params.metrics or ()]
+
+    def fit(self, places: Matrix) -> Fitted:
+        """Return the model of these rows, in positions. Raises StepError."""
+        from e2i.estimators import fitting
+
+        params = self.params
+        prepared = fitting.prepare(
+            self.frame.iloc[places],
+            None,
+            params.target,
+            params.algorithm,
+            task=self.task,
+            features=params.features,
+            exclude=params.exclude,
+            positive=params.positive,
+            threads=self.threads,
+            recipe=self.recipe,
+            seed=self.seed,
+            groups=None if self.groups is None else self.groups[places],
+        )
+        if prepared.schema.classes != self.classes:
+            raise StepError(
+                "the training rows of a split lack a class of the table",
+                code="bad-target",
+                hint="use strategy stratified or stratified_group in data.folds, or fewer folds",
+            )
+        return fitting.fit(prepared, params.params, seed=self.seed, threads=self.threads)
+
+    def judged(self, splits: Roles) -> Iterator[tuple[dict[str, float], pd.DataFrame]]:
+        """Yield the metrics of each split, and its predictions for the rows that its model was not trained on."""
+        import numpy as np
+
+        from e2i.estimators import schema
+
+        for number, split in enumerate(splits):
+            test = np.flatnonzero(split == TEST)
+            rows = self.frame.iloc[test]
+            predicted = saved.predict(self.fit(np.flatnonzero(split == TRAIN)).scorer, rows)
+            labels = schema.labels(rows, self.params.target, self.classes)
+            found = metrics.evaluate(self.task, labels, predicted)
+            if absent := [name for name in self.names if name not in found]:
+                raise StepError(
+                    f"{absent[0]} is not defined in split {number + 1} of {len(splits)}",
+                    code="undefined-metric",
+                    hint="use strategy stratified or stratified_group in data.folds, or other metrics",
+                )
+            yield found, self._table(number, test, rows, predicted)
+
+    def _table(self, number: int, places: Matrix, rows: pd.DataFrame, predicted: Matrix) -> pd.DataFrame:
+        import pandas as pd
+
+        target = self.params.target
+        columns: dict[str, Any] = {"row": places, "split": number, target: rows[target].to_numpy()}
+        if self.classes is None:
+            return pd.DataFrame({**columns, "prediction": predicted})
+        labels = pd.Series(list(self.classes))
+        if predicted.ndim == 1:
+            chosen = labels.take((predicted >= 0.5).astype(int)).to_numpy()
+            return pd.DataFrame({**columns, "prediction": chosen, "probability": predicted})
+        shares = {f"probability_{label}": predicted[:, place] for place, label in enumerate(self.classes)}
+        return pd.DataFrame({**columns, "prediction": labels.take(predicted.argmax(axis=1)).to_numpy(), **shares})
+
+
+def summed(found: list[dict[str, float]], names: list[str]) -> dict[str, Figures]:
+    """Return the figures of the metrics that are defined in every split."""
+    from statistics import fmean, stdev
+
+    chosen = names or [name for name in found[0] if all(name in one for one in found)]
+    return {
+        name: Figures(
+            mean=fmean(one[name] for one in found),
+            sd=stdev(one[name] for one in found) if len(found) > 1 else 0.0,
+            folds=tuple(one[name] for one in found),
+        )
+        for name in chosen
+    }
+
+
+def _codes(column: pd.Series[Any]) -> Any:
+    import pandas as pd
+
+    return pd.factorize(column)[0]

@@ -1,0 +1,103 @@
+"""model.cross_validate: figures of rows that no model has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.preprocessing import TargetEncoder
+
+from context import LocalContext
+from e2i.errors import StepError
+from e2i.estimators import saved
+from e2i.tools.data.actions import folds
+from e2i.tools.data.folding import FoldsParams
+from e2i.tools.model import CrossValidateOutputs, CrossValidateParams
+from e2i.tools.model.actions import cross_validate
+from e2i.tools.prepare import RecipeParams
+from e2i.tools.prepare.actions import recipe
+from learning import others, table
+
+
+def crossed(ctx: LocalContext, frame: pd.DataFrame, target: str, steps: Any = (), **more: Any) -> CrossValidateOutputs:
+    rows = ctx.table(frame)
+    about = {"strategy": "kfold", "folds": 3, **more.pop("about", {})}
+    made = folds(FoldsParams(table=rows, **about), ctx).folds
+    prepare = recipe(RecipeParams(steps=steps), ctx).recipe if steps else None
+    return cross_validate(CrossValidateParams(table=rows, folds=made, target=target, prepare=prepare, **more), ctx)
+
+
+@pytest.mark.parametrize(
+    ("target", "algorithm"), [("binary", "XGBoost"), ("three", "RandomForest"), ("amount", "Ridge")]
+)
+def test_each_row_is_predicted_by_a_model_that_has_not_seen_it(ctx: LocalContext, target: str, algorithm: str) -> None:
+    frame = table(240)
+    params = {} if algorithm == "Ridge" else {"n_estimators": 8}
+    steps = [{"op": "target_encode", "columns": ["kind"]}, {"op": "impute", "types": ["number"]}]
+    found = crossed(ctx, frame, target, steps, algorithm=algorithm, params=params, exclude=others(target))
+    oof = ctx.frame(found.oof)
+    assert sorted(oof["row"]) == list(range(240)) and set(oof["split"]) == {0, 1, 2}
+    assert (oof[target].to_numpy() == frame[target].to_numpy()[oof["row"]]).all()
+    for name, figures in found.metrics.items():
+        assert figures.mean == pytest.approx(np.mean(figures.folds)) and len(figures.folds) == 3, name
+        assert figures.sd == pytest.approx(np.std(figures.folds, ddof=1)), name
+    if target == "binary":
+        one = oof[oof["split"] == 1]
+        assert found.metrics["roc_auc"].folds[1] == pytest.approx(roc_auc_score(one["binary"], one["probability"]))
+    if target == "amount":
+        assert found.metrics["r2"].mean > 0.7
+    assert saved.open_model(found.model, ctx).predict(frame).shape[0] == 240, "fitted to all rows"
+
+
+def test_chosen_metrics_are_those_of_every_split(ctx: LocalContext) -> None:
+    frame = table(200)
+    more = {"exclude": others("binary"), "params": {"n_estimators": 5}}
+    assert list(crossed(ctx, frame, "binary", metrics=("brier",), **more).metrics) == ["brier"]
+    with pytest.raises(StepError, match="rmse is not a metric of classification"):
+        crossed(ctx, frame, "binary", metrics=("rmse",), **more)
+
+
+def test_folds_of_another_table_are_refused(ctx: LocalContext) -> None:
+    made = folds(FoldsParams(table=ctx.table(table(100)), strategy="kfold"), ctx).folds
+    with pytest.raises(StepError, match="made from another table"):
+        cross_validate(CrossValidateParams(table=ctx.table(table(100, seed=1)), folds=made, target="binary"), ctx)
+
+
+def noise(seed: int, rows: int = 800) -> pd.DataFrame:
+    """A target that nothing tells of, many values and many numbers."""
+    r = np.random.default_rng(seed)
+    frame = pd.DataFrame(r.normal(size=(rows, 100)), columns=[f"n{number}" for number in range(100)])
+    for number in range(3):
+        frame[f"text{number}"] = [f"v{value}" for value in r.integers(0, 120, rows)]
+    return frame.assign(target=r.integers(0, 2, rows))
+
+
+LEAKING = [{"op": "target_encode", "types": ["text"]}, {"op": "select", "k": 10}]
+
+
+@pytest.mark.parametrize("seeds", [2, pytest.param(50, marks=pytest.mark.sweep)])
+@pytest.mark.timeout(600)
+def test_noise_is_not_learnt_when_a_recipe_is_fitted_in_each_split(ctx: LocalContext, seeds: int) -> None:
+    found = []
+    for seed in range(seeds):
+        more = {"algorithm": "LogisticRegression", "metrics": ("roc_auc",), "seed": seed}
+        about = {"strategy": "stratified", "target": "target", "folds": 5, "seed": seed}
+        found.append(crossed(ctx, noise(seed), "target", LEAKING, about=about, **more).metrics["roc_auc"].mean)
+    bound = 0.03 if seeds == 50 else 0.08  # two seeds have a standard error of about 0.015
+    assert np.mean(found) == pytest.approx(0.5, abs=bound), found
+
+
+def test_noise_is_learnt_when_the_whole_table_is_prepared_first() -> None:
+    frame = noise(0)
+    texts = [name for name in frame if name.startswith("text")]
+    y = frame.pop("target")
+    frame[texts] = TargetEncoder().fit(frame[texts], y).transform(frame[texts])
+    chosen = SelectKBest(k=10).fit_transform(frame, y)
+    predicted = cross_val_predict(LogisticRegression(), chosen, y, cv=5, method="predict_proba")[:, 1]
+    assert roc_auc_score(y, predicted) > 0.6, "which is why no action prepares a whole table"
