@@ -47,6 +47,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.store.collect import Freed
     from e2i.store.past import RecordedRun, RunList
     from e2i.telemetry.inspection import ChangedDocument, EntriesDocument, OutboxDocument
+    from e2i.testing.recording import RecordedCase
     from e2i.testing.results import SuiteDocument
 
     return {
@@ -71,6 +72,6 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "fix": (FixDocument, "fix"),
         "diff": (SpecDiffDocument, "diff of two specs"),
         "explain": (ExplainDocument, "explain"),
-        "tests": (SuiteDocument, "results of tests"),
+        "tests": ((SuiteDocument, RecordedCase), "results of tests"),
         "catalog": ((BriefCatalog, FullCatalog, Signatures), "catalog"),
     }

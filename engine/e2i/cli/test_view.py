@@ -9,6 +9,7 @@ import click
 
 from e2i.cli.problems_view import safe
 from e2i.testing.files import LoadedFile
+from e2i.testing.recording import RecordedCase
 from e2i.testing.results import CaseResult, SpecCoverage, SuiteDocument
 
 MOST_MISSING = 20
@@ -43,6 +44,18 @@ def show_summary(found: SuiteDocument) -> None:
     failed = click.style(f"{found.failed} failed", fg="red", bold=True) + ", " if found.failed else ""
     passed = click.style(f"{found.passed} passed", fg="green")
     click.echo(f"{failed}{passed}  {click.style(f'{found.seconds:.1f} s', dim=True)}")
+
+
+def show_recorded(found: RecordedCase) -> None:
+    """Prints where the case of a past step is."""
+    for name in found.fixtures:
+        click.echo(f"{click.style('written', fg='yellow')}: {safe(name)}")
+    if found.added:
+        click.echo(
+            f"{click.style('added', fg='green')}: {safe(found.case)!r} in {safe(found.file)}; write what must hold"
+        )
+    else:
+        click.echo(f"add this case to {safe(found.file)}:\n{safe(found.text)}")
 
 
 def _show_coverage(one: SpecCoverage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from e2i.cli import completion, documents
 from e2i.cli.commands import flags
 from e2i.cli.exits import guarded
 from e2i.errors import Exit
+
+if TYPE_CHECKING:
+    from e2i.api import Workspace
 
 
 @click.command(cls=flags.Inert)
@@ -23,7 +27,10 @@ from e2i.errors import Exit
     "--coverage", is_flag=True, help="Report steps, conditions, combinations and outputs that no case exercises."
 )
 @click.option("--update", is_flag=True, help="Write the snapshots, instead of comparing with them.")
+@click.option("--from", "run", metavar="RUN", help="Make a case of a step of this run: its inputs become fixtures.")
+@click.option("--step", metavar="ID", help="The step for --from.")
 @flags.profile
+@flags.store
 @flags.json
 @guarded
 def test(
@@ -32,7 +39,10 @@ def test(
     junit: Path | None,
     coverage: bool,
     update: bool,
+    run: str | None,
+    step: str | None,
     profile: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> Exit:
     """Test specs with the cases in NAME.test.yaml beside NAME.yaml.
@@ -41,9 +51,14 @@ def test(
     throw-away store, without trackers.
     """
     os.umask(0o077)  # as for a run
+    from e2i import api
     from e2i.cli import test_view
     from e2i.testing import suite
 
+    if run is not None or step is not None:
+        if run is None or step is None:
+            raise click.UsageError("Pass both --from RUN and --step ID.")
+        return _record(run, step, api.Workspace.open(store=store, profile=profile), as_json=as_json)
     ready = suite.load(paths or (".",), profile=profile, update=update)
     listen = (lambda file, result: None) if as_json else test_view.Progress()
     found = suite.run(ready, only=only, with_coverage=coverage, update=update, listen=listen)
@@ -56,3 +71,13 @@ def test(
     else:
         test_view.show_summary(found)
     return Exit.STEP_FAILED if found.failed else Exit.DONE
+
+
+def _record(run: str, step: str, workspace: Workspace, *, as_json: bool) -> Exit:
+    """Makes a case of a step of a run."""
+    from e2i.cli import test_view
+    from e2i.testing import recording
+
+    found = recording.record(run, step, workspace)
+    documents.show(found) if as_json else test_view.show_recorded(found)
+    return Exit.DONE
