@@ -15,7 +15,7 @@ from mutation.slips import slip
 
 RAW = {name for table in datasets.RAW.values() for name in table}
 QUALIFIED = re.compile(r"\b[a-z]\.([a-z_]+)\b")
-TABLE = re.compile(r"\b(?:FROM|JOIN) ([a-z_]+)\b")
+TABLE = re.compile(r"\b(?:FROM|JOIN) ([a-z_]+)\b(?!\()")
 WORD = re.compile(r"[a-z_]{4,}")
 NUMBER = {"tailnum": "distance", "origin": "distance", "carrier": "distance"}
 """A key that is a text → a column of the flights that is a number."""
@@ -48,7 +48,8 @@ def table(good: Good, rng: Random) -> Mutants:
     """A slip in the name of a table in a query."""
     for site, match in _matches(good, TABLE):
         known = good.value((*site.path[:-1], "tables"))
-        if match[1] in known and (typed := slip(match[1], known, rng)):
+        typed = slip(match[1], known, rng) if match[1] in known else None
+        if typed and typed[0].lower() != match[1].lower():  # SQL has no upper and lower case in names
             start, end = site.start + match.start(1), site.start + match.end(1)
             yield mutant(good, [(start, end, typed[0])], (start, start), codes="bad-query")
 

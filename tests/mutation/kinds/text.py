@@ -163,7 +163,10 @@ def missing_dash(good: Good, rng: Random) -> Mutants:
             before = good.sites.get((*site.path[:-1], int(site.path[-1]) - 1))
             spans += [(before.start, before.end)] if before else []
             yield mutant(
-                good, [edit], *spans, codes="yaml-syntax bad-action-parameter bad-value unknown-step duplicate-key"
+                good,
+                [edit],
+                *spans,
+                codes="yaml-syntax bad-action-parameter bad-value unknown-step duplicate-key unknown-column bad-graph",
             )
 
 

@@ -1,4 +1,4 @@
-"""The connection `local`: a file in the store that needs no settings, unless the operator names another database so."""
+"""The connection `local`: a file in the store that needs no settings, unless the operator names another file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from context import LocalContext
 from e2i import api
 from e2i.settings import Settings
-from e2i.tools.database import LOCAL, LOCAL_FILE, ReadParams, WriteParams, actions, effects
+from e2i.tools.database import LOCAL, LOCAL_FILE, ReadParams, WriteParams, actions, columns, effects
+from e2i.tools.database import Settings as DatabaseSettings
+from e2i.workspace.files import WorkspaceFiles
 
 ROWS = pa.table({"id": [1, 2], "name": ["ann", None], "at": pa.array([0, 1], pa.timestamp("us", "UTC"))})
 SPEC = """version: 1
@@ -51,6 +53,18 @@ def test_a_database_of_that_name_in_the_settings_comes_first(tmp_path: Path) -> 
     assert effects.write(params, actions.write(params, context), context) is None
     assert (tmp_path / "own.db").is_file() and not (context.home("database") / LOCAL_FILE).exists()
     context.close()
+
+
+def test_it_is_a_file_so_that_a_plan_knows_its_times(ctx: LocalContext) -> None:
+    with pytest.raises(ValueError, match="'local' is a SQLite file; give a server another name"):
+        DatabaseSettings.model_validate({"connections": {LOCAL: {"url": "postgresql://127.0.0.1:1/x"}}})
+    times = pa.table({"at": pa.array([0, None], pa.timestamp("us", "UTC"))})
+    actions.write(WriteParams(table=ctx.table(times), connection=LOCAL, into="t", mode="replace"), ctx)
+    read = ReadParams(connection=LOCAL, table="t", columns={"at": "timestamp"})
+    foreseen = columns.read(
+        {"connection": LOCAL, "columns": {"at": "timestamp"}}, WorkspaceFiles(ctx.worker.roots, ctx.worker.settings)
+    )
+    assert foreseen.outputs["table"].columns == {"at": str(ctx.arrow(actions.read(read, ctx).table)["at"].type)}
 
 
 @pytest.mark.parametrize(("origin", "found"), [("human", []), ("agent", ["policy-connection"] * 2)])

@@ -37,7 +37,7 @@ Scalar = bool | Annotated[int, Field(ge=-(2**63), lt=2**63)] | float | str | Non
 
 SCHEMES = ("postgresql", "postgres", "sqlite")
 LOCAL = "local"
-"""The connection that needs no settings: a SQLite file in the store. The operator may name another database so."""
+"""The connection that needs no settings: a SQLite file in the store. The operator may name another file."""
 LOCAL_FILE = "local.db"
 
 
@@ -91,6 +91,14 @@ class Settings(ToolSettings):
             "named: a SQLite file in the store."
         ),
     ] = {}
+
+    @field_validator("connections")
+    @classmethod
+    def _local_is_a_file(cls, connections: Mapping[str, Connection]) -> Mapping[str, Connection]:
+        """Keep the types that a plan knows of what is read from ``local``."""
+        if LOCAL in connections and connections[LOCAL].file is None:
+            raise ValueError(f"the connection {LOCAL!r} is a SQLite file; give a server another name")
+        return connections
 
     def places(self) -> Mapping[str, Place]:
         named = {name: Place(one.host, one.read_only) for name, one in self.connections.items()}

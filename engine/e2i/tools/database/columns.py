@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from e2i.catalog.columns import Flow, Given, KnownTable, absent, settled
 from e2i.catalog.files import Files
 from e2i.tools.data.declared import arrow_type
+from e2i.tools.database import LOCAL
 
 
 def read(given: Given, files: Files) -> Flow:
@@ -17,8 +18,9 @@ def read(given: Given, files: Files) -> Flow:
     columns = given["columns"]
     if not isinstance(columns, Mapping) or not settled(columns):
         return Flow()
-    # A typed column of times keeps its unit and zone.
-    types = {name: None if kind == "timestamp" else arrow_type(kind) for name, kind in columns.items()}
+    # A server's column of times keeps its unit and zone; a file has texts, which are read as UTC.
+    is_kept = given["connection"] != LOCAL
+    types = {name: None if kind == "timestamp" and is_kept else arrow_type(kind) for name, kind in columns.items()}
     return Flow({"table": KnownTable(types)})
 
 
