@@ -36,10 +36,18 @@ def test_the_inputs_of_a_step_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "a.test.yaml").read_text() == f"tests: ./a.yaml\ncases:\n{found.text}"
     again = recording.record(done.run, "big", project.workspace)
     assert (again.added, again.fixtures) == (False, ["a.fixtures/load.table-2.csv"])  # the case is there already
+    before = content(project.store)
     (ready,) = suite.load([str(tmp_path / "a.test.yaml")])
     result = suite.run([ready])
+    assert content(project.store) == before
     assert (result.passed, result.failed) == (1, 0), result
     assert result.files[0].cases[0].ran == ["big"]
+
+
+def content(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of each file."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
 def test_an_unknown_step_is_reported(tmp_path: Path) -> None:

@@ -288,6 +288,12 @@ cases:
     assert messages(found) == {"passes": [], "stays": []}
 
 
+def test_a_fault_of_a_tool_that_is_not_called_is_a_problem(specs: Specs) -> None:
+    assert specs.problems("cases:\n  a: {run: [load], fault: {tool: mlflow}}\n", TABLES) == [
+        '3:34 bad-value: no step that runs calls the tool "mlflow"'
+    ]
+
+
 def test_only_chosen_cases_run(specs: Specs) -> None:
     found = specs.run("cases:\n  one: {}\n  two: {}\n", only="TWO")
     assert list(results(found)) == ["two"]

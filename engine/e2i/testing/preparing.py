@@ -98,6 +98,7 @@ class Preparation:
                 message = f'step "{step}" reads {missing}, which is neither given nor run'
                 hint = f"add it under given:, or add {missing.partition('.')[0]} to run:"
                 self.problems.append(document.problem("input-not-given", prepared.path(), message, hint, key=True))
+        self._check_fault(prepared, expanded)
         self.problems += Expectations(prepared, expanded, environment).problems()
         return prepared
 
@@ -131,6 +132,19 @@ class Preparation:
                         "unknown-parameter", prepared.path("params", name), message, hint, key=True
                     )
                 )
+
+    def _check_fault(self, prepared: PreparedCase, expanded: Expanded) -> None:
+        """Reports a fault of a tool that no step of the case calls."""
+        if prepared.case.fault is None:
+            return
+        registry = self._workspace.settings.registry
+        names = [expanded.nodes[name].step.uses for name in prepared.run]
+        tools = {uses.partition(".")[0] for uses in names if (found := registry.action(uses)) and not found.inline}
+        if prepared.case.fault.tool not in tools:
+            path = prepared.path("fault", "tool")
+            message = f'no step that runs calls the tool "{prepared.case.fault.tool}"'
+            hint = suggest.hint(prepared.case.fault.tool, tools) if tools else None
+            self.problems.append(self._file.document.problem("bad-value", path, message, hint))
 
     def _steps(self, prepared: PreparedCase, expanded: Expanded, given: set[str]) -> set[str]:
         """Returns the nodes to run: those that the case names, or all that the given ones leave over."""

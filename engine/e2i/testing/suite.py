@@ -25,7 +25,7 @@ from e2i.testing.snapshots import Snapshots
 from e2i.workspace.source import Source
 
 Listener = Callable[[LoadedFile, CaseResult], None]
-"""Is told each result as soon as it is there."""
+"""Receives each result as soon as it is there."""
 
 
 class ReadyFile(Struct, frozen=True):
