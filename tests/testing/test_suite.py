@@ -294,6 +294,13 @@ def test_a_fault_of_a_tool_that_is_not_called_is_a_problem(specs: Specs) -> None
     ]
 
 
+def test_a_test_file_is_not_taken_for_a_spec(specs: Specs) -> None:
+    specs.write("a.test.yaml", "# nothing yet\n")
+    with pytest.raises(InvalidSpec) as caught:
+        suite.load([str(specs.root)])
+    assert [problem.hint for problem in caught.value.problems] == ["a test file starts with tests: ./NAME.yaml"]
+
+
 def test_only_chosen_cases_run(specs: Specs) -> None:
     found = specs.run("cases:\n  one: {}\n  two: {}\n", only="TWO")
     assert list(results(found)) == ["two"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel, ValidationError
 
 from e2i import regular
@@ -20,6 +21,7 @@ from e2i.spec.wording import expected, wording
 from e2i.testing.models import Case, CaseFile
 
 SUFFIXES = (".test.yaml", ".test.yml")
+START = "a test file starts with tests: ./NAME.yaml"
 MOST_FILES = 1_000
 """Limit on the test files of one folder."""
 
@@ -86,7 +88,7 @@ def read(name: str) -> tuple[LoadedFile | None, list[Problem]]:
         raise BadInput(f"cannot read the test file {name!r}: {error.strerror or error}", code="no-such-test") from error
     found, problems = document.read(text, name)
     if found is None:
-        return None, problems
+        return None, [replace(one, hint=START) if one.code in ("empty", "not-a-mapping") else one for one in problems]
     try:
         content = CaseFile.model_validate(found.data)
     except ValidationError as error:

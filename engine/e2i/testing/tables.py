@@ -144,7 +144,7 @@ def _completed(table: pa.Table, types: Mapping[str, str | None]) -> pa.Table:
         return table
     for name, declared in types.items():
         if name not in table.column_names:
-            kind = arrow_type(declared) or pa.string()
+            kind = arrow_type(declared) or pa.null()
             table = table.append_column(name, pa.nulls(table.num_rows, kind))
     rest = [name for name in table.column_names if name not in types]
     return table.select([*types, *rest])
