@@ -162,7 +162,7 @@ def _controls(asked: Asked, graph: Graph) -> Iterator[Finding]:
 
 
 def _paths(asked: Asked, graph: Graph, adjusted: Sequence[str]) -> Iterator[Finding]:
-    """Yield what is open after adjusting: opened by a column, or left open for want of one."""
+    """Yield what is open after adjusting: opened by a column, or left open because none is adjusted for."""
     treatment, outcome = asked.treatment, asked.outcome
     if asked.outcome not in graph.after(treatment):
         message = f'the graph has no path of arrows from "{treatment}" to "{outcome}": it says that the effect is 0'
