@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2i.catalog.registry import BUILT_IN
-from e2i.spec import synonyms
+from e2i.spec import action_synonyms, synonyms
 from e2i.spec.models import PipelineSpec, StepSpec
 
 
@@ -19,13 +19,13 @@ def test_every_word_leads_to_one_of_ours_and_is_none_itself() -> None:
     assert keys(PipelineSpec).isdisjoint(synonyms.SPEC_KEYS)
     assert keys(StepSpec).isdisjoint({*synonyms.STEP_KEYS, *synonyms.OTHERWISE})
     names = set(BUILT_IN.names())
-    assert set(synonyms.ACTIONS.values()) <= names
-    assert names.isdisjoint(synonyms.ACTIONS)
+    assert set(action_synonyms.ACTIONS.values()) <= names
+    assert names.isdisjoint(action_synonyms.ACTIONS)
 
 
 def test_every_parameter_that_has_synonyms_is_one_of_some_action() -> None:
     known = {name for action in BUILT_IN.names() for name in BUILT_IN.action(action).params.model_fields}  # type: ignore[index]
-    assert set(synonyms.PARAMETERS) <= known
+    assert set(action_synonyms.PARAMETERS) <= known
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_key_of_another_tool_has_a_hint_whatever_its_value_is() -> None:
     ],
 )
 def test_a_mistyped_action_is_told_from_one_that_there_is_not(name: str, hint: str) -> None:
-    assert hint in synonyms.action(name, BUILT_IN.names())
+    assert hint in action_synonyms.action(name, BUILT_IN.names())
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_a_mistyped_action_is_told_from_one_that_there_is_not(name: str, hint: s
 def test_a_parameter_is_renamed_when_one_alone_can_be_meant(
     word: str, fields: tuple[str, ...], given: tuple[str, ...], ours: str | None
 ) -> None:
-    assert synonyms.parameter(word, fields, given) == ours
+    assert action_synonyms.parameter(word, fields, given) == ours

@@ -12,7 +12,7 @@ from e2i.catalog.registry import Registry
 from e2i.check import order, parameters, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.documents import ParamValues
-from e2i.spec import expressions, fixes, synonyms
+from e2i.spec import action_synonyms, expressions, fixes
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, Pending, StepNode
 from e2i.spec.expressions import Template
@@ -47,7 +47,7 @@ def _check_names(loaded: LoadedSpec, registry: Registry) -> Iterator[Problem]:
                 "unknown-action",
                 path,
                 f'unknown action "{step.uses}"',
-                synonyms.action(step.uses, known),
+                action_synonyms.action(step.uses, known),
                 fixes=fixes.named(path, step.uses, known),
             )
 

@@ -20,7 +20,7 @@ from e2i.check import artifacts, exact, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.documents import ParamValues
-from e2i.spec import expressions, fixes, suggest, synonyms
+from e2i.spec import action_synonyms, expressions, fixes, suggest
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode
 from e2i.spec.expressions import Expression
@@ -115,7 +115,7 @@ def _validated(
         environment.registry.validate(node.step.uses, known)
     except ValidationError as error:
         unknown = [name for name in value if name not in fields]
-        mistyped = {suggest.certain(name, fields) or synonyms.parameter(name, fields, value) for name in unknown}
+        mistyped = {suggest.certain(name, fields) or action_synonyms.parameter(name, fields, value) for name in unknown}
         found = [
             _problem(environment, node, action, detail)
             for detail in mistakes(error, known, lambda path, kind: _may_follow(path, kind, unsure))
@@ -150,7 +150,7 @@ def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given
     path: Path = (*node.path, "with", name)
     hint = suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them"
     fix = fixes.renamed(path, fields, given)
-    if not fix and (meant := synonyms.parameter(name, fields, given)):
+    if not fix and (meant := action_synonyms.parameter(name, fields, given)):
         hint, fix = f'e2i calls it "{meant}"', fixes.moved(path, (*path[:-1], meant))
     elif not fix and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
         hint = f'"{name}" is a key of the step: move it out of "with"'
