@@ -186,9 +186,14 @@ def test_https_that_cannot_be_trusted_loses_nothing(
         served.front.encrypt(*self_signed(tmp_path))
     secure = replace(served, tools=lambda deadline: _https(served.tools(deadline)))
     count = tell(secure, tmp_path, "20261128-000001-https")
-    tally = attempt(secure, tmp_path, deadline=20.0, flush=20.0)
-    assert (tally.delivered, tally.dead_lettered, tally.left) == (0, 0, count), tally
-    assert tally.problem
+    for _ in range(
+        3
+    ):  # a busy server may close the connection of the first question, which does not look at certificates
+        tally = attempt(secure, tmp_path, deadline=20.0, flush=20.0)
+        assert (tally.delivered, tally.dead_lettered, tally.left) == (0, 0, count), tally
+        assert tally.problem
+        if "closed connection" not in tally.problem:
+            break
     assert ("certificate" in tally.problem.lower()) == (behind == "self-signed"), tally.problem
 
 
