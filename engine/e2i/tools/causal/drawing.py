@@ -59,7 +59,7 @@ def _balance(axes: Any, shown: Estimated) -> None:
     what = "correlation with the treatment" if shown.params.continuous else "difference in standard deviations"
     axes.set(title="Balance", xlabel=what)
     if order:
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=2)
 
 
 def _effects(axes: Any, shown: Estimated) -> None:
