@@ -306,7 +306,10 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_named(pool: Pool) -> None:
 # Ends
 
 
-@pytest.mark.parametrize(("function", "given"), [("deaf", {"children": 2}), ("stop", {}), ("stop_guardian", {})])
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [pytest.param("deaf", {"children": 2}, marks=pytest.mark.slow), ("stop", {}), ("stop_guardian", {})],
+)
 def test_a_step_that_does_not_end_is_gone_with_all_its_children(
     pool: Pool, project: Project, function: str, given: dict[str, object]
 ) -> None:

@@ -157,9 +157,10 @@ def accept_settings(text: str, workspace: Path) -> None:
 SHOWN = [page for page in PAGES if any(block.mark == "checked" for block in blocks(page))]
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=pytest.mark.slow if page == "docs/operations.md" else ()) for page in SHOWN]
-)
+LONG = {f"docs/{name}.md" for name in ("flagship", "operations", "predictions", "tutorial")}
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in SHOWN])
 def test_commands_print_what_the_page_shows(page: str, workspace: Path) -> None:
     if page != "README.md":  # which is run as it is shipped; elsewhere nothing that is shown depends on trackers
         file = workspace / "config" / "default.yaml"

@@ -53,6 +53,7 @@ def workflow() -> dict[str, Any]:
     return {step["name"]: step for step in steps if "name" in step}
 
 
+@pytest.mark.slow
 def test_the_workflow_annotates_problems_and_comments_the_plan(repository: Path) -> None:
     done = bash(repository, workflow()["validate"]["run"])
     assert done.returncode == 0, done.stderr

@@ -72,6 +72,7 @@ def assert_usable(project: Project, salt: int) -> None:
     assert set(found.values()) == {"reused"}, (salt, found, {name: step.note for name, step in record.steps.items()})
 
 
+@pytest.mark.slow
 def test_what_only_the_removed_one_of_two_runs_used_goes_and_the_other_works(
     ran: tuple[Project, RunRecord], tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def test_what_mlflow_prints_leaves_the_tally_as_it_is(mlflow_server: MLflow, pro
     front.close()
 
 
+@pytest.mark.slow
 def test_telemetry_that_mlflow_refuses_is_told_and_kept(mlflow_server: MLflow, project: Project) -> None:
     client = mlflow_server.client()
     experiment = client.create_experiment("refusing")

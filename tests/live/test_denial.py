@@ -137,6 +137,7 @@ tools:
     assert "wrong-password" not in ready.stdout and "wrong-key" not in ready.stdout
 
 
+@pytest.mark.slow
 def test_doctor_says_what_it_found_where_the_password_is_right(
     project: Project, locked_postgres: tuple[str, str], locked_redis: int
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_wrong_password_of_a_database_opens_no_circuit(
     ctx.close()
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_exist_is_an_error_of_the_configuration(project: Project, postgres: Postgres) -> None:
     """For MLflow, Optuna, Feast, Great Expectations and `database`; a step that needs it fails, with exit code 2."""
     nowhere = urlsplit(postgres.database())._replace(path="/nodb").geturl()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -218,7 +219,7 @@ def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: An
     bento = studio.home("bentoml") / "bentos" / served[2].tag.replace(":", "/")
     sources = sorted(path.name for path in (bento / "src").iterdir() if path.suffix == ".py")
     assert len(sources) == 6 and {"callers.py", "flavours.py", "preparing.py", "scoring.py"} < set(sources)
-    assert not any("import e2i" in path.read_text() or "from e2i" in path.read_text() for path in bento.rglob("*.py"))
+    assert not any(re.search(r"\b(import|from) e2i\b", path.read_text()) for path in bento.rglob("*.py"))
     assert all(item.count("==") == 1 for item in (bento / "env/python/requirements.txt").read_text().split())
     assert not [path for path in studio.home("bentoml").rglob("*") if path.suffix in (".pkl", ".pickle")]
 

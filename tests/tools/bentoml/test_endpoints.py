@@ -227,6 +227,7 @@ def test_the_router_of_an_endpoint_takes_what_its_service_has_and_nothing_else(
         os.umask(before)
 
 
+@pytest.mark.slow
 def test_a_replica_has_the_limits_that_were_set(bentoml: GuardedBentoML, home: Path) -> None:
     with ended(home, "limited"):
         deployed(bentoml, "hcp:v1", "limited", limits=read({"cpu": "1", "memory": "3Gi"}))

@@ -334,6 +334,7 @@ for turn in range(10):
 """
 
 
+@pytest.mark.slow
 def test_nothing_that_processes_register_or_push_at_once_is_lost(own: Repository, tmp_path: Path) -> None:
     own.register("n", "shared", "key", "int64", None)
     processes = [

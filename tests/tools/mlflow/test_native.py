@@ -108,6 +108,7 @@ def check(elsewhere: dict[str, str], cases: Sequence[dict[str, str]], *address: 
         assert len(one["kinds"]) == 1, one
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, elsewhere: dict[str, str]) -> None:
     cases = []
     for steps in ((), RECIPE):

@@ -53,6 +53,7 @@ for i in range(8):
 """A worker and the dispatcher at the same time: register a model, deliver telemetry."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.sweep)])
 def test_processes_that_start_together_share_one_run_and_one_version(
     ctx: LocalContext, tmp_path: Path, count: int

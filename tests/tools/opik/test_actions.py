@@ -44,6 +44,7 @@ def run(ctx: LocalContext, **params: Any) -> EvaluateOutputs:
     return asyncio.run(evaluate(EvaluateParams(name="geographer", **given), ctx))
 
 
+@pytest.mark.slow
 def test_100_cases_have_equal_scores_embedded_and_on_a_server_once_after_retries(
     tmp_path: Path, server: StandIn
 ) -> None:

@@ -214,6 +214,7 @@ GRID: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_the_pareto_front_of_a_grid_equals_brute_force(ctx: LocalContext) -> None:
     features = ["a", "b", "count"]
     metrics = [{"name": "roc_auc"}, {"name": "brier"}, {"name": "recall"}]

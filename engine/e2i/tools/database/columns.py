@@ -19,7 +19,7 @@ def read(given: Given, files: Files) -> Flow:
     if not isinstance(columns, Mapping) or not settled(columns):
         return Flow()
     # A server's column of times keeps its unit and zone; a file has texts, which are read as UTC.
-    is_kept = given["connection"] != LOCAL
+    is_kept = given.get("connection") != LOCAL
     types = {name: None if kind == "timestamp" and is_kept else arrow_type(kind) for name, kind in columns.items()}
     return Flow({"table": KnownTable(types)})
 
