@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from live.servers import MLflow
 from live.wrong_answers import Front
 from project import Project, lines
