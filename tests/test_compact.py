@@ -26,6 +26,7 @@ class Colour(StrEnum):
     RED = "red"
 
 
+@pytest.mark.slow
 @given(DATA)
 def test_it_is_read_as_what_the_standard_library_writes(value: Any) -> None:
     text = compact.dumps(value)

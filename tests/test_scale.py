@@ -83,6 +83,7 @@ def workspace(tmp_path: Path) -> api.Workspace:
     return api.Workspace.open(root=tmp_path, environ={})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 def test_the_work_grows_with_the_spec(shape: Callable[[int], str], workspace: api.Workspace) -> None:
     work(shape(8), workspace)  # what is done once, whatever the spec

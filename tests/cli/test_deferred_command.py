@@ -84,6 +84,7 @@ def registers(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_a_deferred_registration_is_done_by_sync_and_the_steps_below_it_follow(registers: Project) -> None:
     before = garbage(registers.store)
     name, ended = run(registers)

@@ -110,6 +110,7 @@ def test_a_strict_run_with_a_deferred_step_has_it_too(project: Project) -> None:
         assert (done.returncode, last["degraded"], last["steps"]["look"]["status"]) == (code, True, "deferred")
 
 
+@pytest.mark.slow
 def test_telemetry_that_is_refused_is_reported_at_the_end_of_the_run(project: Project, staging: StandIn) -> None:
     reported(project, staging)
     staging.mood = "refusing"
@@ -148,6 +149,7 @@ def test_the_runs_of_programs_are_printed_with_both_ids_once_they_are_delivered(
     assert json.loads(project.cli("sync", "--json").stdout)["runs"] == []
 
 
+@pytest.mark.slow
 def test_what_is_meant_for_an_address_of_no_profile_is_delivered_there_on_demand(
     project: Project, staging: StandIn
 ) -> None:

@@ -101,6 +101,7 @@ def test_shap_values_of_effects_add_up_to_them_and_name_what_makes_them_differ(
     np.testing.assert_allclose(values[["share", "segment"]].sum(axis=1) + values["expected_value"], effect, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", [FOREST], indirect=True)  # a process has one home of BentoML
 def test_a_served_effect_model_answers_over_http_as_it_does_locally(
     studio: LocalContext, frame: pd.DataFrame, found: EstimateOutputs

@@ -164,6 +164,7 @@ def test_a_killed_run_is_killed_in_mlflow_too_and_is_one_run_when_it_is_resumed_
     assert held.tracked().info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_with_its_delivery_process_is_closed_by_a_sync(held: Held) -> None:
     process, _ = held.begin()
     with process:

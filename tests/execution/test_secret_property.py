@@ -149,7 +149,7 @@ def exposed(project: Project, secret: str, messages: list[str], requests: list[b
 @pytest.mark.parametrize(
     ("batches", "count"),
     [
-        pytest.param([[5]], 6, id="some"),
+        pytest.param([[5]], 6, id="some", marks=pytest.mark.slow),
         pytest.param(
             [range(start, start + 5) for start in range(0, 20, 5)],
             510,

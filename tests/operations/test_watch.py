@@ -303,6 +303,7 @@ def test_totals_survive_a_collection(project: Project) -> None:
     assert openmetrics_text.value(metrics(project), "e2i_runs_total", pipeline="fine") == 2
 
 
+@pytest.mark.slow
 def test_doctor_and_sync_write_the_metrics_file_too(project: Project, port: int) -> None:
     tools = MLFLOW_DOWN.replace("PORT", str(port))
     project.write("config/default.yaml", f"sinks: [mlflow]\nflush: 1\nmetrics_file: e2i.prom\n{tools}")
@@ -322,6 +323,7 @@ def test_doctor_and_sync_write_the_metrics_file_too(project: Project, port: int)
 # The log
 
 
+@pytest.mark.slow
 def test_the_log_has_runs_steps_hooks_and_commands(project: Project, port: int) -> None:
     tools = MLFLOW_DOWN.replace("PORT", str(port))
     log = "log: {file: logs.jsonl, format: json}\n"
@@ -382,6 +384,7 @@ COUNT = "from pathlib import Path\n\ndef count():\n    with Path('counted').open
 QUICK = "retry_run: {initial: 50ms, max: 100ms}\n"
 
 
+@pytest.mark.slow
 def test_a_run_that_meets_an_outage_is_resumed_as_often_as_asked(project: Project, port: int) -> None:
     configure(project, MLFLOW_DOWN.replace("PORT", str(port)) + QUICK + note_to())
     project.write("count.py", COUNT)
@@ -461,6 +464,7 @@ def test_a_store_that_is_busy_or_full_is_tried_again_and_a_wrong_spec_is_not(pro
     assert ran.returncode == 2 and "run.retried" not in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_fresh_run_that_is_tried_again_keeps_its_finished_steps(project: Project, port: int) -> None:
     configure(project, MLFLOW_DOWN.replace("PORT", str(port)) + QUICK)
     project.write("count.py", COUNT)

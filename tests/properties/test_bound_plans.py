@@ -46,6 +46,7 @@ def written(workspace: api.Workspace, good: Good, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_what_does_not_matter_is_never_refused(shipped: tuple[api.Workspace, list[Good]]) -> None:
     workspace, good = shipped
     rng, done = Random(1), Counter[str]()
@@ -60,6 +61,7 @@ def test_what_does_not_matter_is_never_refused(shipped: tuple[api.Workspace, lis
     assert min(done.values()) >= 5, done
 
 
+@pytest.mark.slow
 def test_what_matters_is_always_refused_and_named(shipped: tuple[api.Workspace, list[Good]]) -> None:
     workspace, good = shipped
     rng, done = Random(2), Counter[str]()

@@ -25,7 +25,7 @@ MEANS = {
 }
 
 
-@pytest.mark.parametrize("seed", range(PIPELINES))
+@pytest.mark.parametrize("seed", RUN)
 def test_what_the_plan_says_is_what_the_run_does(project: Project, seed: int) -> None:
     """500 edits in all, each upon the last, with all that was finished before still in the store."""
     rng = Random(seed)

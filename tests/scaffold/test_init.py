@@ -96,7 +96,12 @@ def test_the_spec_for_a_table_is_valid(kind: Callable[[], tuple[str, bytes, str]
 
 
 @pytest.mark.parametrize(
-    "kind", [customers, prices, *(pytest.param(kind, marks=pytest.mark.sweep) for kind in (grades, sensors, texts))]
+    "kind",
+    [
+        customers,
+        pytest.param(prices, marks=pytest.mark.slow),
+        *(pytest.param(kind, marks=pytest.mark.sweep) for kind in (grades, sensors, texts)),
+    ],
 )
 def test_the_spec_for_a_table_runs(kind: Callable[[], tuple[str, bytes, str]], project: Project) -> None:
     project.write("config/default.yaml", "sinks: []\nworkers: 1\n")

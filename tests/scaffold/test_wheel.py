@@ -76,6 +76,7 @@ def required(requirements: tuple[str, ...], seen: set[str]) -> Iterator[Distribu
             yield from required(tuple(found.requires or ()), seen)
 
 
+@pytest.mark.slow
 def test_a_wheel_is_all_that_a_project_needs(tmp_path: Path) -> None:
     installed = Installed(tmp_path)
     assert shipped(ROOT / "engine") <= set(zipfile.ZipFile(installed.wheel).namelist())

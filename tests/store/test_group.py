@@ -167,6 +167,7 @@ def test_a_member_removes_what_the_killed_run_of_another_left(team: Team) -> Non
     assert [*(team.project.store / "tmp").iterdir()] == []
 
 
+@pytest.mark.slow
 @needs_root
 def test_what_a_member_may_not_remove_is_named_with_its_owner(team: Team) -> None:
     team.ran(FIRST, "run", "spec.yaml", "--select", "make")
@@ -185,6 +186,7 @@ def test_what_a_member_may_not_remove_is_named_with_its_owner(team: Team) -> Non
     team.ran(SECOND, "gc", "--keep-days", "0")
 
 
+@pytest.mark.slow
 @needs_root
 def test_the_lock_of_a_backup_is_the_groups(team: Team) -> None:
     team.ran(FIRST, "run", "spec.yaml", "--select", "make")
@@ -227,6 +229,7 @@ def test_files_of_a_shared_store_are_open_to_its_group_alone(project: Project, m
         assert not mode & stat.S_IWOTH, path
 
 
+@pytest.mark.slow
 def test_files_of_a_private_store_are_their_users_alone(project: Project) -> None:
     project.write("steps.py", STEPS)
     assert project.cli("run", str(project.write("spec.yaml", SPEC))).returncode == 0

@@ -86,6 +86,7 @@ def e2i(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return installation
 
 
+@pytest.mark.slow
 def test_a_listed_plug_in_runs_with_its_version_in_the_fingerprint_and_is_reused(e2i: Installation) -> None:
     e2i.list("words")
     first = e2i.json("run", "words.yaml")
