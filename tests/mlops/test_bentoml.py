@@ -223,6 +223,7 @@ asyncio.run(main())
     assert {name: gap for name, gap in least.items() if name != "package" and gap > MOST_BLOCKED} == {}, tries
 
 
+@pytest.mark.slow
 def test_traffic_is_moved_and_undeployed_by_name_from_any_program(
     shipped: tuple[str, str, Any, Any], endpoint: Endpoint
 ) -> None:

@@ -68,6 +68,7 @@ def test_settings_are_printed_without_credentials(workspace: Path) -> None:
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 409, 500])
 def test_what_an_evaluation_raises_has_no_credentials(status: int, workspace: Path, echo: Echo) -> None:
     echo.status = status

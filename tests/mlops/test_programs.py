@@ -52,6 +52,7 @@ def test_validate_tune_train_explain_register_promote_package_and_serve(installe
     assert len([line for line in done.stderr.splitlines() if line.startswith("e2i: ")]) == 6
 
 
+@pytest.mark.slow
 def test_effects_are_tuned_explained_and_logged(installed: Installed, folder: Path) -> None:
     done = execute(installed, folder, str(PROGRAMS / "causal_tuning.py"))
     assert done.returncode == 0, done.stderr

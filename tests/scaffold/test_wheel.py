@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
+import pytest
 from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 
