@@ -328,7 +328,9 @@ def test_a_rejection_takes_under_20_microseconds_and_says_nothing(
             continue
     assert (time.process_time() - began) / calls < 20e-6
     assert backend.calls == 5
-    assert [record.getMessage() for record in caplog.records] == ["breaker of mlflow: open, was closed"]
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("e2i")] == [
+        "breaker of mlflow: open, was closed"
+    ]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -478,7 +478,9 @@ def test_a_rejection_takes_under_20_microseconds_and_says_nothing(
         took.append((time.thread_time() - began) / batch)
     assert statistics.median(took) < 20e-6
     assert reached == []
-    assert [record.getMessage() for record in caplog.records] == ["breaker of mlflow: open, was closed"]
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("e2i")] == [
+        "breaker of mlflow: open, was closed"
+    ]
     assert one.circuit.rejected == calls
 
 
@@ -488,7 +490,9 @@ def test_one_process_says_that_the_state_changed_and_no_other(
     processes = [breaker(file) for _ in range(4)]
     fail(processes[0])
     assert None not in [rejected(one) for one in processes for _ in range(10)]
-    assert [record.getMessage() for record in caplog.records] == ["breaker of mlflow: open, was closed"]
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("e2i")] == [
+        "breaker of mlflow: open, was closed"
+    ]
 
 
 # B16: the file cannot be used

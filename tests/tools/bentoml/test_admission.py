@@ -166,7 +166,7 @@ def test_what_is_no_mistake_is_passed_on(caplog: pytest.LogCaptureFixture) -> No
             assert b" 200 " in await sent(url, request("GET /readyz", host="10.0.0.7:3000"))
 
     run(work)
-    assert caplog.records == []
+    assert not [record for record in caplog.records if record.name.startswith(("e2i", "aiohttp", "asyncio"))]
 
 
 def test_a_client_that_asks_first_learns_by_its_headers_whether_to_send_its_body() -> None:

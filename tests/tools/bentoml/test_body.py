@@ -105,7 +105,7 @@ def test_a_body_that_breaks_off_leaves_no_traceback_and_holds_nothing(caplog: py
             assert b" 200 " in await sent(url, request("POST /predict", TYPE, "Content-Length: 0"))
 
     run(work)
-    assert caplog.records == []
+    assert not [record for record in caplog.records if record.name.startswith(("e2i", "aiohttp", "asyncio"))]
 
 
 def test_a_compressed_body_is_passed_on_as_it_was_sent() -> None:
