@@ -69,7 +69,7 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
 chaos: setup ## kills, corrupts and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
-	$(BIN)/python -m pytest -n $(JOBS) -m slow
+	$(BIN)/python -m pytest -n $(JOBS) -m 'slow and not sweep'
 
 sweeps: setup ## tries secrets, bombs, effects, wrong answers of trackers and breakers in all variants, half an hour or more
 	$(BIN)/python -m pytest -n $(JOBS) -m sweep
