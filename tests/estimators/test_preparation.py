@@ -268,6 +268,15 @@ def test_a_recipe_that_does_not_fit_names_its_operation(step: Mapping[str, Any],
         fit(rows(0), [step], [*NUMBERS, "kind"])
 
 
+def test_columns_are_counted_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "MOST_CELLS", 300 * 40)
+    made = []
+    monkeypatch.setattr("e2i.estimators.preparing.apply", lambda *given: made.append(given) or {})
+    with pytest.raises(StepError, match="makes 64 columns of 300 rows") as error:
+        fit(rows(0), [{"op": "hash", "columns": ["kind"], "size": 64}], ["kind"])
+    assert "a smaller `size`" in (error.value.hint or "") and made == []
+
+
 def test_unseen_values_can_be_refused() -> None:
     fitted, _ = fit(rows(0), [{"op": "one_hot", "columns": ["kind"], "unknown": "fail"}], ["kind"])
     with pytest.raises(StepError, match="training did not see: unseen"):

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import prepare_numbers, prepare_values
-from e2i.estimators.recipes import KINDS, MOST_COLUMNS, WHOLE, Kind, Operation
+from e2i.estimators.recipes import KINDS, MOST_CELLS, MOST_COLUMNS, WHOLE, Kind, Operation
 from e2i.spec.suggest import few, hint
 
 if TYPE_CHECKING:
@@ -125,18 +125,27 @@ def _fitted(
         step, training = fitting(operation, columns, names, target)
     except (ValueError, TypeError) as error:
         raise StepError(f"{about}: {error}", code="bad-column") from error
+    _within_bounds(step, columns, about)
     made = preparing.apply(columns, [step]) | training
-    if len(made) > MOST_COLUMNS:
-        raise StepError(
-            f"{about} makes {len(made):,} columns, more than {MOST_COLUMNS:,}",
-            code="bad-column",
-            hint="set `min_frequency`, or use target_encode, count_encode or hash",
-        )
     replaced = {state["name"] for state in step["columns"]}
     if clashing := [name for name in _added(step) if name in columns and name not in replaced]:
         message = f"{about} makes columns of names that exist: {few(clashing)}"
         raise StepError(message, code="duplicate-column", hint="rename the columns")
     return step, made
+
+
+def _within_bounds(step: Step, columns: Columns, about: str) -> None:
+    """Raise StepError for a step that makes too many columns, before it makes them."""
+    added, rows = len(_added(step)), len(next(iter(columns.values())))
+    whole = len(columns) + added
+    if whole <= MOST_COLUMNS and rows * added <= MOST_CELLS:
+        return
+    raise StepError(
+        f"{about} makes {added:,} columns of {rows:,} rows; at most {MOST_COLUMNS:,} columns in all, and {MOST_CELLS:,} "
+        "values in one operation",
+        code="bad-column",
+        hint="set `min_frequency`, a smaller `size` or fewer `words`, or use target_encode or count_encode",
+    )
 
 
 def _added(step: Step) -> list[str]:

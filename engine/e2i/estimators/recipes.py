@@ -36,6 +36,8 @@ Kinds = TypeAliasType(
     ],
 )
 """Values of every operation, which the schema defines once."""
+MOST_CELLS = 250_000_000
+"""Maximum number of values that one operation makes: 2 GB of numbers."""
 MOST_COLUMNS = 20_000
 """Columns that a recipe may make."""
 MOST_WEIGHTS = 200_000
