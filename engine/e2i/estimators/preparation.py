@@ -141,8 +141,8 @@ def _within_bounds(step: Step, columns: Columns, about: str) -> None:
     if whole <= MOST_COLUMNS and rows * added <= MOST_CELLS:
         return
     raise StepError(
-        f"{about} makes {added:,} columns of {rows:,} rows; at most {MOST_COLUMNS:,} columns in all, and {MOST_CELLS:,} "
-        "values in one operation",
+        f"{about} makes {added:,} columns of {rows:,} rows; at most {MOST_COLUMNS:,} columns in all, and "
+        f"{MOST_CELLS:,} values in one operation",
         code="bad-column",
         hint="set `min_frequency`, a smaller `size` or fewer `words`, or use target_encode or count_encode",
     )
