@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from called import ask, data
 from context import LocalContext
 from e2i.catalog.registry import BUILT_IN
 from e2i.errors import StepError
-from e2i.estimators import effect_scoring, effects, scoring
+from e2i.estimators import effect_scoring, effects, forests, scoring
 from e2i.tools.causal import EstimateOutputs
 
 LINEAR = {"estimator": "LinearDML"}
@@ -86,6 +87,37 @@ def test_a_manifest_of_another_version_and_a_changed_forest_are_refused(
         (folder / "forest.npz").write_bytes(b"PK")
         with pytest.raises(scoring.ScoringError, match="is not a saved effect model"):
             effect_scoring.load(folder, scoring)
+
+
+def test_a_forged_forest_is_refused_before_native_code_follows_it() -> None:
+    r = np.random.default_rng(0)
+    rows, treated = r.normal(size=(200, 3)), r.integers(0, 2, 200)
+    grf = pytest.importorskip("econml.grf")
+    forest = grf.CausalForest(n_estimators=4, min_samples_leaf=5).fit(rows, treated, rows[:, 0] * treated)
+    content = forests.to_arrays(forest)
+    assert effect_scoring.from_arrays(content, "CausalForest").predict(rows[:2]).shape == (2, 1)
+    with np.load(io.BytesIO(content)) as arrays:
+        sound = {name: arrays[name] for name in arrays.files}
+
+    def refused(message: str, **changed: Any) -> None:
+        written = io.BytesIO()
+        np.savez(written, **{name: value for name, value in (sound | changed).items() if value is not None})
+        with pytest.raises(ValueError, match=message):
+            effect_scoring.from_arrays(written.getvalue(), "CausalForest")
+
+    def nodes(field: str, value: int) -> Any:
+        forged = sound["nodes"].copy()
+        forged[field][0] = value
+        return forged
+
+    for child in (10**12, 0, -7):
+        refused("leads out of its tree", nodes=nodes("left_child", child))
+        refused("leads out of its tree", nodes=nodes("right_child", child))
+    refused("a feature that there is not", nodes=nodes("feature", 3))
+    refused("lacks counts", counts=None)
+    refused("other nodes than they say", counts=sound["counts"] + 1)
+    refused("no sizes", shape=np.array([3]))
+    refused("not those of its features", trees=sound["trees"] + 1)
 
 
 def test_shap_values_of_effects_add_up_to_them_and_name_what_makes_them_differ(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, TypedDict
@@ -144,6 +144,8 @@ def from_arrays(content: bytes, kind: str) -> Any:
     forest = getattr(econml.grf, kind)()
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
+    if problem := _unsound(found):
+        raise ValueError(f"{FOREST} is no forest: {problem}")
     for name, value in zip(WHOLE, found["shape"].tolist(), strict=True):
         setattr(forest, name, value)
     ends = np.cumsum(found["counts"])
@@ -165,6 +167,34 @@ def from_arrays(content: bytes, kind: str) -> Any:
     forest.inference_ = forest.inference = True
     forest.n_jobs = 1  # sums of threads keep no order
     return forest
+
+
+def _unsound(found: Mapping[str, Matrix]) -> str | None:
+    """Return what is wrong with the arrays of a forest; None when EconML's code, which checks nothing, may follow them.
+
+    A tree is written from its root: the children of a node have higher numbers, and are in the same tree.
+    """
+    lacking = {"shape", "trees", "depths", "counts", "slices", "nodes", "values"} - found.keys()
+    if lacking:
+        return f"it lacks {min(lacking)}"
+    counts, nodes, trees = found["counts"], found["nodes"], found["trees"]
+    whole = [*found["shape"].tolist()]
+    if len(whole) != len(WHOLE) or counts.dtype.kind != "i" or counts.ndim != 1 or (counts < 1).any():
+        return "its trees have no sizes"
+    if trees.shape != (len(counts), 4) or len(found["depths"]) != len(counts) or (trees[:, 0] != whole[0]).any():
+        return "its trees are not those of its features"
+    if any(len(found[name]) != counts.sum() for name in STATE if name in found) or not nodes.dtype.names:
+        return "its trees have other nodes than they say"
+    own = np.arange(len(nodes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    sizes = np.repeat(counts, counts)
+    left, right, feature = nodes["left_child"], nodes["right_child"], nodes["feature"]
+    inner = left != -1
+    children = np.stack([left, right])[:, inner]
+    if ((children <= own[inner]) | (children >= sizes[inner])).any() or (right[~inner] != -1).any():
+        return "a node leads out of its tree"
+    if ((feature[inner] < 0) | (feature[inner] >= whole[0])).any():
+        return "a node looks at a feature that there is not"
+    return None
 
 
 class _PyFunc:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, convert, field
 
 from e2i.catalog.columns import UNKNOWN, ColumnProblem, KnownRecipe, KnownTable, is_time, settled
-from e2i.estimators.recipes import KINDS
+from e2i.estimators.recipes import KINDS, MOST_COLUMNS
 from e2i.spec.suggest import few
 
 UNITS = {"number": "a number", "text": "a string", "time": "a time"}
@@ -131,6 +131,9 @@ def _apply(found: Columns, step: Operation, names: list[str], task: str | None) 
         found.kinds |= dict.fromkeys((f"{name}_missing" for name in names), "number")
     elif op in ENCODED or (op == "target_encode" and task == "regression"):
         found.kinds |= dict.fromkeys(names, "number")
+    elif op == "interact" and (made := len(names) * (len(names) - 1) // 2) > MOST_COLUMNS:
+        message = f"the products of {len(names):,} columns are {made:,} columns, more than {MOST_COLUMNS:,}"
+        found.problems.append(ColumnProblem(("prepare",), "bad-column", message, hint="list fewer `columns`"))
     elif op == "interact":
         found.kinds |= dict.fromkeys((f"{one}_x_{other}" for one, other in combinations(names, 2)), "number")
     elif op == "dates":

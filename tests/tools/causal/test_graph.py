@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+import time
+from itertools import combinations, pairwise
 
 import networkx as nx
 import numpy as np
@@ -151,3 +152,28 @@ def test_the_derived_columns_are_adjusted_for_and_drawn(ctx: LocalContext) -> No
 def test_paths_are_shown_with_their_arrows() -> None:
     found = graph.read(["a -> b <- c"])
     assert graph.shown(found, ["a", "b", "c"]) == "a -> b <- c"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_separation_is_that_of_networkx(seed: int) -> None:
+    found, _ = random_graph(seed)
+    names = sorted(found.arrows)
+    for one, other in combinations(names, 2):
+        rest = [name for name in names if name not in (one, other)]
+        for given in (rest[:0], rest[:1], rest[1:3], rest):
+            expected = nx.is_d_separator(found.arrows, {one}, {other}, set(given))
+            assert graph.separated(found.arrows, one, other, given) == expected, (one, other, given)
+
+
+def test_a_graph_of_layers_is_judged_at_once() -> None:
+    layers = [["t"], *([f"l{layer}_{place}" for place in range(4)] for layer in range(13)), ["y"]]
+    lines = [f"{one} -> {other}" for before, after in pairwise(layers) for one in before for other in after]
+    found = graph.read(
+        [*lines, *(f"c -> {node}" for node in layers[1]), "c -> t"], [n for layer in layers[1:-1] for n in layer]
+    )
+    began = time.process_time()
+    assert not graph.is_back_door(found, "t", "y", ())
+    assert graph.is_back_door(found, "t", "y", ["c"])
+    graph.open_path(found, "t", "y", ())
+    graph.front_door(found, "t", "y")
+    assert time.process_time() - began < 5

@@ -1,7 +1,7 @@
 """Ask a causal graph what to adjust for. In: arrows between columns. Out: criteria, and the paths that decide them.
 
 Criteria as in Pearl 2009, "Causality", chapter 3: back-door (definition 3.3.1), front-door (3.3.3); instruments as in
-section 7.4. Separation is networkx's. networkx is imported when a graph is read, not before.
+section 7.4. networkx is imported when a graph is read, not before.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ARROW = re.compile(r"\s*(<->|->|<-)\s*")
 LONGEST = 12
 """Most arrows of a path that is searched for; longer ones are said to exist without being named."""
+MOST_STEPS = 20_000
+"""Most arrows that are followed in search of a path to name: a graph of layers has more paths than can be tried."""
 MEDIATORS = 2
 """Most columns of a front door that is searched for."""
 
@@ -93,12 +95,11 @@ def _arrows(line: str, index: int) -> Iterator[tuple[str, str, str]]:
 
 def is_back_door(graph: Graph, treatment: str, outcome: str, adjusted: Iterable[str]) -> bool:
     """Return whether adjusting for these columns leaves nothing but the effect of the treatment."""
-    import networkx as nx
 
     chosen = set(adjusted)
     if chosen & (graph.after(treatment) | {treatment, outcome}):
         return False
-    return nx.is_d_separator(graph.without_effects_of(treatment), treatment, outcome, chosen)
+    return separated(graph.without_effects_of(treatment), treatment, outcome, chosen)
 
 
 def back_door(graph: Graph, treatment: str, outcome: str, adjusted: Iterable[str] = ()) -> tuple[str, ...] | None:
@@ -137,19 +138,17 @@ def front_door(graph: Graph, treatment: str, outcome: str) -> tuple[str, ...] | 
 
 
 def _clean(graph: Graph, treatment: str, outcome: str, mediators: tuple[str, ...]) -> bool:
-    import networkx as nx
 
     backwards = graph.without_effects_of(treatment)
-    if not nx.is_d_separator(backwards, treatment, set(mediators), set()):
+    if not separated(backwards, treatment, set(mediators), set()):
         return False
     left = graph.arrows.copy()
     left.remove_edges_from([edge for node in mediators for edge in graph.arrows.out_edges(node)])
-    return nx.is_d_separator(left, set(mediators), outcome, {treatment})
+    return separated(left, set(mediators), outcome, {treatment})
 
 
 def instruments(graph: Graph, treatment: str, outcome: str, adjusted: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the measured columns that change the treatment, and the outcome in no other way than through it."""
-    import networkx as nx
 
     given = set(adjusted) - graph.after(treatment)
     left = graph.without_effects_of(treatment)
@@ -157,8 +156,36 @@ def instruments(graph: Graph, treatment: str, outcome: str, adjusted: Iterable[s
     return tuple(
         node
         for node in candidates
-        if not nx.is_d_separator(graph.arrows, node, treatment, given) and nx.is_d_separator(left, node, outcome, given)
+        if not separated(graph.arrows, node, treatment, given) and separated(left, node, outcome, given)
     )
+
+
+def separated(
+    arrows: nx.DiGraph[str], ones: str | Iterable[str], others: str | Iterable[str], given: Iterable[str]
+) -> bool:
+    """Return whether no path is open between nodes, given others: d-separation.
+
+    As in Shachter 1998, "Bayes-ball". networkx's own function visits a node once for each path to it.
+    """
+    import networkx as nx
+
+    closed = set(given)
+    opened = closed.union(*(nx.ancestors(arrows, node) for node in closed))
+    goals = {others} if isinstance(others, str) else set(others)
+    todo = [(node, True) for node in ([ones] if isinstance(ones, str) else ones)]  # True: against the arrow
+    seen: set[tuple[str, bool]] = set()
+    while todo:
+        node, upwards = todo.pop()
+        if (node, upwards) in seen:
+            continue
+        seen.add((node, upwards))
+        if node in goals and node not in closed:
+            return False
+        if node not in closed:
+            todo += [(after, False) for after in arrows.successors(node)]
+        if (node not in closed) if upwards else (node in opened):
+            todo += [(before, True) for before in arrows.predecessors(node)]
+    return True
 
 
 def open_path(
@@ -179,8 +206,9 @@ def open_path(
     """
     given = frozenset(adjusted)
     opened = given.union(*(graph.before(node) for node in given)) if given else given
+    left = iter(range(MOST_STEPS))
     for longest in range(1, LONGEST + 1):
-        for path in _paths(graph, [treatment], outcome, given, opened, longest):
+        for path in _paths(graph, [treatment], outcome, given, opened, longest, left):
             if outwards and not graph.arrows.has_edge(path[0], path[1]):
                 continue
             if effects or not all(graph.arrows.has_edge(*pair) for pair in pairwise(path)):
@@ -189,10 +217,18 @@ def open_path(
 
 
 def _paths(
-    graph: Graph, path: list[str], goal: str, given: frozenset[str], opened: frozenset[str], longest: int
+    graph: Graph,
+    path: list[str],
+    goal: str,
+    given: frozenset[str],
+    opened: frozenset[str],
+    longest: int,
+    left: Iterator[int],
 ) -> Iterator[list[str]]:
-    """Yield the open paths of a length, by name."""
+    """Yield the open paths of a length, by name. ``left`` has a number for each arrow that may yet be followed."""
     last = path[-1]
+    if next(left, None) is None:
+        return
     if last == goal:
         if len(path) - 1 == longest:
             yield path
@@ -202,7 +238,7 @@ def _paths(
     for node in sorted({*graph.arrows.successors(last), *graph.arrows.predecessors(last)}):
         if node in path or (len(path) > 1 and not _open(graph, path[-2], last, node, given, opened)):
             continue
-        yield from _paths(graph, [*path, node], goal, given, opened, longest)
+        yield from _paths(graph, [*path, node], goal, given, opened, longest, left)
 
 
 def _open(graph: Graph, one: str, node: str, other: str, given: frozenset[str], opened: frozenset[str]) -> bool:
