@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 SUSPECT_AUC = 0.99
 SUSPECT_RANK = 0.995
 """Absolute rank correlation (Spearman) with a numeric target."""
-SHARED_ROWS = 0.02
-"""Share of validation rows that are training rows too."""
 HALVES = 712_094_365
 """Seed of the halves of a table, unlike any that a table may be made with."""
 FEWEST = 30
@@ -41,7 +39,7 @@ def warnings(train: pd.DataFrame, validation: pd.DataFrame | None, schema: Schem
     if validation is not None:
         known = sketch.of(train, schema, labels)
         share = sketch.share(known, sketch.hashes(validation, schema.features, schema.labels(validation)))
-        if share > SHARED_ROWS:
+        if share > sketch.SHARED_ROWS:
             found.append(
                 f"{share:.0%} of the validation rows are training rows too, so its metrics are too good: remove "
                 "duplicate rows before the split"

@@ -2,11 +2,13 @@
 
 The sketch is the smallest hashes of the training rows (a k-minimum-values sketch, Bar-Yossef et al. 2002). Rows of
 another table whose hash is below the sketch's largest are in it exactly when they were trained on. A table is sketched
-only when chance cannot make two of its rows equal: when one feature has mostly different values.
+only when chance can hardly make two of its rows equal: when one feature has mostly different values, in the rows or,
+where rows are repeated, in those that remain without repetitions.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,10 @@ SIZE = 4_096
 """Hashes in a sketch: 32 kB."""
 DISTINCT = 0.5
 """Share of different values in one feature from which equal rows are copies, not chance."""
+COMBINATIONS = 10
+"""Combinations of the features' values, for each row, from which repeated rows are copies, not chance."""
+SHARED_ROWS = 0.02
+"""Share of judged rows that are training rows too, from which it is told."""
 FEWEST = 3
 """Known rows from which a share is reported."""
 
@@ -29,9 +35,12 @@ def of(frame: pd.DataFrame, schema: Schema, labels: Matrix) -> Matrix | None:
     """Return the sketch of a table's features and labels; None when equal rows may be chance."""
     import numpy as np
 
-    if not any(frame[name].nunique() > DISTINCT * len(frame) for name in schema.names):
+    counts = [max(1, frame[name].nunique()) for name in schema.names]
+    most = max(counts, default=0)
+    if most <= DISTINCT * len(frame) and math.prod(counts) < COMBINATIONS * len(frame):
         return None
-    return np.unique(hashes(frame, schema.features, labels))[:SIZE]
+    found: Matrix = np.unique(hashes(frame, schema.features, labels))
+    return found[:SIZE] if most > DISTINCT * len(found) else None
 
 
 def hashes(frame: pd.DataFrame, features: Any, labels: Matrix) -> Matrix:

@@ -69,6 +69,24 @@ def test_folds_of_another_table_are_refused(ctx: LocalContext) -> None:
         cross_validate(CrossValidateParams(table=ctx.table(table(100, seed=1)), folds=made, target="binary"), ctx)
 
 
+@pytest.mark.parametrize(("strategy", "warned"), [("stratified", True), ("group", False)])
+def test_repeated_rows_are_warned_of_when_folds_part_them(ctx: LocalContext, strategy: str, warned: bool) -> None:
+    r = np.random.default_rng(0)
+    once = pd.DataFrame({"key": range(60), "a": r.normal(size=60), "b": r.normal(size=60), "y": r.integers(0, 2, 60)})
+    about = {"strategy": strategy, **({"by": "key"} if strategy == "group" else {"target": "y"})}
+    frame = pd.concat([once] * 4, ignore_index=True)
+    more = {"algorithm": "KNeighbors", "exclude": ("key",), "metrics": ("roc_auc",)}
+    crossed(ctx, frame, "y", about=about, **more)
+    assert any("are training rows too" in one for one in ctx.warned) == warned
+
+
+def test_equal_rows_by_chance_are_not_warned_of(ctx: LocalContext) -> None:
+    r = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": r.integers(0, 9, 240), "b": r.integers(0, 3, 240), "y": r.integers(0, 2, 240)})
+    crossed(ctx, frame, "y", algorithm="KNeighbors")
+    assert not any("training rows too" in one for one in ctx.warned)
+
+
 def noise(seed: int, rows: int = 800) -> pd.DataFrame:
     """A target that nothing tells of, many values and many numbers."""
     r = np.random.default_rng(seed)

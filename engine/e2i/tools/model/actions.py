@@ -87,6 +87,8 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
         found.append(measured)
         tables.append(table)
         ctx.progress(done, len(splits), f"{done} of {len(splits)} splits")
+    for warning in crossed.warnings():
+        ctx.warn(warning)
     figures = crossing.summed(found, crossed.names)
     fitted = crossed.fit(np.arange(len(crossed.frame)))
     _warn(fitted.prepared, params.params, ctx)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog.artifacts import Folds, Table
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import metrics, saved
+from e2i.estimators import metrics, saved, sketch
 from e2i.tools.model import CrossValidateParams, Figures
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Crossing:
         self.task, self.classes = schema.goal(
             self.frame, params.target, params.algorithm, task=params.task, positive=params.positive
         )
+        self.shared: list[float] = []
+        """For each split that is judged, the share of the tested rows that are training rows too."""
         self.names = [metrics.choose(name, self.task) for name in params.metrics or ()]
 
     def fit(self, places: Matrix) -> Fitted:
@@ -92,8 +94,11 @@ class Crossing:
         for number, split in enumerate(splits):
             test = np.flatnonzero(split == TEST)
             rows = self.frame.iloc[test]
-            predicted = saved.predict(self.fit(np.flatnonzero(split == TRAIN)).scorer, rows)
+            fitted = self.fit(np.flatnonzero(split == TRAIN))
+            predicted = saved.predict(fitted.scorer, rows)
             labels = schema.labels(rows, self.params.target, self.classes)
+            hashed = sketch.hashes(rows, fitted.scorer.manifest["features"], labels)
+            self.shared.append(sketch.share(fitted.prepared.sketch, hashed))
             found = metrics.evaluate(self.task, labels, predicted)
             if absent := [name for name in self.names if name not in found]:
                 raise StepError(
@@ -102,6 +107,15 @@ class Crossing:
                     hint="use strategy stratified or stratified_group in data.folds, or other metrics",
                 )
             yield found, self._table(number, test, rows, predicted)
+
+    def warnings(self) -> Iterator[str]:
+        """Yield a warning when a split tests rows that it was trained on."""
+        share = max(self.shared)
+        if share > sketch.SHARED_ROWS:
+            yield (
+                f"{share:.0%} of the tested rows of split {self.shared.index(share) + 1} are training rows too, so the "
+                "metrics are too good: remove duplicate rows before the folds, or use strategy group in data.folds"
+            )
 
     def _table(self, number: int, places: Matrix, rows: pd.DataFrame, predicted: Matrix) -> pd.DataFrame:
         import pandas as pd

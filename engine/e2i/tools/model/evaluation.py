@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from e2i.estimators.scoring import Matrix, Scorer
 
-SHARED_ROWS = 0.02
-"""Share of training rows in an evaluation table from which it is reported."""
 FEW_GROUPS = 10
 """Groups below which their bootstrap is known to give intervals that are too narrow."""
 BOUNDED = ("log_loss", "brier", "accuracy", "rmse", "mae")
@@ -176,7 +174,7 @@ def trained_on(model: Model, scorer: Scorer, frame: pd.DataFrame, ctx: StepConte
         return []
     labels = schema.labels(frame, model.target, scorer.manifest["classes"])
     share = sketch.share(known, sketch.hashes(frame, scorer.manifest["features"], labels))
-    if share <= SHARED_ROWS:
+    if share <= sketch.SHARED_ROWS:
         return []
     ctx.metric("training_rows", share)
     return [f"{share:.0%} of the rows were in the training table, so the metrics are too good"]
