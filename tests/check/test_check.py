@@ -166,3 +166,15 @@ def test_a_thousand_steps_are_checked_in_a_moment(project: Project) -> None:
         f"  s{i}: {{uses: debug.echo, with: {{value: '${{{{ steps.s{i - 1}.value }}}}'}}}}\n" for i in range(1, 1_000)
     )
     assert problems(project, f"{HEAD}steps:\n  s0: {{uses: debug.echo}}\n{steps}") == []
+
+
+@pytest.mark.parametrize("written", ["[{op: scale, types: [number]}]", "{op: scale, types: [number]}"])
+def test_a_recipe_that_is_written_in_place_is_no_mapping_to_mend(project: Project, written: str) -> None:
+    steps = (
+        "  data: {uses: dataset.hcp}\n  train: {uses: model.train, with: {table: '${{ steps.data.journeys }}', "
+        f"target: target, prepare: {written}}}}}\n"
+    )
+    (problem,) = problems(project, f"{HEAD}steps:\n{steps}")
+    assert (problem.code, problem.fixes) == ("bad-action-parameter", ())
+    assert problem.message.startswith('"prepare" accepts a recipe of another step')
+    assert problem.hint is not None and "`uses: prepare.recipe`" in problem.hint and "steps.ID.recipe" in problem.hint

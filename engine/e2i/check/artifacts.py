@@ -15,6 +15,7 @@ from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.spec import expressions, fixes
+from e2i.spec.document import Document
 from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.problems import Fixes
 from e2i.spec.references import Reference
@@ -24,6 +25,9 @@ MOST_NAMED = 5
 """Limit on the outputs that a hint names."""
 MOST_SEARCHED = 200
 """Limit on the steps that are searched for them."""
+
+MADE_BY = {"recipe": "make a step `uses: prepare.recipe` with the operations, and write ${{ steps.ID.recipe }}"}
+"""Type of an artifact that is often written in place → how it is made."""
 
 
 def is_taken(taken: Types) -> bool:
@@ -58,6 +62,27 @@ def meant(
         if len(outputs) == 1:
             return f"write {_braced(outputs[0])}", fixes.replaced(path, _braced(outputs[0]))
     return hint(environment, node, taken), ()
+
+
+def in_place(document: Document, base: Path, location: Path, taken: Types) -> tuple[Path, Types] | None:
+    """Returns where an artifact is written in place, at a location of the parameters or above it, and its type."""
+    for depth in range(1, len(location) + 1):
+        found = types.at(taken, location[:depth])
+        if is_taken(found):
+            path = (*base, *location[:depth])
+            given = document.value(path)
+            is_written = isinstance(given, list) or (isinstance(given, dict) and "digest" not in given)
+            return (path, found) if is_written else None
+    return None
+
+
+def instead(environment: TypeEnvironment, node: StepNode, taken: Types) -> str | None:
+    """Returns the hint for an artifact that is written in place."""
+    made = [MADE_BY[type_.name] for type_ in taken if type_.name in MADE_BY]
+    offered = hint(environment, node, taken)
+    if not made:
+        return offered
+    return f"{made[0]}; {offered}" if offered and not offered.startswith("no ") else made[0]
 
 
 def _fits(environment: TypeEnvironment, node: StepNode, reference: Reference, taken: Types) -> bool:

@@ -121,6 +121,7 @@ def _validated(
             for detail in mistakes(error, known, lambda path, kind: _may_follow(path, kind, unsure))
             if not _is_of_name(detail, mistyped)
         ]
+    found = list({(problem.path, problem.message): problem for problem in found}.values())
     reported = {problem.path for problem in found}
     for problem in exact.problems(node.document, base, known, takes):
         if problem.path not in reported:
@@ -242,14 +243,19 @@ def _problem(environment: TypeEnvironment, node: StepNode, action: Action, detai
     document, location = node.document, detail["loc"]
     path: Path = (*node.path, "with", *location)
     name = ".".join(map(str, location)) or node.step.uses
-    taken = types.at((types.of_model(action.params),), location)
+    takes = (types.of_model(action.params),)
+    taken = types.at(takes, location)
+    if at := artifacts.in_place(document, (*node.path, "with"), location, takes):
+        place, wanted = at
+        message = f'"{place[-1]}" accepts {types.describe(wanted)} of another step, not one that is written here'
+        return document.problem("bad-action-parameter", place, message, artifacts.instead(environment, node, wanted))
     if detail["type"] == "missing":
         message = f'{node.step.uses} needs the parameter "{name}"'
         at = path[:-1] if document.has(path[:-1]) else node.path
         hint = artifacts.hint(environment, node, taken)
         return document.problem("missing-action-parameter", path, message, hint, key=True, at=at)
     if detail["type"] == "extra_forbidden":
-        names = types.members(types.at((types.of_model(action.params),), location[:-1]))
+        names = types.members(types.at(takes, location[:-1]))
         parent = ".".join(map(str, location[:-1]))
         message, hint = f'"{parent}" has no key "{location[-1]}"', suggest.hint(str(location[-1]), names, most=12)
         fix = fixes.renamed(path, names, document.value(path[:-1]) or ())
