@@ -245,8 +245,8 @@ def _problem(environment: TypeEnvironment, node: StepNode, action: Action, detai
     name = ".".join(map(str, location)) or node.step.uses
     takes = (types.of_model(action.params),)
     taken = types.at(takes, location)
-    if at := artifacts.in_place(document, (*node.path, "with"), location, takes):
-        place, wanted = at
+    if written := artifacts.in_place(document, (*node.path, "with"), location, takes):
+        place, wanted = written
         message = f'"{place[-1]}" accepts {types.describe(wanted)} of another step, not one that is written here'
         return document.problem("bad-action-parameter", place, message, artifacts.instead(environment, node, wanted))
     if detail["type"] == "missing":

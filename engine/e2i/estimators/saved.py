@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from e2i.estimators.fitting import Fitted
     from e2i.estimators.scoring import Matrix, Scorer
 
+MISSING = "count as missing"
+RARE = "count as rare ones (one_hot)"
+WORDS = "have only words that training saw (tfidf)"
+"""Not worth a warning: most texts are new."""
+TREATMENTS = {
+    "one_hot": "are 0 in every column (one_hot)",
+    "target_encode": "get the mean of all training rows (target_encode)",
+    "count_encode": "count as 0 rows (count_encode)",
+    "hash": "get the column of their hash (hash)",
+    "tfidf": WORDS,
+    "ordinal": MISSING,
+}
+"""Operation → what it does with values that training did not see."""
+
 
 def open_model(model: Model, ctx: StepContext) -> Scorer:
     """Return the loaded model. Raises StepError when its files cannot be read."""
@@ -45,7 +59,7 @@ def keep_model(fitted: Fitted, ctx: StepContext) -> Model:
 
 def predict(scorer: Scorer, frame: pd.DataFrame) -> Matrix:
     """Return ``scorer.predict``. Raises StepError when the table does not match the model, also when a category feature
-    has only values that training did not see.
+    has only values that training did not see, and the model's recipe does not say what becomes of them.
     """
     from e2i.estimators.scoring import ScoringError
 
@@ -53,7 +67,8 @@ def predict(scorer: Scorer, frame: pd.DataFrame) -> Matrix:
         predicted = scorer.predict(frame)
     except ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
-    strange = [name for name, share in unseen(scorer, frame).items() if share == 1.0]
+    taken = treated(scorer)
+    strange = [name for name, share in unseen(scorer, frame).items() if share == 1.0 and name not in taken]
     if strange:
         values = sorted({str(value)[:40] for value in frame[strange[0]].dropna().unique()[:3]})
         raise StepError(
@@ -76,11 +91,26 @@ def report_unseen(scorer: Scorer, frame: pd.DataFrame, ctx: StepContext) -> None
     empty = [name for name in scorer.features if len(frame) and frame[name].isna().all()]
     if empty:
         ctx.warn(f"features that are missing in every row: {', '.join(empty[:10])}")
-    shares = unseen(scorer, frame)
+    taken = treated(scorer)
+    shares = {name: share for name, share in unseen(scorer, frame).items() if taken.get(name) != WORDS}
     for name, share in shares.items():
         ctx.metric(f"unseen_{name}", share)
-    if shares:
-        listed = ", ".join(
-            f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda one: -one[1])[:10]
-        )
-        ctx.warn(f"values that training did not see count as missing: {listed}")
+    largest = sorted(shares.items(), key=lambda one: -one[1])
+    for what in dict.fromkeys(taken.get(name, MISSING) for name, _ in largest):
+        alike = [f"{name} {share:.1%}" for name, share in largest if taken.get(name, MISSING) == what]
+        ctx.warn(f"values that training did not see {what}: {', '.join(alike[:10])}")
+
+
+def treated(scorer: Scorer) -> dict[str, str]:
+    """Return what the recipe of a model does with unseen values of a feature, for each that it says it of."""
+    found: dict[str, str] = {}
+    if "prepare" not in scorer.manifest:
+        return found
+    for step in scorer.manifest["prepare"]["steps"]:
+        for state in step["columns"]:
+            what = TREATMENTS.get(step["op"])
+            if step["op"] == "one_hot" and state.get("other") is not None:
+                what = RARE
+            if what is not None:
+                found.setdefault(state["name"], what)
+    return {name: what for name, what in found.items() if what != MISSING}

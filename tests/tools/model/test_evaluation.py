@@ -14,6 +14,8 @@ from e2i.errors import StepError
 from e2i.tools.model import EvaluateOutputs, EvaluateParams, PredictParams, TrainParams
 from e2i.tools.model.actions import evaluate, predict, train
 from e2i.tools.model.plots import calibration
+from e2i.tools.prepare import RecipeParams
+from e2i.tools.prepare.actions import recipe
 from learning import others, table
 
 
@@ -119,6 +121,37 @@ def test_unseen_values_are_reported_and_only_unseen_ones_refused(ctx: LocalConte
     for count in (1, 100):
         with pytest.raises(StepError, match="has only values that do not occur in the training table: new"):
             predict(PredictParams(model=model, table=ctx.table(rows[:count].assign(kind="new"))), ctx)
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ({"op": "one_hot", "unknown": "zero"}, "are 0 in every column (one_hot)"),
+        ({"op": "one_hot", "min_frequency": 0.3}, "count as rare ones (one_hot)"),
+        ({"op": "target_encode"}, "get the mean of all training rows (target_encode)"),
+        ({"op": "count_encode"}, "count as 0 rows (count_encode)"),
+        ({"op": "hash", "size": 8}, "get the column of their hash (hash)"),
+        ({"op": "tfidf", "components": None}, None),
+        ({"op": "ordinal"}, "refused"),
+    ],
+)
+def test_unseen_values_are_what_the_recipe_makes_of_them(
+    ctx: LocalContext, operation: dict[str, Any], said: str | None
+) -> None:
+    steps = [{"op": "impute", "columns": ["kind"], "strategy": "mode"}, {**operation, "columns": ["kind"]}]
+    made = recipe(RecipeParams(steps=steps), ctx).recipe
+    frame = table(300)
+    frame["kind"] = "kind_" + frame["kind"]
+    more = {"params": {}, "exclude": (), "features": ("kind",)}
+    model = fit(ctx, frame, "amount", algorithm="Ridge", prepare=made, **more)
+    ctx.warned.clear()
+    order = PredictParams(model=model, table=ctx.table(frame[:20].assign(kind="new")))
+    if said == "refused":
+        with pytest.raises(StepError, match="has only values that do not occur in the training table: new"):
+            predict(order, ctx)
+        return
+    predict(order, ctx)
+    assert ctx.warned == ([] if said is None else [f"values that training did not see {said}: kind 100.0%"])
 
 
 @pytest.mark.parametrize("kind", ["1", "1.0", "text"])
