@@ -99,3 +99,13 @@ def test_equal_work_gives_equal_folds_and_keys_are_required(ctx: LocalContext) -
 def test_parameters_fit_the_strategy(ctx: LocalContext, params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         FoldsParams(table=ctx.table(rows(0)), **params)
+
+
+@pytest.mark.parametrize("values", [np.linspace(0, 1, 60), np.append(np.linspace(0, 1, 59), np.nan), np.arange(60)])
+def test_numbers_with_many_values_are_no_classes(ctx: LocalContext, values: Any) -> None:
+    frame = pd.DataFrame({"spend": values})
+    with pytest.raises(StepError, match=r"'spend' is a number with (59|60) different values") as raised:
+        split(ctx, frame, strategy="stratified", target="spend")
+    assert raised.value.hint is not None and "kfold" in raised.value.hint
+    counts = pd.DataFrame({"visits": np.append(np.zeros(60, dtype=int), np.arange(40))})
+    assert split(ctx, counts, strategy="stratified", target="visits"), "a few rare values are classes nevertheless"

@@ -98,6 +98,8 @@ def folds(params: FoldsParams, ctx: StepContext) -> FoldsOutputs:
     codes: dict[str, Any] = {}
     for key, name in named.items():
         if name is not None and frame is not None:
+            if key == "target":
+                folding.require_classes(frame[name], params.folds)
             splits.require_present(frame[name], {"by": "group", "time": "time", "target": "class"}[key])
             codes[key] = folding.times(frame[name]) if key == "time" else np.asarray(pd.factorize(frame[name])[0])
     keys = folding.Keys(params.table.rows, codes.get("by"), codes.get("target"), codes.get("time"))

@@ -26,6 +26,8 @@ UNUSED, TRAIN, TEST = 0, 1, 2
 GROUPED = ("group", "stratified_group", "group_time")
 STRATIFIED = ("stratified", "stratified_group")
 TIMED = ("time", "group_time")
+MOST_CLASSES = 20
+"""Different numbers that are taken for classes, however rare each is."""
 DAY = 86_400_000_000_000
 ColumnName = Annotated[str, Field(min_length=1)]
 
@@ -133,6 +135,22 @@ def times(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
         code="not-a-time",
         hint="add it to parse_dates of data.load",
     )
+
+
+def require_classes(column: pd.Series[Any], folds: int) -> None:
+    """Raise StepError for numbers that are no classes: many fractions, or integers that hardly a fold has in common."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+        return
+    counts = column.value_counts()
+    has_fractions = any(float(value) % 1 != 0 for value in counts.index)
+    if len(counts) > MOST_CLASSES and (has_fractions or counts[counts < folds].sum() > counts.sum() / 2):
+        raise StepError(
+            f"{column.name!r} is a number with {len(counts):,} different values, which are no classes to stratify by",
+            code="bad-target",
+            hint="use strategy kfold or group, or stratify by a column of its intervals",
+        )
 
 
 def _folded(keys: Keys, folds: int, random: np.random.Generator) -> Codes:
