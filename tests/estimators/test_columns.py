@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from e2i.catalog.columns import UNKNOWN, KnownModel, KnownTable
+from e2i.catalog.columns import UNKNOWN, KnownModel, KnownRecipe, KnownTable
 from e2i.catalog.lineage import Lineage
 from e2i.errors import StepError
-from e2i.estimators import columns, schema
+from e2i.estimators import columns, recipe_columns, schema
 
 FRAME = pd.DataFrame(
     {
@@ -106,3 +106,21 @@ def test_a_model_is_used_on_tables_that_have_its_features_and_its_target() -> No
         'the table has no column "y", the target of the model',
     ]
     assert columns.uses({"model": UNKNOWN, "table": TABLE}) == columns.uses({"model": model, "table": UNKNOWN}) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "hint"),
+    [
+        ({"op": "scale"}, "columns of that type: spend"),
+        ({"op": "impute"}, "use strategy mode or constant"),
+        ({"op": "impute", "strategy": "mean"}, "use strategy mode or constant"),
+        ({"op": "impute", "strategy": "mode"}, None),
+        ({"op": "dates"}, "`parse_dates` of data.load"),
+    ],
+)
+def test_a_text_is_refused_by_operations_of_other_columns(operation: dict[str, Any], hint: str | None) -> None:
+    rows = KnownTable({"city": "string", "spend": "double", "open": None})
+    recipe = KnownRecipe(({**operation, "columns": ["city", "open"]},))
+    found = recipe_columns.check(recipe, rows, ("city", "spend", "open"), "y", None).problems
+    assert [problem.code for problem in found] == ([] if hint is None else ["bad-column"])
+    assert hint is None or hint in (found[0].hint or "")

@@ -110,7 +110,11 @@ def _chosen(columns: Columns, operation: Operation, about: str, removed: set[str
             )
         if kind_of(columns[name]) not in KINDS[operation.op]:
             wanted = " or ".join(UNITS[kind] for kind in KINDS[operation.op])
-            raise StepError(f"{about}: {name!r} is {UNITS[kind_of(columns[name])]}, not {wanted}", code="bad-column")
+            raise StepError(
+                f"{about}: {name!r} is {UNITS[kind_of(columns[name])]}, not {wanted}",
+                code="bad-column",
+                hint="add it to `parse_dates` of data.load" if operation.op == "dates" else None,
+            )
     return chosen
 
 

@@ -44,6 +44,7 @@ class Operation(Struct, frozen=True):
     op: str
     columns: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
+    strategy: str = "median"
     indicator: bool = False
     parts: tuple[str, ...] = PARTS
     cyclic: bool = False
@@ -91,6 +92,8 @@ def takes_times(recipe: Any) -> bool:
 def _chosen(found: Columns, step: Operation, about: str, rows: KnownTable, target: Any) -> Iterator[str]:
     """Yield the columns of an operation, after noting the names that are none and those of a wrong type."""
     able = KINDS[step.op]
+    if step.op == "impute" and step.strategy in ("median", "mean"):
+        able = ("number",)
     if step.columns is None:
         yield from [name for name, kind in found.kinds.items() if kind in (step.types or able)]
         return
@@ -104,7 +107,8 @@ def _chosen(found: Columns, step: Operation, about: str, rows: KnownTable, targe
         elif (kind := found.kinds[name]) is not None and kind not in able:
             wanted = " or ".join(UNITS[one] for one in able)
             message = f'{about}: "{name}" is {UNITS[kind]}, not {wanted}'
-            found.problems.append(ColumnProblem(("prepare",), "bad-column", message, hint=_others(found, able)))
+            hint = _others(found, able) if kind != "text" else _hint_of_text(found, step, able)
+            found.problems.append(ColumnProblem(("prepare",), "bad-column", message, hint=hint))
         else:
             yield name
 
@@ -122,6 +126,15 @@ def _note_absent(found: Columns, name: str, about: str, rows: KnownTable) -> Non
 def _others(found: Columns, able: tuple[str, ...]) -> str | None:
     names = [name for name, kind in found.kinds.items() if kind in able]
     return f"columns of that type: {few(names)}" if names else None
+
+
+def _hint_of_text(found: Columns, step: Operation, able: tuple[str, ...]) -> str | None:
+    """Return what to do with a text in an operation of other columns."""
+    if step.op == "dates":
+        return "add it to `parse_dates` of data.load"
+    if step.op == "impute":
+        return "texts have no median and no mean: use strategy mode or constant"
+    return _others(found, able)
 
 
 def _apply(found: Columns, step: Operation, names: list[str], task: str | None) -> None:
