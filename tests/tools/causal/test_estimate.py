@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from called import RIDGE, ask, data
+from called import LINEAR, RIDGE, ask, data
 from context import LocalContext
 from e2i.catalog.registry import BUILT_IN
 from e2i.errors import StepError
-from e2i.tools.causal import actions
+from e2i.tools.causal import EstimateParams, actions, estimation, question
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,17 @@ def test_overlap_and_balance_are_shown_before_the_figure(ctx: LocalContext) -> N
     assert trimmed.overlap is not None and trimmed.overlap.trimmed > 1000
     balance = ctx.frame(ask(ctx, data(), effect_modifiers=()).balance).set_index("covariate")
     assert balance.loc["size", "difference"] > 0.5 and abs(balance.loc["size", "weighted_difference"]) < 0.1
+
+
+def test_an_estimate_that_adjusts_for_nothing_says_so_first(ctx: LocalContext) -> None:
+    frame = data(200)
+    given = {"table": ctx.table(frame), "treatment": "called", "outcome": "sales", "folds": 2, **LINEAR}
+    params = BUILT_IN.validate("causal.estimate", given)
+    assert isinstance(params, EstimateParams)
+    found = estimation.estimate(question.ask(frame, params), params, 1, 1)
+    assert found.warnings[0].startswith("adjusted for nothing: this is the difference without adjustment")
+    assert estimation.unadjusted(params.model_copy(update={"confounders": ("size",)})) == []
+    assert estimation.unadjusted(params.model_copy(update={"graph": ("called -> sales",)})) == []
 
 
 def test_an_amount_has_an_effect_per_unit(ctx: LocalContext) -> None:

@@ -156,6 +156,9 @@ def _graph(given: Given, table: Any) -> Iterator[ColumnProblem]:
     """Yield what the causal graph says against the question."""
     lists = [given.get(name, ()) for name in ("effect_modifiers", "confounders", "graph", "unmeasured")]
     treatment, outcome = given.get("treatment"), given.get("outcome")
+    if lists[2] == []:  # a list is from the spec, the default is a tuple
+        hint = "write its arrows, or leave `graph` out"
+        yield ColumnProblem(("graph",), "bad-graph", "the graph is empty: the treatment is not in it", hint=hint)
     if not isinstance(treatment, str) or not isinstance(outcome, str) or treatment == outcome or not lists[2]:
         return
     if not all(isinstance(one, list | tuple) and all(isinstance(name, str) for name in one) for one in lists):

@@ -58,8 +58,18 @@ def estimate(rows: Question, params: EstimateParams, seed: int, threads: int) ->
     answer = answers[params.estimand]
     manifest = replace(final.model.manifest, average=(answer.value, answer.standard_error))
     final = replace(final, model=replace(final.model, manifest=manifest))
-    warnings = diagnostics.warnings(overlap, found, balanced, params.overlap, params.treatment)
+    warnings = [*unadjusted(params), *diagnostics.warnings(overlap, found, balanced, params.overlap, params.treatment)]
     return Estimated(params, rows, found, question, adjusted, overlap, balanced, answers, final, tuple(warnings))
+
+
+def unadjusted(params: EstimateParams) -> list[str]:
+    """Return a warning when nothing is adjusted for, and no graph says that this is right."""
+    if params.confounders or params.effect_modifiers or params.graph:
+        return []
+    return [
+        "adjusted for nothing: this is the difference without adjustment; it is the effect only if the treatment was "
+        "assigned at random"
+    ]
 
 
 AVERAGES = {"ATE": averages.ate, "ATT": averages.att}
