@@ -149,6 +149,21 @@ def test_the_derived_columns_are_adjusted_for_and_drawn(ctx: LocalContext) -> No
     assert failed.value.code == "bad-control"
 
 
+def test_the_path_that_no_column_can_close_is_named() -> None:
+    (found,) = adjustment.findings(asked(["t -> y", "t <- a -> y", "t <-> y"]))
+    assert found.code == "open-path" and "close the path t <-> y, so" in found.message
+    (found,) = adjustment.findings(asked(["t -> y", "t <- a -> y", "t <-> y"], ("a",)))
+    assert found.code == "open-path" and "the path t <-> y is open" in found.message
+    (found,) = adjustment.findings(asked(["t -> y", "t <- a -> y", "b <-> t", "b <-> y"], ("b",)))
+    assert "t <-> b <-> y" in found.message
+
+
+def test_a_treatment_among_the_columns_has_no_second_problem() -> None:
+    lines = ["t -> y", "t <- a -> y"]
+    assert adjustment.findings(asked(lines, modifiers=("t", "a"))) == []  # said of the columns' roles already
+    assert adjustment.findings(asked(lines, ("t", "a"))) == []
+
+
 def test_paths_are_shown_with_their_arrows() -> None:
     found = graph.read(["a -> b <- c"])
     assert graph.shown(found, ["a", "b", "c"]) == "a -> b <- c"

@@ -82,7 +82,9 @@ def findings(asked: Asked) -> list[Finding]:
     if found:
         return found
     bad = [*_controls(asked, graph)]
-    left = [name for path, name in asked.adjusted if path not in {one.path for one in bad}]
+    wrong = {one.path for one in bad}
+    roles = (asked.treatment, asked.outcome)  # among the columns they are a problem of their own
+    left = [name for path, name in asked.adjusted if path not in wrong and name not in roles]
     return [*bad, *_paths(asked, graph, left)]
 
 
@@ -184,7 +186,10 @@ def _paths(asked: Asked, graph: Graph, adjusted: Sequence[str]) -> Iterator[Find
 
 
 def _open(graph: Graph, asked: Asked, adjusted: Sequence[str]) -> str:
-    path = graphs.open_path(graph, asked.treatment, asked.outcome, adjusted)
+    treatment, outcome = asked.treatment, asked.outcome
+    closable = set(graph.arrows) - graph.after(treatment) - graph.unmeasured - {treatment, outcome}
+    path = graphs.open_path(graph, treatment, outcome, adjusted, closable=closable)
+    path = path or graphs.open_path(graph, treatment, outcome, adjusted)
     named = f"the path {path}" if path else f"a path of more than {graphs.LONGEST} arrows"
     if not asked.confounders:
         return f"no measured columns close {named}, so adjusting cannot give the effect"
@@ -203,4 +208,4 @@ def _other_ways(graph: Graph, asked: Asked, adjusted: Sequence[str]) -> str:
         ways.append(f"{found[0]} is an instrument by this graph (causal.iv)")
     if door := graphs.front_door(graph, treatment, outcome):
         ways.append(f"{', '.join(door)} is a front door by this graph, which causal.estimate does not use")
-    return "; ".join(ways) or "measure one of the columns on it"
+    return "; ".join(ways) or "measure an unmeasured cause on it"

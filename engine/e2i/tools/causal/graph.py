@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import networkx as nx
 
 ARROW = re.compile(r"\s*(<->|->|<-)\s*")
+COMMON = "unmeasured cause of "
+"""How the node of ``a <-> b`` begins."""
 LONGEST = 12
 """Most arrows of a path that is searched for; longer ones are said to exist without being named."""
 MOST_STEPS = 20_000
@@ -72,7 +74,7 @@ def read(lines: Sequence[str], unmeasured: Iterable[str] = ()) -> Graph:
             if one == other:
                 raise GraphError(f'"{one}" is its own cause', index)
             if arrow == "<->":
-                cause = f"unmeasured cause of {min(one, other)} and {max(one, other)}"
+                cause = f"{COMMON}{min(one, other)} and {max(one, other)}"
                 latent.add(cause)
                 arrows.add_edges_from([(cause, one), (cause, other)])
             else:
@@ -196,10 +198,12 @@ def open_path(
     *,
     outwards: bool = False,
     effects: bool = False,
+    closable: Iterable[str] = (),
 ) -> str | None:
     """Return a shortest path that is open and not an effect of the treatment, such as ``t <- age -> y``; None without.
 
     ``outwards``: one that begins with something that the treatment changes. ``effects``: also one of effects alone.
+    ``closable``: one that adjusting for these columns too would not close.
 
     A path is closed by an adjusted column on it, but opened by one at which two arrows meet, or that such a column
     changes.
@@ -208,7 +212,7 @@ def open_path(
     opened = given.union(*(graph.before(node) for node in given)) if given else given
     left = iter(range(MOST_STEPS))
     for longest in range(1, LONGEST + 1):
-        for path in _paths(graph, [treatment], outcome, given, opened, longest, left):
+        for path in _paths(graph, [treatment], outcome, given.union(closable), opened, longest, left):
             if outwards and not graph.arrows.has_edge(path[0], path[1]):
                 continue
             if effects or not all(graph.arrows.has_edge(*pair) for pair in pairwise(path)):
@@ -247,10 +251,13 @@ def _open(graph: Graph, one: str, node: str, other: str, given: frozenset[str], 
 
 
 def shown(graph: Graph, path: Sequence[str]) -> str:
-    """Return a path with its arrows."""
+    """Return a path with its arrows; ``<->`` for an unmeasured cause of two neighbours."""
     steps = [path[0]]
     for one, other in pairwise(path):
-        steps += ["->" if graph.arrows.has_edge(one, other) else "<-", other]
+        if one.startswith(COMMON):
+            steps += ["<->", other]
+        elif not other.startswith(COMMON) or other == path[-1]:
+            steps += ["->" if graph.arrows.has_edge(one, other) else "<-", other]
     return " ".join(steps)
 
 
