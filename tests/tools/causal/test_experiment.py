@@ -75,6 +75,37 @@ def test_an_assignment_that_lost_entities_is_found(ctx: LocalContext) -> None:
     assert not run(ctx, lost, on_failure="warn").passed and run(ctx, lost, share=None).passed
 
 
+def test_a_covariate_that_the_treatment_changed_is_found(ctx: LocalContext) -> None:
+    r = np.random.default_rng(3)
+    frame = trial(600).assign(region=r.choice(["north", "south", "west"], 600))
+    frame["visits"] = r.normal(size=600) + 0.8 * (frame["arm"] == "new")
+    with pytest.raises(StepError, match="the design does not hold: covariate visits: visits differs between") as failed:
+        run(ctx, frame, covariates=["before", "region", "visits"])
+    assert failed.value.code == "refuted" and "covariate before" not in str(failed.value)
+    shown = run(ctx, frame, covariates=["before", "region", "visits"], on_failure="warn")
+    checks = ctx.frame(shown.checks).set_index("check")["passed"]
+    assert checks.to_dict() == {
+        "sample ratio": True,
+        "covariate before": True,
+        "covariate region": True,
+        "covariate visits": False,
+    }
+    assert not shown.passed and any("visits differs between the arms" in one for one in ctx.warned)
+    assert run(ctx, frame, covariates=["before", "region"]).passed
+
+
+@pytest.mark.parametrize("share", [0.01, 0.99])
+def test_rare_values_raise_few_alarms(share: float) -> None:
+    r = np.random.default_rng(5)
+    found = []
+    for _ in range(40):
+        treatment = r.permutation(np.arange(2000) < 2000 * share).astype(float)
+        for rare in (3, 40):
+            found.append(experiments.imbalance((np.arange(2000) < rare) * 1.0, treatment, np.arange(2000)))
+    assert min(found) > 1e-4 and np.mean(np.asarray(found) < 0.05) <= 0.05
+    assert experiments.imbalance(treatment, treatment, np.arange(2000)) < 1e-9
+
+
 def test_rows_of_one_entity_count_once(ctx: LocalContext) -> None:
     frame = trial(500).assign(hcp=range(500))
     four = pd.concat([frame] * 4, ignore_index=True)

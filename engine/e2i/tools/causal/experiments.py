@@ -65,6 +65,35 @@ def mismatch(treatment: Matrix, groups: Matrix, share: float) -> float:
     return float(chisquare([treated, entities - treated], [share * entities, (1 - share) * entities]).pvalue)
 
 
+def imbalance(covariate: Matrix, treatment: Matrix, groups: Matrix) -> float:
+    """Return the p-value of a covariate's difference between the arms, two-sided.
+
+    Its standard error is the larger of those with the arms' own variance and with their common one. For a value that
+    is too rare for a normal distribution the test is Fisher's, of the entities that have it.
+    """
+    import numpy as np
+    from scipy.stats import fisher_exact, t
+
+    treated, share = treatment == 1, float((treatment == 1).mean())
+    high, low = float(covariate[treated].mean()), float(covariate[~treated].mean())
+    arms = [np.unique(groups[treated]), np.unique(groups[~treated])]
+    sizes = [len(arm) for arm in arms]
+    if len(np.unique(covariate)) <= 2:
+        middle = (covariate.max() + covariate.min()) / 2
+        rare = covariate > middle if covariate.mean() < middle else covariate <= middle
+        having = np.unique(groups[rare])
+        if len(having) * min(sizes) < FEWEST * sum(sizes):
+            counts = [len(np.intersect1d(arm, having)) for arm in arms]
+            others = [size - count for size, count in zip(sizes, counts, strict=True)]
+            return float(fisher_exact([counts, others]).pvalue)
+    weights = treated / share - ~treated / (1 - share)
+    own = weights * (covariate - np.where(treated, high, low))
+    common = weights * (covariate - covariate.mean())
+    error = max(averages.error(own, groups), averages.error(common, groups))
+    away = abs(high - low)
+    return float(2 * t.sf(away / error, min(sizes) - 1)) if away > 0 and error > 0 else 1.0
+
+
 def looks(
     outcome: Matrix,
     treatment: Matrix,

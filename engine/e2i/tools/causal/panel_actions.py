@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISMATCH = 0.001
-"""Probability below which a share of treated entities is not by chance (Fabijan et al. 2019)."""
+"""Probability below which a share of treated entities, or a difference of covariates between the arms, is not by chance
+(Fabijan et al. 2019)."""
 
 
 def did(params: DidParams, ctx: StepContext) -> DidOutputs:
@@ -80,7 +81,7 @@ def did(params: DidParams, ctx: StepContext) -> DidOutputs:
 
 
 def experiment(params: ExperimentParams, ctx: StepContext) -> ExperimentOutputs:
-    """Compare the arms, after looking whether as many were assigned to each as planned."""
+    """Compare the arms, after looking whether they were assigned as planned, and are alike in what was known before."""
     names = [params.treatment, params.outcome, *params.covariates, params.time, params.group]
     frame = frame_of(ctx, params.table, names)
     if params.time is not None:
@@ -96,6 +97,7 @@ def experiment(params: ExperimentParams, ctx: StepContext) -> ExperimentOutputs:
             f"(p = {value:.2g})"
         )
         checks.append(Check("sample ratio", value, MISMATCH, value >= MISMATCH, meaning))
+    checks += _known_before(rows, params)
     warnings = judge(checks, params.on_failure, ctx)
     plain = experiments.difference(rows.outcome, rows.treatment, rows.groups, params.level)
     less = experiments.adjusted(rows.outcome, rows.treatment, rows.covariates) if params.covariates else rows.outcome
@@ -198,6 +200,26 @@ def _arms(frame: pd.DataFrame, params: ExperimentParams) -> Question:
     given = {name: getattr(params, name) for name in names}
     asked = EstimateParams.model_validate({**given, "table": params.table, "confounders": params.covariates})
     return ask(frame, asked)
+
+
+def _known_before(rows: Question, params: ExperimentParams) -> list[Check]:
+    """Return a check of each covariate: arms that were assigned at random do not differ in what was known before.
+
+    Probabilities are multiplied by the number of encoded columns (Bonferroni).
+    """
+    found = []
+    for name in dict.fromkeys(params.covariates):
+        own = [at for at, column in enumerate(rows.names) if column == name or column.startswith(f"{name} = ")]
+        values = [experiments.imbalance(rows.covariates[:, at], rows.treatment, rows.groups) for at in own]
+        value = min([1.0, *(one * len(rows.names) for one in values)])
+        meaning = f"{name} is alike in the arms (p = {value:.2g})"
+        if value < MISMATCH:
+            meaning = (
+                f"{name} differs between the arms (p = {value:.2g}): the treatment changed it, or the arms were not "
+                "assigned at random"
+            )
+        found.append(Check(f"covariate {name}", value, MISMATCH, value >= MISMATCH, meaning))
+    return found
 
 
 def _looks(rows: Question, params: ExperimentParams) -> list[experiments.Look]:

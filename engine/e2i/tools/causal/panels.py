@@ -84,6 +84,14 @@ Covariates = Annotated[
         "explain of the outcome is taken out (CUPED), which narrows the interval."
     ),
 ]
+CheckedCovariates = Annotated[
+    tuple[ColumnName, ...],
+    Field(
+        description="Columns that were known before the assignment, such as the outcome of the month before. What they "
+        "explain of the outcome is taken out (CUPED), which narrows the interval. Fails when the arms differ in one "
+        "(p < 0.001, Bonferroni): the treatment changed it, or the assignment was not at random."
+    ),
+]
 Entity = Annotated[
     ColumnName | None,
     Field(description="Column of the entity that was assigned to an arm, when it has several rows; null: each row."),
@@ -99,7 +107,7 @@ class ExperimentParams(Params):
     outcome: Annotated[ColumnName, Field(description="The number that the treatment may change.")]
     control: Annotated[Label | None, Field(description="Value of the untreated arm; null: the first in order.")] = None
     treated: Annotated[Label | None, Field(description="Value of the treated arm; null: the last in order.")] = None
-    covariates: Covariates = ()
+    covariates: CheckedCovariates = ()
     share: Annotated[
         float | None,
         Field(
