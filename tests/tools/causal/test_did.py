@@ -57,6 +57,20 @@ def test_staggered_effects_are_found_where_two_way_effects_are_wrong(ctx: LocalC
     assert abs(never.effect.value - found.effect.value) < 0.15
 
 
+def test_periods_that_cannot_be_compared_are_named(ctx: LocalContext) -> None:
+    frame = panel(60)
+    never = frame.groupby("unit")["treated"].transform("max") == 0
+    found = run(ctx, frame[~never], pre_trend=None)
+    assert ctx.warned[0].endswith(
+        "not treated yet, are there to compare: 2006, 2007 of the units treated from 2003 on; all periods of the units "
+        "treated from 2006 on"
+    )
+    assert list(ctx.frame(found.groups)["first_period"]) == ["2003"]
+    page = (ctx.open(found.report) / "index.html").read_text()
+    assert "Over the periods that can be compared, treated changes y by" in page
+    assert page.index("left out of the effect") > 0
+
+
 def test_two_groups_and_periods_equal_least_squares_of_the_changes(ctx: LocalContext) -> None:
     import statsmodels.api as sm
 

@@ -79,6 +79,18 @@ def cells(panel: Panel, controls: Controls) -> list[Cell]:
     return found
 
 
+def left_out(panel: Panel, found: Sequence[Cell]) -> dict[int, list[int]]:
+    """Return the treated periods without a cell, by group."""
+    import numpy as np
+
+    compared = {(one.group, one.period) for one in found}
+    groups = sorted(int(one) for one in np.unique(panel.first) if 0 < one < panel.periods)
+    absent = {
+        group: [period for period in range(group, panel.periods) if (group, period) not in compared] for group in groups
+    }
+    return {group: periods for group, periods in absent.items() if periods}
+
+
 def aggregate(panel: Panel, chosen: Sequence[Cell], level: float) -> Aggregate:
     """Return the mean of cells, each weighted by the size of its group.
 

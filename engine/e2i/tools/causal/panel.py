@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import schema
+from e2i.spec.suggest import few
 from e2i.tools.causal.did import Panel
 from e2i.tools.causal.panels import DidParams
 from e2i.tools.causal.question import codes
@@ -55,6 +57,22 @@ def read(frame: pd.DataFrame, params: DidParams) -> Read:
             raise StepError(message, code="bad-group", hint="a group of a unit is the same in all periods")
         groups = by_unit.first().to_numpy()[kept]
     return Read(Panel(outcome[kept], first[~always], groups), [_name(one) for one in periods], warnings)
+
+
+def left_out(read: Read, absent: Mapping[int, Sequence[int]], params: DidParams) -> list[str]:
+    """Return a warning that names the treated periods that cannot be compared, by the units' first period."""
+    if not absent:
+        return []
+    named = []
+    for group, periods in absent.items():
+        every = len(periods) == len(read.periods) - group
+        which = "all periods" if every else few([read.periods[at] for at in periods])
+        named.append(f"{which} of the units treated from {read.periods[group]} on")
+    untreated = "never treated" if params.controls == "never" else "not treated yet"
+    return [
+        f"left out of the effect, as fewer than two of these units, or of those {untreated}, are there to compare: "
+        + "; ".join(named)
+    ]
 
 
 def _matrix(units: Matrix, numbers: Matrix, values: Matrix, params: DidParams) -> Matrix:

@@ -40,12 +40,15 @@ def did(params: DidParams, ctx: StepContext) -> DidOutputs:
     cohorts = differences.by_group(read.panel, found, params.level)
     effect = differences.overall(read.panel, found, params.level).effect
     two_way = differences.two_way(read.panel, params.level)
-    for warning in read.warnings:
+    absent = differences.left_out(read.panel, found)
+    notes = [*read.warnings, *panel.left_out(read, absent, params)]
+    for warning in notes:
         ctx.warn(warning)
     checks = _parallel(read.panel, events, params, ctx)
-    warnings = [*read.warnings, *judge(checks, params.on_failure, ctx)]
+    warnings = [*notes, *judge(checks, params.on_failure, ctx)]
     title = f"Effect of {params.treatment} on {params.outcome}, by changes"
-    what = f"Over the treated periods, {params.treatment} changes {params.outcome}"
+    over = "the periods that can be compared" if absent else "the treated periods"
+    what = f"Over {over}, {params.treatment} changes {params.outcome}"
     rests = [
         f"Without treatment, {params.outcome} of treated units would have moved as that of the others did. Only the "
         "periods before can be looked at; a test of them may miss another trend.",
@@ -56,7 +59,7 @@ def did(params: DidParams, ctx: StepContext) -> DidOutputs:
         title,
         design_pages.sentence(what, effect, params.level),
         warnings,
-        {"average over treated periods": effect, "two-way fixed effects, for comparison": two_way},
+        {f"average over {over}": effect, "two-way fixed effects, for comparison": two_way},
         params.level,
         checks,
         rests,

@@ -48,7 +48,11 @@ class DidOutputs(Outputs):
     """Outputs of ``causal.did``."""
 
     effect: Annotated[
-        Estimate, Field(description="Average effect on treated units over their treated periods (Callaway, Sant'Anna).")
+        Estimate,
+        Field(
+            description="Average effect on treated units over those of their treated periods that can be compared "
+            "(Callaway, Sant'Anna). A warning names the others."
+        ),
     ]
     two_way: Annotated[
         Estimate,
