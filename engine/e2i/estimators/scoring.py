@@ -26,6 +26,10 @@ VERSIONS = (1, 2)
 """Versions of ``manifest.json`` that are read."""
 TRUSTED = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
 """Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
+PACKAGES = frozenset(
+    ("ensemble", "tree", "linear_model", "neighbors", "dummy", "preprocessing", "metrics", "utils", "_loss", "base")
+)
+"""Packages of scikit-learn with what its estimators are made of. Others, such as of texts, can read files."""
 
 
 class Feature(TypedDict):
@@ -387,9 +391,29 @@ def _read_sklearn(file: Path) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
+        if strange := _strange_types(file):
+            raise ScoringError(f"{file.name} has parts that no model of e2i has: {strange}")
         return skops.io.load(file, trusted=list(TRUSTED))
     except (BadZipFile, KeyError, ValueError, TypeError, UntrustedTypesFoundException) as error:
         raise ScoringError(f"{file.name} is not a model that skops can read: {str(error)[:200]}") from error
+
+
+def _strange_types(file: Path) -> str:
+    """Return a type of scikit-learn in a skops file that is of no allowed package, or an empty text."""
+    from zipfile import ZipFile
+
+    found: list[str] = []
+
+    def look(item: dict[str, Any]) -> dict[str, Any]:
+        module = str(item.get("__module__", ""))
+        package = module.partition(".")[2].partition(".")[0]
+        if module.partition(".")[0] == "sklearn" and package not in PACKAGES:
+            found.append(f"{module}.{item.get('__class__')}")
+        return item
+
+    with ZipFile(file) as content:
+        json.loads(content.read("schema.json"), object_hook=look)
+    return min(found, default="")
 
 
 def _xgboost_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any:
