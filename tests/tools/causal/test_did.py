@@ -129,6 +129,14 @@ def test_what_is_no_panel_is_said(ctx: LocalContext, change: Any, code: str) -> 
     assert failed.value.code == code
 
 
+def test_missing_outcomes_are_said_in_words_of_panels(ctx: LocalContext) -> None:
+    frame = panel(40)
+    frame.loc[3, "y"] = None
+    with pytest.raises(StepError, match="the outcome 'y' is missing in 1 of 320 rows") as failed:
+        run(ctx, frame)
+    assert "target" not in str(failed.value) and "split" not in str(failed.value.hint)
+
+
 def test_units_without_all_periods_or_a_period_before_are_left_out(ctx: LocalContext) -> None:
     frame = panel(80)
     frame = frame.drop(index=0)

@@ -154,8 +154,15 @@ def test_the_sequence_is_tightest_where_it_is_planned() -> None:
 
 
 def test_what_cannot_be_known_before_is_no_covariate(ctx: LocalContext) -> None:
-    with pytest.raises(StepError, match="'outcome' is the treatment or the outcome"):
+    with pytest.raises(StepError, match="the covariate 'outcome' is the outcome, and was not known before"):
         run(ctx, trial(200), covariates=["outcome"])
+
+
+def test_an_outcome_of_texts_is_said_in_words_of_experiments(ctx: LocalContext) -> None:
+    frame = trial(200)
+    with pytest.raises(StepError, match="the outcome 'bin' has texts; it must be a number") as failed:
+        run(ctx, frame.assign(bin=np.where(frame["outcome"] > 5, "yes", "no")), outcome="bin")
+    assert failed.value.code == "not-a-number"
 
 
 @pytest.mark.slow

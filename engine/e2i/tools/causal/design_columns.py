@@ -45,12 +45,13 @@ def power(given: Given, files: Files) -> Flow:
 def _covariates(given: Given) -> Iterator[ColumnProblem]:
     """Yield covariates that are the treatment or the outcome, or computed from them."""
     table, names = given["table"], given.get("covariates")
-    roles = [given.get("treatment"), given.get("outcome")]
+    roles = {"treatment": given.get("treatment"), "outcome": given.get("outcome")}
     for index, name in enumerate(names if isinstance(names, list | tuple) else ()):
-        for role in (one for one in roles if isinstance(one, str)):
-            made = isinstance(table, KnownTable) and name in set(table.gives_away(role))
-            if name == role or made:
-                message = f'"{name}" is {"computed from " if made else ""}"{role}", and was not known before'
+        for role, column in roles.items():
+            made = isinstance(column, str) and isinstance(table, KnownTable) and name in set(table.gives_away(column))
+            if isinstance(column, str) and (name == column or made):
+                what = f"the {role}" if name == column else f'computed from the {role} "{column}"'
+                message = f'"{name}" is {what}, and was not known before'
                 yield ColumnProblem(("covariates", index), "bad-control", message, hint="remove it")
 
 

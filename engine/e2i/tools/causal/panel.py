@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from e2i.errors import StepError
-from e2i.estimators import schema
 from e2i.spec.suggest import few
 from e2i.tools.causal.did import Panel
 from e2i.tools.causal.panels import DidParams
 from e2i.tools.causal.question import codes
+from e2i.tools.causal.question import numbers as outcome_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ def read(frame: pd.DataFrame, params: DidParams) -> Read:
         raise StepError(f"{params.time!r} is missing in {int(times.isna().sum())} rows", code="bad-group")
     periods = sorted(times.unique())
     numbers = pd.Index(periods).get_indexer(pd.Index(times))
-    outcome = _matrix(units, numbers, schema.labels(frame, params.outcome, None), params)
+    outcome = _matrix(units, numbers, outcome_of(frame, params.outcome), params)
     treated = _matrix(units, numbers, _treated(frame[params.treatment]), params)
     whole = ~np.isnan(outcome).any(axis=1)
     warnings = []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from e2i.catalog.context import StepContext
-from e2i.estimators import schema
+from e2i.errors import StepError
 from e2i.tools.causal import EstimateParams, design_pages, experiments, panel, panel_pages, tables
 from e2i.tools.causal import did as differences
 from e2i.tools.causal.basics import Estimate
@@ -20,7 +20,7 @@ from e2i.tools.causal.panels import (
     PowerOutputs,
     PowerParams,
 )
-from e2i.tools.causal.question import Question, ask, encoded
+from e2i.tools.causal.question import Question, ask, encoded, numbers
 from e2i.tools.causal.refuting import Check
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def power(params: PowerParams, ctx: StepContext) -> PowerOutputs:
     import numpy as np
 
     frame = frame_of(ctx, params.table, [params.outcome, *params.covariates, params.group])
-    outcome, groups = schema.labels(frame, params.outcome, None), groups_of(frame, params.group)
+    outcome, groups = numbers(frame, params.outcome), groups_of(frame, params.group)
     less = outcome
     if params.covariates:
         covariates = encoded(frame, params.outcome, list(params.covariates))[1]
@@ -199,6 +199,10 @@ def _parallel(
 
 def _arms(frame: pd.DataFrame, params: ExperimentParams) -> Question:
     """Return the rows of the two arms."""
+    for role, name in (("outcome", params.outcome), ("treatment", params.treatment)):
+        if name in params.covariates:
+            message = f"the covariate {name!r} is the {role}, and was not known before the assignment"
+            raise StepError(message, code="bad-covariate", hint="remove it from `covariates`")
     names = ("treatment", "outcome", "control", "treated", "group")
     given = {name: getattr(params, name) for name in names}
     asked = EstimateParams.model_validate({**given, "table": params.table, "confounders": params.covariates})

@@ -60,7 +60,7 @@ def ask(frame: pd.DataFrame, params: EstimateParams) -> Question:
     amounts, control, treated = _treatment(frame[params.treatment], params)
     kept = np.flatnonzero(~np.isnan(amounts))
     frame, amounts = frame.iloc[kept], amounts[kept]
-    outcome = schema.labels(frame, params.outcome, None)
+    outcome = numbers(frame, params.outcome)
     if not params.continuous:
         for name, value, count in (("untreated", control, amounts == 0), ("treated", treated, amounts == 1)):
             if count.sum() < FEWEST:
@@ -85,6 +85,29 @@ def ask(frame: pd.DataFrame, params: EstimateParams) -> Question:
         control,
         treated,
     )
+
+
+def numbers(frame: pd.DataFrame, outcome: str) -> Matrix:
+    """Return the outcome of each row. Raises StepError for texts, and for rows without one."""
+    from pandas.api import types
+
+    try:
+        return schema.labels(frame, outcome, None)
+    except StepError as error:
+        if error.code != "bad-target":
+            raise
+        column = frame[outcome]
+        hint = "remove those rows with data.select"
+        if missing := int(column.isna().sum()):
+            message, code = f"the outcome {outcome!r} is missing in {missing} of {len(frame)} rows", "bad-target"
+            hint += ", or say what they mean with table.fill"
+        elif types.is_numeric_dtype(column.dtype):
+            message, code = f"the outcome {outcome!r} has infinite values", "bad-target"
+        else:
+            kind = "times" if types.is_datetime64_any_dtype(column.dtype) else "texts"
+            message, code = f"the outcome {outcome!r} has {kind}; it must be a number", "not-a-number"
+            hint = "name a column of numbers, or make one with table.derive"
+        raise StepError(message, code=code, hint=hint) from error
 
 
 def columns_of(feature: Any) -> list[str]:
