@@ -236,6 +236,8 @@ def diff(params: DiffParams, ctx: StepContext) -> DiffOutputs:
 def _named(file: File | None, ctx: StepContext) -> Path:
     """Return a stored file under its own name, by whose suffix it is unpacked."""
     assert file is not None  # the parameters have one
+    if file.name in ("", ".", "..") or {"/", "\\", "\0"} & set(file.name):
+        raise StepError(f"{file.name!r} is not a name of a file", code="bad-path", hint="use a name without folders")
     folder = ctx.scratch / "taken"
     folder.mkdir()
     path = folder / file.name
