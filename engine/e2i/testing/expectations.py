@@ -12,7 +12,8 @@ from e2i.spec.problems import Problem
 from e2i.spec.validation import Path as Keys
 from e2i.spec.values import ExpressionError
 from e2i.testing import tables
-from e2i.testing.preparing import PreparedCase, braced, folder_of
+from e2i.testing.preparing import PreparedCase, braced
+from e2i.testing.reading import TableError
 from e2i.testing.results import FailedExpectation
 from e2i.testing.running import CaseRun
 from e2i.testing.snapshots import Snapshots
@@ -149,6 +150,8 @@ class Verification:
         return stored.read(run.store.path(artifact.digest))
 
     def _disjoint(self, run: CaseRun, path: Keys, names: Sequence[str], by: str) -> Iterator[FailedExpectation]:
+        from pyarrow.types import is_nested
+
         seen: dict[Any, str] = {}
         common: dict[Any, tuple[str, str]] = {}
         for name in names:
@@ -158,6 +161,10 @@ class Verification:
                 return
             if by not in content.column_names:
                 yield self._failure("disjoint", path, f"{name} has no column {by!r}")
+                return
+            if is_nested(content.column(by).type):
+                message = f"column {by!r} of {name} has {content.column(by).type}: its values cannot be compared"
+                yield self._failure("disjoint", path, message)
                 return
             for value in dict.fromkeys(content.column(by).to_pylist()):
                 if value is not None and seen.setdefault(value, name) != name:
@@ -178,8 +185,8 @@ class Verification:
         wanted = self._expect.tables[name]
         types = {field.name: str(field.type) for field in content.schema}
         try:
-            expected = tables.made(wanted.model_dump(), folder_of(self._prepared.file), types, whole=False)
-        except tables.TableError as error:
+            expected = tables.made(wanted.model_dump(), self._prepared.named, types, whole=False)
+        except TableError as error:
             yield self._failure("tables", (*path, *error.path), str(error))
             return
         if lines := tables.differences(expected, content, wanted.by, wanted.tolerance):

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -22,7 +21,7 @@ from e2i.check import types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.documents import OutputValues
-from e2i.errors import ToolUnavailable
+from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.spec import suggest
 from e2i.spec.document import Document
 from e2i.spec.expansion.expanded import Expanded
@@ -32,7 +31,9 @@ from e2i.spec.validation import Path as Keys
 from e2i.spec.validation import mistakes
 from e2i.spec.wording import wording
 from e2i.testing.models import Row
-from e2i.testing.tables import TableError, made
+from e2i.testing.named import NamedFiles
+from e2i.testing.reading import TableError
+from e2i.testing.tables import made
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,8 @@ class _Table(Struct, frozen=True):
 
 
 class _File(Struct, frozen=True):
-    path: Path
+    files: NamedFiles
+    name: str
     facts: Row
 
 
@@ -72,13 +74,13 @@ class Given:
         expanded: Expanded,
         environment: TypeEnvironment,
         document: Document,
-        folder: Path,
+        files: NamedFiles,
         at: Callable[[str], Keys],
     ) -> None:
         self._expanded = expanded
         self._environment = environment
         self._document = document
-        self._folder = folder
+        self._files = files
         self._at = at
         self.problems: list[Problem] = []
         self.fixtures: list[Fixture] = []
@@ -148,7 +150,7 @@ class Given:
             self._report("unknown-key", (*path, extra[0]), f'unknown key "{extra[0]}"', hint, key=True)
             return None
         try:
-            content = made(value, self._folder, known.columns if known else {})
+            content = made(value, self._files, known.columns if known else {})
         except ModuleNotFoundError:  # test files can be checked without the tools
             return _Table(None)
         except TableError as error:
@@ -164,15 +166,18 @@ class Given:
         return _Table(content)
 
     def _file(self, value: Row, path: Keys, kinds: list[str]) -> Any:
-        found = self._folder / str(value["file"])
-        if not found.exists():
-            self._report("no-such-file", (*path, "file"), f"there is no file {value['file']}")
+        name = str(value["file"])
+        try:
+            size = self._files.size(name)
+        except (Refused, StepError) as error:
+            code = error.code if error.code in ("no-such-file", "policy-path") else "bad-fixture"
+            self._report(code, (*path, "file"), error.message, error.hint)
             return None
         facts = {key: item for key, item in value.items() if key != "file"}
         facts.setdefault("type", kinds[0])
         if facts["type"] == "file":
-            facts = {"name": found.name, "bytes": found.stat().st_size, **facts}
-        return _File(found, facts)
+            facts = {"name": PurePosixPath(name).name, "bytes": size, **facts}
+        return _File(self._files, name, facts)
 
     def _check(self, node: StepNode, outputs: Row) -> None:
         """Reports outputs that the action's model does not accept."""
@@ -250,11 +255,8 @@ class _Keeper:
         return {"type": "table", "digest": self._store.put(path, digest), "columns": listed, "rows": rows}
 
     def file(self, file: _File) -> Any:
-        copy = Path(tempfile.mkdtemp(dir=self._folder())) / hashlib.sha256(os.fsencode(file.path)).hexdigest()[:12]
-        if file.path.is_dir():
-            shutil.copytree(file.path, copy)
-        else:
-            shutil.copyfile(file.path, copy)
+        copy = Path(tempfile.mkdtemp(dir=self._folder())) / hashlib.sha256(os.fsencode(file.name)).hexdigest()[:12]
+        file.files.copy(file.name, copy)
         return {**file.facts, "digest": self._store.put(copy)}
 
     def _folder(self) -> Path:

@@ -122,7 +122,7 @@ class CaseFile(Shape):
     defaults: Annotated[Common, Field(description="Merged under every case; `params` and `given` key by key.")] = (
         Common()
     )
-    cases: Annotated[dict[Name, Case], Field(min_length=1, description="The cases, by name.")]
+    cases: Annotated[dict[Name, Case], Field(min_length=1, max_length=1_000, description="The cases, by name.")]
 
     def merged(self, case: Case) -> Case:
         """Returns a case over the defaults."""

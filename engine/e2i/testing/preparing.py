@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from msgspec import Struct, field
 
@@ -28,6 +27,7 @@ from e2i.testing import fixtures as given_outputs
 from e2i.testing.files import LoadedFile
 from e2i.testing.fixtures import Fixture, Given
 from e2i.testing.models import Case
+from e2i.testing.named import NamedFiles
 from e2i.workspace.source import Source
 from e2i.workspace.workspace import Workspace
 
@@ -42,6 +42,8 @@ class PreparedCase(Struct, frozen=True):
     name: str
     case: Case
     draft: Draft
+    named: NamedFiles
+    """The files that the test file may name."""
     expanded: Expanded | None = None
     fixtures: Mapping[str, Fixture] = field(default_factory=dict)
     run: frozenset[str] = frozenset()
@@ -58,8 +60,9 @@ class PreparedCase(Struct, frozen=True):
 class Preparation:
     """Prepares the cases of one file. The spec is read once, and examined once for equal parameters."""
 
-    def __init__(self, file: LoadedFile, workspace: Workspace) -> None:
+    def __init__(self, file: LoadedFile, workspace: Workspace, named: NamedFiles) -> None:
         self._file = file
+        self._named = named
         self._workspace = workspace
         self._source: Source = route.read(file.spec, workspace)
         self._loaded = route.load(self._source, workspace)
@@ -79,20 +82,18 @@ class Preparation:
 
     def _case(self, name: str, case: Case) -> PreparedCase:
         draft, environment = self._examined(case)
-        prepared = PreparedCase(self._file, name, case, draft)
+        prepared = PreparedCase(self._file, name, case, draft, self._named)
         if draft.loaded is not None:
             self._check_params(prepared)
         if draft.expanded is None or environment is None or not draft.is_valid:
             return prepared
         expanded, document = draft.expanded, self._file.document
-        reader = Given(
-            expanded, environment, document, self._file.path.parent, lambda step: prepared.path("given", step)
-        )
+        reader = Given(expanded, environment, document, self._named, lambda step: prepared.path("given", step))
         reader.read(case.given)
         self.problems += reader.problems
         fixtures = {fixture.node: fixture for fixture in reader.fixtures}
         run = frozenset(self._steps(prepared, expanded, set(case.given)))
-        prepared = PreparedCase(self._file, name, case, draft, expanded, fixtures, run)
+        prepared = PreparedCase(self._file, name, case, draft, self._named, expanded, fixtures, run)
         if not reader.problems:
             for step, missing in dict.fromkeys(given_outputs.references_missing(expanded, fixtures, set(run))):
                 message = f'step "{step}" reads {missing}, which is neither given nor run'
@@ -261,8 +262,3 @@ class Expectations:
 def braced(name: str) -> str:
     """Returns the expression of an output that is written as STEP.OUTPUT."""
     return f"${{{{ steps.{name} }}}}"
-
-
-def folder_of(file: LoadedFile) -> Path:
-    """Returns the folder that paths in a test file are relative to."""
-    return file.path.parent

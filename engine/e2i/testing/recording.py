@@ -5,9 +5,12 @@ In: a run and a step. Out: files beside the test file, and the case in it.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
-import shutil
+import tempfile
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +26,10 @@ from e2i.spec import document
 from e2i.spec.writing import written
 from e2i.store.artifacts import ArtifactStore
 from e2i.testing import tables
+from e2i.testing.named import NamedFiles
+from e2i.testing.reading import TableError
+from e2i.workspace import paths
+from e2i.workspace.paths import Roots
 
 MOST_ROWS = 500
 """Rows up to which a table is kept as CSV, which people can read and edit."""
@@ -72,7 +79,7 @@ def _spec(past: PastRun, workspace: Workspace) -> Path:
 def _add(file: Path, spec: Path, name: str, text: str) -> bool:
     """Adds the case at the end of the file, if it can be read there. Makes the file when there is none."""
     try:
-        old = file.read_text("utf-8").rstrip() if file.exists() else f"tests: ./{spec.name}\ncases:"
+        old = _text(file).rstrip() if os.path.lexists(file) else f"tests: ./{spec.name}\ncases:"
         before = document.read(old, str(file))[0]
         new = document.read(f"{old}\n{text}", str(file))[0]
         cases = new.value(("cases",)) if new else None
@@ -85,12 +92,21 @@ def _add(file: Path, spec: Path, name: str, text: str) -> bool:
     return True
 
 
+def _text(file: Path) -> str:
+    """Returns the text of a test file in its folder. Raises OSError."""
+    try:
+        return regular.read(file, regular.SPEC, within=[file.absolute().parent.resolve()]).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, "it is not UTF-8") from error
+
+
 class _Keeper:
     """Writes fixtures."""
 
     def __init__(self, store: ArtifactStore, beside: Path, folder: str) -> None:
         self._store = store
         self._beside = beside
+        self._roots = Roots(beside.resolve())
         self._folder = folder
         self.files: list[str] = []
 
@@ -108,9 +124,11 @@ class _Keeper:
         if value["type"] == "table":
             return self._table(value["digest"], name)
         target = self._target(name)
-        copy = shutil.copytree if Path(path).is_dir() else shutil.copyfile
-        copy(self._store.path(value["digest"]), self._beside / target)
-        _make_writable(self._beside / target)
+        source = self._store.path(value["digest"])
+        for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
+            if not file.is_dir():
+                inner = file.relative_to(source).as_posix()
+                paths.place(self._roots, target if inner == "." else f"{target}/{inner}", file)
         self.files.append(target)
         return {"file": target, **{key: item for key, item in value.items() if key != "digest"}}
 
@@ -125,25 +143,31 @@ class _Keeper:
         if content.num_rows <= MOST_ROWS:
             target = self._target(f"{name}.csv")
             try:
-                csv.write_csv(content, self._beside / target)
-                value = {"file": target, "types": types}
-                if tables.made(value, self._beside, {}).equals(content):
+                text = BytesIO()
+                csv.write_csv(content, text)
+                value = {"csv": text.getvalue().decode(), "types": types}
+                if tables.made(value, NamedFiles(self._roots, "."), {}).equals(content):
+                    self._place(text.getvalue(), target)
                     self.files.append(target)
-                    return value
-            except (tables.TableError, ValueError, NotImplementedError):  # a type that CSV has no form for
+                    return {"file": target, "types": types}
+            except (TableError, ValueError, NotImplementedError):  # a type that CSV has no form for
                 pass
-            (self._beside / target).unlink(missing_ok=True)
         target = self._target(f"{name}.arrow")
-        shutil.copyfile(path, self._beside / target)
+        paths.place(self._roots, target, path)
         self.files.append(target)
         return {"file": target}
 
+    def _place(self, content: bytes, target: str) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            paths.place(self._roots, target, Path(file.name))
+
     def _target(self, name: str) -> str:
         """Returns the path of a fixture, relative to the test file. An earlier one of that name is kept."""
-        (self._beside / self._folder).mkdir(exist_ok=True)
         stem, dot, suffix = re.sub(r"[^\w.-]+", "_", name).rpartition(".")
         return next(
-            path for path in _names(f"{self._folder}/{stem}", dot + suffix) if not (self._beside / path).exists()
+            path for path in _names(f"{self._folder}/{stem}", dot + suffix) if not os.path.lexists(self._beside / path)
         )
 
 
@@ -151,9 +175,3 @@ def _names(stem: str, suffix: str) -> Iterator[str]:
     yield stem + suffix
     for number in range(2, 10_000):
         yield f"{stem}-{number}{suffix}"
-
-
-def _make_writable(path: Path) -> None:
-    """Gives a copy the usual permissions: those of the store are read-only."""
-    for one in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        one.chmod(0o755 if one.is_dir() else 0o644)

@@ -6,45 +6,48 @@ In: values of outputs. Out: the lines that say where they differ. ``write`` acce
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i import regular
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.errors import BadInput
+from e2i.errors import BadInput, Refused, StepError
 from e2i.testing import tables
 from e2i.testing.models import Row
+from e2i.testing.named import NamedFiles
 
 if TYPE_CHECKING:
     from e2i.store.artifacts import ArtifactStore
 
 MOST_ROWS = 2_000
 """Limit on the rows of a table in a snapshot. A larger one should be reduced by a step."""
-LARGEST = 16 << 20
+DEEPEST = 100
+"""Limit on the levels of a file of snapshots."""
 MOST_LINES = 12
 
 
 class Snapshots:
     """The snapshots of one test file. ``update``: new values replace old ones."""
 
-    def __init__(self, test_file: Path, *, update: bool) -> None:
+    def __init__(self, test_file: Path, files: NamedFiles, *, update: bool) -> None:
         stem = test_file.name.partition(".test.")[0]
         self.path = test_file.with_name(f"{stem}.snapshots.json")
+        self._files = files
         self._update = update
         self._kept = self._read()
         self._seen: dict[str, Row] = {}
 
     def _read(self) -> dict[str, Row]:
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return {}
         try:
-            found = json.loads(regular.read(self.path, LARGEST))
-            assert isinstance(found, dict)
-        except (OSError, ValueError, AssertionError) as error:
+            return _cases(json.loads(self._files.read(self.path.name)))
+        except (OSError, ValueError, RecursionError, Refused, StepError) as error:
+            why = f": {error.message}" if isinstance(error, Refused | StepError) else ""
             hint = "remove it, and write it again: e2i test --update"
-            raise BadInput(f"{self.path} is not a file of snapshots", code="bad-snapshot", hint=hint) from error
-        return dict(found.get("cases", {}))
+            raise BadInput(f"{self.path} is not a file of snapshots{why}", code="bad-snapshot", hint=hint) from error
 
     def compare(self, case: str, name: str, value: Any, store: ArtifactStore, tolerance: float) -> list[str]:
         """Returns lines that say where a value differs from its snapshot; none with ``update``."""
@@ -71,6 +74,30 @@ class Snapshots:
         text = json.dumps({"schema_version": 1, "cases": new}, indent=1, sort_keys=True, ensure_ascii=False)
         regular.write(self.path, (text + "\n").encode())
         return self.path
+
+
+def _cases(found: Any) -> dict[str, Row]:
+    """Returns the snapshots by case. Raises ValueError when they have another shape."""
+    cases = found.get("cases", {}) if isinstance(found, dict) else None
+    if not isinstance(cases, dict) or not all(isinstance(case, dict) for case in cases.values()):
+        raise ValueError("cases are mappings")
+    level: list[Any] = [cases]
+    for _ in range(DEEPEST):
+        below = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [inner for items in below for inner in items if isinstance(inner, dict | list)]
+        if not level:
+            return cases
+    raise ValueError("a value is nested too deeply")
+
+
+def _is_table(kept: Row) -> bool:
+    """Returns whether what looks like a table has columns, and rows of as many values."""
+    columns, rows = kept["columns"], kept["rows"]
+    return (
+        isinstance(columns, dict)
+        and isinstance(rows, list)
+        and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
+    )
 
 
 def simplified(value: Any, store: ArtifactStore) -> Any:
@@ -126,6 +153,8 @@ def differences(kept: Any, found: Any, tolerance: float, where: str = "") -> lis
 
 
 def _rows(kept: Row, found: Row, tolerance: float) -> list[str]:
+    if not _is_table(kept) or not _is_table(found):
+        return [] if kept == found else ["the snapshot is not a table with columns and rows"]
     if kept["columns"] != found["columns"]:
         return differences({"columns": dict(kept["columns"])}, {"columns": dict(found["columns"])}, tolerance)
     names = list(kept["columns"])

@@ -18,6 +18,7 @@ from e2i.spec.problems import Problem, most
 from e2i.testing import coverage, files
 from e2i.testing.expectations import Verification
 from e2i.testing.files import LoadedFile
+from e2i.testing.named import NamedFiles
 from e2i.testing.preparing import Preparation, PreparedCase
 from e2i.testing.results import CaseResult, FileResult, SpecCoverage, SuiteDocument
 from e2i.testing.running import CaseRun, Runner
@@ -38,16 +39,18 @@ class ReadyFile(Struct, frozen=True):
     snapshots: Snapshots
 
 
-def load(paths: Sequence[str], *, profile: str | None = None, update: bool = False) -> list[ReadyFile]:
+def load(
+    paths: Sequence[str], *, profile: str | None = None, origin: str | None = None, update: bool = False
+) -> list[ReadyFile]:
     """Reads and checks the test files. Raises BadInput, and InvalidSpec with the problems of all test files."""
-    found, problems = check(files.find(paths), profile=profile, update=update)
+    found, problems = check(files.find(paths), profile=profile, origin=origin, update=update)
     if problems:
         raise InvalidSpec(most(problems), message=f"the test files have {len(problems)} problem(s)")
     return found
 
 
 def check(
-    names: Sequence[str], *, profile: str | None = None, update: bool = False
+    names: Sequence[str], *, profile: str | None = None, origin: str | None = None, update: bool = False
 ) -> tuple[list[ReadyFile], list[Problem]]:
     """Returns the test files that can be read, and the problems of all. Runs nothing."""
     problems: list[Problem] = []
@@ -57,18 +60,30 @@ def check(
         problems += wrong
         if file is None:
             continue
-        if not Path(file.spec).is_file():
-            message = f"there is no spec {file.content.tests}"
-            problems.append(
-                file.document.problem("no-such-spec", ("tests",), message, "it is relative to the test file")
-            )
+        workspace = Workspace.open(spec=file.path, profile=profile, origin=origin)  # never one that `tests:` chooses
+        named = NamedFiles.of(file.path, workspace)
+        if (refused := _no_spec(file, named)) is not None:
+            problems.append(refused)
             continue
-        workspace = Workspace.open(spec=file.spec, profile=profile)
-        preparation = Preparation(file, workspace)
+        preparation = Preparation(file, workspace, named)
         cases = tuple(preparation.cases())
         problems += preparation.problems
-        found.append(ReadyFile(file, workspace, preparation.source, cases, Snapshots(file.path, update=update)))
+        found.append(ReadyFile(file, workspace, preparation.source, cases, Snapshots(file.path, named, update=update)))
     return found, problems
+
+
+def _no_spec(file: LoadedFile, named: NamedFiles) -> Problem | None:
+    """Returns the problem of a spec that is missing, or not in the workspace of its test file."""
+    name = file.content.tests
+    match named.look(name):
+        case "file":
+            return None
+        case "outside" | "hidden" | "settings":
+            message = f"the spec {name} is not in the workspace of the test file"
+            return file.document.problem("policy-path", ("tests",), message, "move the spec beside its test file")
+        case _:
+            hint = "it is relative to the test file"
+            return file.document.problem("no-such-spec", ("tests",), f"there is no spec {name}", hint)
 
 
 def run(

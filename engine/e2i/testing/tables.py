@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2i.spec.suggest import few
 from e2i.testing.models import Row
+from e2i.testing.named import NamedFiles
+from e2i.testing.reading import TableError, arrow_type, of_csv, of_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,21 +23,9 @@ MOST_LINES = 12
 """Limit on the differences that are shown."""
 WIDEST = 24
 """Maximum width of a value in a difference, in characters."""
-SUFFIXES = (".csv", ".parquet", ".pq", ".arrow", ".feather")
-_TIME = re.compile(r"timestamp\[(?P<unit>s|ms|us|ns)(?:, tz=(?P<zone>.+))?\]")
-_DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)")
 
 
-class TableError(ValueError):
-    """A table cannot be made of what a test file says. ``path`` leads to the wrong value, below the table."""
-
-    def __init__(self, message: str, path: tuple[str | int, ...] = (), hint: str | None = None) -> None:
-        super().__init__(message)
-        self.path = path
-        self.hint = hint
-
-
-def made(written: Row, folder: Path, types: Mapping[str, str | None], *, whole: bool = True) -> pa.Table:
+def made(written: Row, files: NamedFiles, types: Mapping[str, str | None], *, whole: bool = True) -> pa.Table:
     """Returns the table of ``rows``, ``csv`` or ``file``.
 
     ``types`` are the Arrow types of the known columns; empty: not known. ``whole``: those that are left out are null.
@@ -46,15 +34,32 @@ def made(written: Row, folder: Path, types: Mapping[str, str | None], *, whole: 
     sources = [name for name in ("rows", "csv", "file") if written.get(name) is not None]
     if len(sources) != 1:
         raise TableError("a table has one of rows, csv and file", hint="write {rows: [{column: value}]}")
-    own = {**types, **(written.get("types") or {})}
+    own = {**types, **_written_types(written.get("types"))}
     match sources[0]:
         case "rows":
             found = _of_rows(written["rows"], own)
         case "csv":
-            found = _of_csv(str(written["csv"]).encode(), own, ("csv",))
+            found = of_csv(str(written["csv"]).encode(), own, ("csv",))
         case _:
-            found = _of_file(folder / str(written["file"]), own)
+            found = of_file(str(written["file"]), files, own)
     return _completed(found, types) if whole else found
+
+
+def _written_types(written: Any) -> Mapping[str, str | None]:
+    """Returns the types that a test file declares."""
+    if written is None:
+        return {}
+    hint = "write types: {column: int64}"
+    if not isinstance(written, dict):
+        raise TableError("types are a mapping of columns to Arrow types", ("types",), hint)
+    for name, text in written.items():
+        if not isinstance(text, str):
+            raise TableError(f"the type of column {name!r} is no text", ("types", name), hint)
+        try:
+            arrow_type(text)
+        except ValueError as error:
+            raise TableError(f"the type of column {name!r} is wrong: {error}", ("types", name), hint) from error
+    return written
 
 
 def _of_rows(rows: Any, types: Mapping[str, str | None]) -> pa.Table:
@@ -75,7 +80,7 @@ def _array(values: list[Any], declared: str | None, name: str) -> Any:
         if kind is None:
             return pa.array(values)
         return _cast(pa.array(values), kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OverflowError) as error:
+    except (pa.ArrowException, OverflowError, LookupError, TypeError, ValueError) as error:
         said = str(error).partition("\n")[0][:160]
         index = next((index for index, value in enumerate(values) if not _fits(value, kind)), 0)
         what = f" as {declared}" if declared else ""
@@ -88,7 +93,7 @@ def _fits(value: Any, kind: Any) -> bool:
     try:
         made = pa.array([value])
         _ = made if kind is None else _cast(made, kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OverflowError):
+    except (pa.ArrowException, OverflowError, LookupError, TypeError, ValueError):
         return False
     return True
 
@@ -106,36 +111,6 @@ def _has_zone(array: Any) -> bool:
     return any(value is not None and re.search(r"(Z|[+-]\d\d:?\d\d)$", value) for value in array.to_pylist())
 
 
-def _of_csv(text: bytes, types: Mapping[str, str | None], path: tuple[str | int, ...]) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    named = {name: kind for name, declared in types.items() if (kind := arrow_type(declared)) is not None}
-    try:
-        return csv.read_csv(
-            BytesIO(text.rstrip() + b"\n"),
-            convert_options=csv.ConvertOptions(column_types=named, strings_can_be_null=True),
-        )
-    except pa.ArrowInvalid as error:
-        raise TableError(f"the CSV cannot be read: {str(error)[:160]}", path) from error
-
-
-def _of_file(path: Path, types: Mapping[str, str | None]) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import feather, parquet
-
-    if path.suffix not in SUFFIXES:
-        raise TableError(f"{path.name} is no table", ("file",), f"use one of {', '.join(SUFFIXES)}")
-    try:
-        if path.suffix == ".csv":
-            return _of_csv(path.read_bytes(), types, ("file",))
-        return parquet.read_table(path) if path.suffix in (".parquet", ".pq") else feather.read_table(path)
-    except OSError as error:
-        raise TableError(f"{path.name} cannot be read: {error.strerror or error}", ("file",)) from error
-    except pa.ArrowInvalid as error:
-        raise TableError(f"{path.name} cannot be read: {str(error)[:160]}", ("file",)) from error
-
-
 def _completed(table: pa.Table, types: Mapping[str, str | None]) -> pa.Table:
     """Returns the table with the known columns in their order; those that are left out are null."""
     import pyarrow as pa
@@ -148,24 +123,6 @@ def _completed(table: pa.Table, types: Mapping[str, str | None]) -> pa.Table:
             table = table.append_column(name, pa.nulls(table.num_rows, kind))
     rest = [name for name in table.column_names if name not in types]
     return table.select([*types, *rest])
-
-
-def arrow_type(text: str | None) -> Any:
-    """Returns the Arrow type that a text describes, as far as fixtures need it. A dictionary is plain text here."""
-    import pyarrow as pa
-
-    if text is None:
-        return None
-    if time := _TIME.fullmatch(text):
-        return pa.timestamp(time["unit"], time["zone"])
-    if decimal := _DECIMAL.fullmatch(text):
-        return pa.decimal128(int(decimal[1]), int(decimal[2]))
-    if text.startswith("dictionary<values=string"):
-        return pa.string()
-    try:
-        return pa.type_for_alias(text)
-    except ValueError:
-        return None
 
 
 def differences(expected: pa.Table, actual: pa.Table, by: Sequence[str], tolerance: float) -> list[str]:

@@ -47,7 +47,9 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
         root: api.Workspace.open(root=root, profile=profile, origin=origin) for root in dict.fromkeys(roots.values())
     }
     found = {
-        spec: _tests(spec, profile) if spec.endswith(TESTS) else api.validate(spec, workspace=chosen[roots[spec]])
+        spec: _tests(spec, profile, origin)
+        if spec.endswith(TESTS)
+        else api.validate(spec, workspace=chosen[roots[spec]])
         for spec in specs
     }
     problems = [problem for result in found.values() for problem in result.problems]
@@ -66,12 +68,12 @@ def validate(specs: tuple[str, ...], profile: str | None, origin: str | None, fo
     return next(code for code in (Exit.BAD_INPUT, Exit.REFUSED, Exit.DONE) if code in codes)
 
 
-def _tests(file: str, profile: str | None) -> Validation:
+def _tests(file: str, profile: str | None, origin: str | None) -> Validation:
     """Checks a test file."""
     from e2i import api
     from e2i.testing import suite
 
-    return api.Validation(tuple(suite.check([file], profile=profile)[1]))
+    return api.Validation(tuple(suite.check([file], profile=profile, origin=origin)[1]))
 
 
 @click.command(cls=flags.Inert)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--from", "run", metavar="RUN", help="Make a case of a step of this run: its inputs become fixtures.")
 @click.option("--step", metavar="ID", help="The step for --from.")
 @flags.profile
+@flags.origin
 @flags.store
 @flags.json
 @guarded
@@ -42,6 +43,7 @@ def test(
     run: str | None,
     step: str | None,
     profile: str | None,
+    origin: str | None,
     store: Path | None,
     as_json: bool,
 ) -> Exit:
@@ -58,8 +60,8 @@ def test(
     if run is not None or step is not None:
         if run is None or step is None:
             raise click.UsageError("Pass both --from RUN and --step ID.")
-        return _record(run, step, api.Workspace.open(store=store, profile=profile), as_json=as_json)
-    ready = suite.load(paths or (".",), profile=profile, update=update)
+        return _record(run, step, api.Workspace.open(store=store, profile=profile, origin=origin), as_json=as_json)
+    ready = suite.load(paths or (".",), profile=profile, origin=origin, update=update)
     listen = (lambda file, result: None) if as_json else test_view.Progress()
     found = suite.run(ready, only=only, with_coverage=coverage, update=update, listen=listen)
     if junit is not None:
