@@ -404,7 +404,7 @@ def _strange_types(file: Path) -> str:
 
     found: list[str] = []
 
-    def look(item: dict[str, Any]) -> dict[str, Any]:
+    def look(item: dict[str, object]) -> object:
         module = str(item.get("__module__", ""))
         package = module.partition(".")[2].partition(".")[0]
         if module.partition(".")[0] == "sklearn" and package not in PACKAGES:
