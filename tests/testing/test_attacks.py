@@ -75,6 +75,15 @@ def test_a_spec_of_another_workspace_is_refused(folder: Folder) -> None:
     assert [p.code for p in suite.check([str(file)])[1]] == ["no-such-spec"]
 
 
+def test_a_test_file_that_leads_to_another_workspace_is_refused(folder: Folder) -> None:
+    (folder.outside / "config").mkdir()
+    (folder.outside / "config" / "default.yaml").write_text("nonsense: [")
+    (folder.outside / "b.test.yaml").write_text("tests: ./a.yaml\ncases: {one: {}}\n")
+    (folder.root / "b.test.yaml").symlink_to(folder.outside / "b.test.yaml")
+    with pytest.raises(BadInput, match="leads outside its workspace"):
+        suite.load([str(folder.root / "b.test.yaml")])
+
+
 def test_tables_are_read_in_the_workspace_only(folder: Folder) -> None:
     (folder.root / "link.csv").symlink_to(folder.outside / "x.csv")
     folder.write(".secret.csv", "id\n1\n")
@@ -160,6 +169,8 @@ def test_bad_tables_are_reported_at_their_place(folder: Folder) -> None:
         "{rows: [{id: 1}], types: [1]}": "types are a mapping",
         "{rows: [{id: 1}], types: {id: 5}}": "no text",
         '{rows: [{id: 1}], types: {id: "decimal128(99, 2)"}}': "is wrong",
+        '{rows: [{id: 1}], types: {id: "decimal128(5, 99999999999999999999)"}}': "is wrong",
+        '{rows: [{id: 1}], types: {id: "timestamp[us, tz=No/Where]"}}': "is wrong",
     }.items():
         (found,) = folder.problems(f"{{load: {{table: {given}}}}}")
         assert found[:2] == ("bad-fixture", 4) and line in found[2], found

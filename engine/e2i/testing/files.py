@@ -93,7 +93,7 @@ def read(name: str) -> tuple[LoadedFile | None, list[Problem]]:
         content = CaseFile.model_validate(found.data)
     except ValidationError as error:
         return None, sorted(_problems(error, found), key=lambda problem: problem.sort_key)
-    return LoadedFile(Path(name).resolve(), name, content, found), []
+    return LoadedFile(Path(name).absolute(), name, content, found), []
 
 
 def _problems(error: ValidationError, found: Document) -> Iterator[Problem]:

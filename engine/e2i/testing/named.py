@@ -101,8 +101,11 @@ def _walk(folder: Path, inner: str, depth: int = 0) -> Iterator[tuple[str, int]]
     """Yields the files below a folder. Raises StepError for links, special files, and folders that are too deep."""
     if depth > DEEPEST:
         raise StepError(f"{folder.name} is more than {DEEPEST} folders deep", code="bad-path")
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise StepError(f"{folder.name} cannot be read: {error.strerror}", code="bad-path") from error
     for entry in found:
         name = f"{inner}/{entry.name}" if inner else entry.name
         if entry.is_dir(follow_symlinks=False):

@@ -72,8 +72,13 @@ def of_file(name: str, files: NamedFiles, types: Mapping[str, str | None]) -> pa
     if suffix == ".csv":
         return of_csv(content, types, ("file",))
     try:
-        return _of_parquet(content, name) if suffix in (".parquet", ".pq") else _of_arrow(content, name)
-    except (OSError, pa.ArrowException, LookupError) as error:
+        table = _of_parquet(content, name) if suffix in (".parquet", ".pq") else _of_arrow(content, name)
+        for kind in table.schema.types:
+            expect_zone(kind)
+        return table
+    except TableError:
+        raise
+    except (OSError, pa.ArrowException, LookupError, ValueError) as error:
         said = str(error).partition("\n")[0][:160]
         raise TableError(f"{name} cannot be read: {said}", ("file",)) from error
 
@@ -106,12 +111,22 @@ def _of_arrow(content: bytes, name: str) -> pa.Table:
         _expect_small(rows, name)
         if size > MOST_BYTES:
             raise TableError(f"{name} has more than {MOST_BYTES:,} bytes when read", ("file",), "take a smaller table")
-    return pa.Table.from_batches(batches, reader.schema)
+    table = pa.Table.from_batches(batches, reader.schema)
+    table.validate(full=True)  # offsets in the file may lead anywhere
+    return table
 
 
 def _expect_small(rows: int, name: str) -> None:
     if rows > MOST_ROWS:
         raise TableError(f"{name} has more than {MOST_ROWS:,} rows", ("file",), "take a smaller table")
+
+
+def expect_zone(kind: Any) -> None:
+    """Raises ValueError or LookupError for a time zone that does not exist: such values cannot be shown."""
+    import pyarrow as pa
+
+    if kind is not None and pa.types.is_timestamp(kind):
+        pa.scalar(0, kind).as_py()
 
 
 def arrow_type(text: str | None) -> Any:

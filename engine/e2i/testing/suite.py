@@ -56,12 +56,13 @@ def check(
     problems: list[Problem] = []
     found: list[ReadyFile] = []
     for name in names:
+        workspace = Workspace.open(spec=name, profile=profile, origin=origin)  # never one that `tests:` chooses
+        named = NamedFiles.of(Path(name), workspace)
+        _expect_inside(name, named)
         file, wrong = files.read(name)
         problems += wrong
         if file is None:
             continue
-        workspace = Workspace.open(spec=file.path, profile=profile, origin=origin)  # never one that `tests:` chooses
-        named = NamedFiles.of(file.path, workspace)
         if (refused := _no_spec(file, named)) is not None:
             problems.append(refused)
             continue
@@ -70,6 +71,13 @@ def check(
         problems += preparation.problems
         found.append(ReadyFile(file, workspace, preparation.source, cases, Snapshots(file.path, named, update=update)))
     return found, problems
+
+
+def _expect_inside(name: str, named: NamedFiles) -> None:
+    """Raises BadInput for a test file that is a link out of its workspace."""
+    if Path(name).is_symlink() and named.look(Path(name).name) in ("outside", "hidden", "settings"):
+        message = f"the test file {name!r} is a link that leads outside its workspace"
+        raise BadInput(message, code="no-such-test", hint="copy the file into the workspace")
 
 
 def _no_spec(file: LoadedFile, named: NamedFiles) -> Problem | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.spec.suggest import few
 from e2i.testing.models import Row
 from e2i.testing.named import NamedFiles
-from e2i.testing.reading import TableError, arrow_type, of_csv, of_file
+from e2i.testing.reading import TableError, arrow_type, expect_zone, of_csv, of_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,8 +56,8 @@ def _written_types(written: Any) -> Mapping[str, str | None]:
         if not isinstance(text, str):
             raise TableError(f"the type of column {name!r} is no text", ("types", name), hint)
         try:
-            arrow_type(text)
-        except ValueError as error:
+            expect_zone(arrow_type(text))
+        except (ValueError, LookupError, OverflowError) as error:
             raise TableError(f"the type of column {name!r} is wrong: {error}", ("types", name), hint) from error
     return written
 
