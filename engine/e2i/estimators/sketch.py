@@ -26,7 +26,7 @@ DISTINCT = 0.5
 COMBINATIONS = 10
 """Combinations of the features' values, for each row, from which repeated rows are copies, not chance."""
 SHARED_ROWS = 0.02
-"""Share of judged rows that are training rows too, from which it is told."""
+"""Share of judged rows that are training rows too, from which there is a warning."""
 FEWEST = 3
 """Known rows from which a share is reported."""
 
