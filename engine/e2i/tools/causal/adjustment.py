@@ -73,13 +73,8 @@ def settle(params: EstimateParams, columns: Collection[str]) -> EstimateParams:
 
 def findings(asked: Asked) -> list[Finding]:
     """Return all that is wrong, in the order of the parameters; what follows from a broken graph is left out."""
-    try:
-        graph = graphs.read(asked.lines, asked.unmeasured)
-    except GraphError as error:
-        path: Path = ("graph",) if error.index is None else ("graph", error.index)
-        return [Finding(path, "bad-graph", str(error), "correct the arrows")]
-    found = [*_nodes(asked, graph)]
-    if found:
+    graph, found = _read(asked)
+    if graph is None or found:
         return found
     bad = [*_controls(asked, graph)]
     wrong = {one.path for one in bad}
@@ -90,13 +85,8 @@ def findings(asked: Asked) -> list[Finding]:
 
 def of_instruments(asked: Asked, instruments: Sequence[str]) -> list[Finding]:
     """Return what the graph says against instruments: no path to the treatment, or one to the outcome besides it."""
-    try:
-        graph = graphs.read(asked.lines, asked.unmeasured)
-    except GraphError as error:
-        path: Path = ("graph",) if error.index is None else ("graph", error.index)
-        return [Finding(path, "bad-graph", str(error), "correct the arrows")]
-    found = [*_nodes(asked, graph)]
-    if found:
+    graph, found = _read(asked)
+    if graph is None or found:
         return found
     good = graphs.instruments(graph, asked.treatment, asked.outcome, asked.confounders)
     for index, name in enumerate(instruments):
@@ -105,6 +95,16 @@ def of_instruments(asked: Asked, instruments: Sequence[str]) -> list[Finding]:
             hint = f"instruments of this graph: {', '.join(good)}" if good else "the graph has no instrument"
             found.append(Finding(("instruments", index), "bad-instrument", message, hint))
     return found
+
+
+def _read(asked: Asked) -> tuple[Graph | None, list[Finding]]:
+    """Return the graph, None when its lines are no graph, and what is wrong with its lines and nodes."""
+    try:
+        graph = graphs.read(asked.lines, asked.unmeasured)
+    except GraphError as error:
+        path: Path = ("graph",) if error.index is None else ("graph", error.index)
+        return None, [Finding(path, "bad-graph", str(error), "correct the arrows")]
+    return graph, [*_nodes(asked, graph)]
 
 
 def _why(graph: Graph, asked: Asked, name: str) -> str:
