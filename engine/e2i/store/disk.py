@@ -6,12 +6,17 @@ In: an OSError. Out: an error for people.
 from __future__ import annotations
 
 import errno
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from e2i.errors import E2IError, Exit, Refused
 from e2i.regular import folder_mode
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+ERRNO = re.compile(r"\[Errno (\d+)\]")
+"""What ``shutil.copytree`` keeps of the error of a file."""
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -28,10 +33,23 @@ def trouble(error: BaseException, where: str | Path = "") -> DiskTrouble | None:
     """
     seen: BaseException | None = error
     for _ in range(10):
-        if isinstance(seen, OSError) and (found := _trouble(seen, str(where))):
-            return found
+        for each in _parts(seen):
+            if found := _trouble(each, str(where)):
+                return found
         seen = seen.__cause__ if seen is not None else None
     return None
+
+
+def _parts(error: BaseException | None) -> Iterator[OSError]:
+    """Yields the system's errors in an error: itself, those of a copied folder, and that of a full SQLite file."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        for _, target, why in (item for item in error.args[0] if len(item) == 3):
+            if number := ERRNO.match(str(why)):
+                yield OSError(int(number[1]), str(why), str(target))
+    elif isinstance(error, OSError):
+        yield error
+    elif getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":
+        yield OSError(errno.ENOSPC, str(error))
 
 
 def folder(root: Path, *names: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from e2i.errors import StepError
 from e2i.tools.causal import actions, experiments, sequences
 from e2i.tools.causal.panels import ExperimentOutputs, PowerOutputs
 
-EXPERIMENTS = int(os.environ.get("CHAOS_SEEDS", "500"))
+EXPERIMENTS = 500
 
 
 def trial(rows: int = 2000, seed: int = 0, effect: float = 0.3) -> pd.DataFrame:
@@ -167,7 +166,7 @@ def test_an_outcome_of_texts_is_said_in_words_of_experiments(ctx: LocalContext) 
 
 @pytest.mark.slow
 def test_thirty_looks_at_equal_arms_raise_few_false_alarms() -> None:
-    """``CHAOS_SEEDS=50`` for fewer experiments. 5 % is stated; looking without care gives some 30 %."""
+    """5 % is stated; looking without care gives some 30 %."""
     alarms = careless = 0
     for seed in range(EXPERIMENTS):
         r = np.random.default_rng(seed)
