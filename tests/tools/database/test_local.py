@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from context import LocalContext
 from e2i import api
 from e2i.settings import Settings
-from e2i.tools.database import LOCAL, LOCAL_FILE, ReadParams, WriteParams, actions, columns, effects
+from e2i.store import disk
+from e2i.tools.database import LOCAL, LOCAL_FILE, ReadParams, WriteParams, actions, columns, effects, sqlite
 from e2i.tools.database import Settings as DatabaseSettings
 from e2i.workspace.files import WorkspaceFiles
 
@@ -65,6 +67,24 @@ def test_it_is_a_file_so_that_a_plan_knows_its_times(ctx: LocalContext) -> None:
         {"connection": LOCAL, "columns": {"at": "timestamp"}}, WorkspaceFiles(ctx.worker.roots, ctx.worker.settings)
     )
     assert foreseen.outputs["table"].columns == {"at": str(ctx.arrow(actions.read(read, ctx).table)["at"].type)}
+
+
+def test_a_full_disk_is_the_systems_error_and_not_the_databases(
+    ctx: LocalContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite._connect
+
+    def limited(*given: Any) -> Any:
+        made = connect(*given)
+        made.execute("PRAGMA max_page_count = 2")
+        return made
+
+    monkeypatch.setattr(sqlite, "_connect", limited)
+    texts = pa.table({"text": ["x" * 100_000]})
+    with pytest.raises(OSError) as raised:
+        actions.write(WriteParams(table=ctx.table(texts), connection=LOCAL, into="t", mode="replace"), ctx)
+    found = disk.trouble(raised.value)
+    assert found is not None and found.code == "disk-full" and LOCAL_FILE in found.message
 
 
 @pytest.mark.parametrize(("origin", "found"), [("human", []), ("agent", ["policy-connection"] * 2)])

@@ -6,7 +6,9 @@ of its columns, then for its rows. An authorizer, called by SQLite for each part
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -62,6 +64,7 @@ class SqliteSession:
         if not writes and not path.is_file():
             raise StepError(f"there is no file {path.name} of the connection", code="no-such-file")
         self._calls = calls
+        self._path = path
         calls.refusal = self._refusal
         self._connection = calls(_connect, path, calls.seconds, "rwc" if writes else "ro")
         calls.abandon = self._connection.interrupt
@@ -165,6 +168,8 @@ class SqliteSession:
     def _refusal(self, error: Exception) -> str | None:
         if not isinstance(error, (sqlite3.Error, sqlite3.Warning)):
             return None
+        if getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":  # a run that meets a full disk can be resumed
+            raise OSError(errno.ENOSPC, str(error), os.fspath(self._path)) from error
         if str(error) == "interrupted":
             raise self._calls.too_slow() from error
         if str(error) == "not authorized" or "prohibited" in str(error):
