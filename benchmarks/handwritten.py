@@ -76,7 +76,8 @@ with phase("imports"):
     from sklearn.metrics import roc_auc_score
 
     from e2i.tools.data.splits import by_entity
-    from e2i.tools.dataset.hcp import FEATURES, make_tables
+    from e2i.tools.dataset.columns import FEATURES
+    from e2i.tools.dataset.hcp import make_tables
 
 warnings.simplefilter("ignore")
 optuna.logging.set_verbosity(optuna.logging.WARNING)

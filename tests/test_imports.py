@@ -1,14 +1,19 @@
-"""No module needs itself: imports, also those inside functions, go round in no circle."""
+"""No module needs itself: imports, also those inside functions, go round in no circle. Benchmarks find what they import."""
 
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
 import networkx as nx
+import pytest
 
 from project import ENGINE
+
+ROOT = Path(__file__).parents[1]
 
 
 def module_of(path: Path) -> str:
@@ -43,3 +48,12 @@ def test_no_module_is_imported_by_what_it_imports() -> None:
     circles = [sorted(found) for found in nx.strongly_connected_components(graph) if len(found) > 1]
     # The commands' schemas are one description in three files.
     assert [found for found in circles if not all(name.endswith("_schemas") for name in found)] == []
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.name)
+def test_what_a_benchmark_takes_from_the_program_is_there(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "e2i":
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                assert hasattr(module, name.name) or importlib.util.find_spec(f"{node.module}.{name.name}"), name.name
