@@ -14,7 +14,7 @@ from e2i.catalog.registry import BUILT_IN
 from e2i.check import types
 from e2i.check.types import Types
 from e2i.spec.values import Secret
-from e2i.tools.model import Combination, Trained
+from e2i.tools.model.params.choosing import Combination, Trained
 
 
 class Named(BaseModel):

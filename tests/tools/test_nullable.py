@@ -21,8 +21,10 @@ from e2i.tools.feast import ApplyParams, HistoricalFeaturesParams
 from e2i.tools.feast import actions as feast
 from e2i.tools.great_expectations import ValidateParams
 from e2i.tools.great_expectations.actions import validate
-from e2i.tools.model import EvaluateParams, PredictParams, TrainParams
 from e2i.tools.model import actions as model
+from e2i.tools.model.params.applying import PredictParams
+from e2i.tools.model.params.judging import EvaluateParams
+from e2i.tools.model.params.training import TrainParams
 from e2i.tools.python import CallParams
 from e2i.tools.python.actions import call
 from e2i.tools.shap import ExplainParams

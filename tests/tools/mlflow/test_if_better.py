@@ -18,8 +18,8 @@ from e2i.errors import StepError
 from e2i.tools.mlflow import LoadParams, PromoteOutputs, PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import load, promote, register
 from e2i.tools.mlflow.connector import GuardedMLflow
-from e2i.tools.model import TrainParams
 from e2i.tools.model.actions import train
+from e2i.tools.model.params.training import TrainParams
 
 
 def rows(count: int = 300) -> pd.DataFrame:

@@ -13,8 +13,11 @@ from e2i.catalog.artifacts import read_artifacts
 from e2i.catalog.registry import BUILT_IN
 from e2i.errors import StepError
 from e2i.estimators import saved
-from e2i.tools.model import EvaluateParams, PredictParams, SelectParams, TrainOutputs, TrainParams
 from e2i.tools.model.actions import evaluate, predict, select, train
+from e2i.tools.model.params.applying import PredictParams
+from e2i.tools.model.params.choosing import SelectParams
+from e2i.tools.model.params.judging import EvaluateParams
+from e2i.tools.model.params.training import TrainOutputs, TrainParams
 from learning import others, table
 
 

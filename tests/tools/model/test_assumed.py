@@ -8,8 +8,8 @@ import pytest
 
 from context import LocalContext
 from e2i.execution.events import StepWarned
-from e2i.tools.model import TrainParams
 from e2i.tools.model.actions import train
+from e2i.tools.model.params.training import TrainParams
 from project import Project
 
 SPEC = """

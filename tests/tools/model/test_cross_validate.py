@@ -18,8 +18,8 @@ from e2i.errors import StepError
 from e2i.estimators import saved
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
-from e2i.tools.model import CrossValidateOutputs, CrossValidateParams
 from e2i.tools.model.actions import cross_validate
+from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams
 from e2i.tools.prepare import RecipeParams
 from e2i.tools.prepare.actions import recipe
 from learning import others, table

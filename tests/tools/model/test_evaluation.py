@@ -11,8 +11,10 @@ import pytest
 from context import LocalContext
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
-from e2i.tools.model import EvaluateOutputs, EvaluateParams, PredictParams, TrainParams
 from e2i.tools.model.actions import evaluate, predict, train
+from e2i.tools.model.params.applying import PredictParams
+from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
+from e2i.tools.model.params.training import TrainParams
 from e2i.tools.model.plots import calibration
 from e2i.tools.prepare import RecipeParams
 from e2i.tools.prepare.actions import recipe

@@ -13,8 +13,10 @@ from context import LocalContext
 from e2i.catalog.artifacts import Recipe, read_artifacts
 from e2i.errors import StepError
 from e2i.estimators import saved
-from e2i.tools.model import EvaluateParams, PredictParams, TrainOutputs, TrainParams
 from e2i.tools.model.actions import evaluate, predict, train
+from e2i.tools.model.params.applying import PredictParams
+from e2i.tools.model.params.judging import EvaluateParams
+from e2i.tools.model.params.training import TrainOutputs, TrainParams
 from e2i.tools.prepare import PreviewParams, RecipeParams
 from e2i.tools.prepare.actions import preview, recipe
 from learning import others, table

@@ -16,8 +16,8 @@ from e2i.catalog.files import NO_FILES
 from e2i.errors import StepError
 from e2i.estimators import fitting
 from e2i.estimators.scoring import Scorer
-from e2i.tools.model import TrainParams
 from e2i.tools.model.actions import train
+from e2i.tools.model.params.training import TrainParams
 from e2i.tools.shap import ExplainOutputs, ExplainParams, asked, scorers
 from e2i.tools.shap import columns as shap_columns
 from e2i.tools.shap.actions import explain

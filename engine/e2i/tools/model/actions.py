@@ -10,22 +10,12 @@ from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import effects, metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
-from e2i.tools.model import (
-    CrossValidateOutputs,
-    CrossValidateParams,
-    EvaluateOutputs,
-    EvaluateParams,
-    Interval,
-    PredictOutputs,
-    PredictParams,
-    SelectOutputs,
-    SelectParams,
-    TrainOutputs,
-    TrainParams,
-    evaluation,
-    page,
-)
+from e2i.tools.model import evaluation, page
 from e2i.tools.model.choice import choose
+from e2i.tools.model.params.applying import PredictOutputs, PredictParams
+from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
+from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams, Interval
+from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainOutputs, TrainParams
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from msgspec import Struct
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.estimators.metrics import METRICS
-from e2i.tools.model import Combination, Ranked, SelectOutputs, SelectParams, Trained
+from e2i.tools.model.params.choosing import Combination, Ranked, SelectOutputs, SelectParams, Trained
 
 Judge = Callable[[Model], dict[str, float]]
 

@@ -9,7 +9,7 @@ from e2i.catalog.artifacts import Folds, Table
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import metrics, saved, sketch
-from e2i.tools.model import CrossValidateParams, Figures
+from e2i.tools.model.params.training import CrossValidateParams, Figures
 
 if TYPE_CHECKING:
     import numpy as np

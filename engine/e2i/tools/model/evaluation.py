@@ -13,7 +13,7 @@ from e2i.errors import StepError
 from e2i.estimators import intervals, metrics, saved, sketch
 from e2i.estimators.algorithms import Task
 from e2i.estimators.intervals import Interval
-from e2i.tools.model import CONFIDENCE
+from e2i.tools.model.params.fields import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Parameters and outputs of the actions of the model tool, by theme. In: nothing. Out: models of pydantic."""

@@ -1,0 +1,35 @@
+"""Declare the actions that apply models: ``model.predict``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from e2i.catalog.action import Outputs, Params
+from e2i.catalog.artifacts import EffectModel, Model, Table
+from e2i.tools.model.params.fields import ColumnName, Threshold
+
+
+class PredictParams(Params):
+    """Parameters of ``model.predict``."""
+
+    model: Annotated[Model | EffectModel, Field(description="The model to apply, also that of `causal.estimate`.")]
+    table: Annotated[Table, Field(description="Rows with the model's features.")]
+    keep: Annotated[tuple[ColumnName, ...] | None, Field(description="Columns to copy to the result; null: all.")] = (
+        None
+    )
+    threshold: Threshold = 0.5
+
+
+class PredictOutputs(Outputs):
+    """Outputs of ``model.predict``."""
+
+    table: Annotated[
+        Table,
+        Field(
+            description="The copied columns and `prediction`. Two classes: also `probability` of the "
+            "positive class. More classes: also `probability_CLASS` for each class. An effect model: `effect`, `lower` "
+            "and `upper` instead, the interval of the level that it was estimated with."
+        ),
+    ]

@@ -1,0 +1,51 @@
+"""Fields that several actions of the model tool share. In: nothing. Out: annotated types."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from e2i.catalog.artifacts import Recipe
+from e2i.estimators.algorithms import AlgorithmName, Task
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
+Scalar = bool | int | float | str | None
+Target = Annotated[ColumnName, Field(description="The column to predict.")]
+Algorithm = Annotated[AlgorithmName, Field(description="The algorithm.")]
+Features = Annotated[
+    tuple[ColumnName, ...] | None,
+    Field(
+        min_length=1,
+        description="Feature columns; null: every column but the target and `exclude`. Times are never features.",
+    ),
+]
+Exclude = Annotated[
+    tuple[ColumnName, ...], Field(description="Columns that are never features, such as keys and times.")
+]
+Moments = Annotated[
+    tuple[ColumnName, ...],
+    Field(
+        description="Moments, as in `known_at` of data.load, that have passed when the model predicts. A column "
+        "that is known only at another moment cannot be a feature."
+    ),
+]
+TaskName = Annotated[
+    Task | None,
+    Field(
+        description="Type of prediction. null: classification for text, booleans and two distinct numbers, "
+        "otherwise regression."
+    ),
+]
+Threshold = Annotated[
+    float, Field(gt=0, lt=1, description="Probability from which a row is classified as positive, for two classes.")
+]
+Label = bool | int | float | str
+CONFIDENCE = "confidence"
+"""Key of `at_least` and `at_most` that is the level of an interval, not a metric."""
+
+
+Prepare = Annotated[
+    Recipe | None,
+    Field(description="Recipe of prepare.recipe, fitted to the training rows; it travels with the model. null: none."),
+]

@@ -1,0 +1,129 @@
+"""Declare the actions that fit models: ``model.train`` and ``model.cross_validate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from e2i.catalog.action import Outputs, Params
+from e2i.catalog.artifacts import Folds, Model, Recipe, Table
+from e2i.estimators.metrics import MetricName
+from e2i.estimators.rounds import WatchedMetric
+from e2i.tools.model.params.fields import (
+    Algorithm,
+    Exclude,
+    Features,
+    Label,
+    Moments,
+    Prepare,
+    Scalar,
+    Target,
+    TaskName,
+)
+
+
+class EarlyStop(BaseModel):
+    """Settings of early stopping of a boosted model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    rounds: Annotated[int, Field(ge=1, le=10_000, description="Stop after this many rounds without improvement.")]
+    metric: Annotated[
+        WatchedMetric | None,
+        Field(description="Metric on the validation table that must improve; null: log_loss or rmse."),
+    ] = None
+
+
+class TrainParams(Params):
+    """Parameters of ``model.train``."""
+
+    table: Annotated[Table, Field(description="The training table.")]
+    validation: Annotated[
+        Table | None, Field(description="Rows that are not trained on. Used for metrics and `early_stopping`.")
+    ] = None
+    target: Target
+    algorithm: Algorithm = "XGBoost"
+    params: Annotated[
+        dict[str, Scalar],
+        Field(
+            default_factory=dict, description="Hyperparameters, by their names in the library's scikit-learn interface."
+        ),
+    ]
+    prepare: Prepare = None
+    features: Features = None
+    exclude: Exclude = ()
+    predict_after: Moments = ()
+    task: TaskName = None
+    positive: Annotated[
+        Label | None,
+        Field(description="The positive class, of two: probabilities are of it. null: the last in order."),
+    ] = None
+    max_categories: Annotated[
+        int,
+        Field(
+            ge=2,
+            le=1_000_000,
+            description="Categories kept for one text feature, the most frequent first; the others count as missing, "
+            "with a warning. A linear model keeps as many as fit into 1 GiB.",
+        ),
+    ] = 10_000
+    early_stopping: Annotated[
+        EarlyStop | None, Field(description="Early stopping of a boosted model; needs `validation`. null: none.")
+    ] = None
+    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the fit; null: the run's seed.")] = None
+
+
+class TrainOutputs(Outputs):
+    """Outputs of ``model.train``."""
+
+    model: Annotated[Model, Field(description="The fitted model: a manifest and the file of the library.")]
+    metrics: Annotated[
+        dict[str, float], Field(description="`train_NAME`, and `validation_NAME` when a validation table is set.")
+    ]
+
+
+class CrossValidateParams(Params):
+    """Parameters of ``model.cross_validate``."""
+
+    table: Annotated[Table, Field(description="The rows.")]
+    folds: Annotated[Folds, Field(description="The folds of data.folds, made from this table.")]
+    target: Target
+    algorithm: Algorithm = "XGBoost"
+    params: Annotated[dict[str, Scalar], Field(default_factory=dict, description="Hyperparameters.")]
+    prepare: Annotated[Recipe | None, Field(description="Recipe of prepare.recipe, fitted in each split.")] = None
+    features: Features = None
+    exclude: Exclude = ()
+    predict_after: Moments = ()
+    task: TaskName = None
+    positive: Annotated[Label | None, Field(description="The positive class, of two. null: the last in order.")] = None
+    metrics: Annotated[
+        tuple[MetricName, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
+    ] = None
+    seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the fits; null: the run's seed.")] = None
+
+
+class Figures(BaseModel):
+    """A metric over the splits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    mean: Annotated[float, Field(description="Mean over the splits.")]
+    sd: Annotated[float, Field(description="Standard deviation over the splits.")]
+    folds: Annotated[tuple[float, ...], Field(description="The metric in each split.")]
+
+
+class CrossValidateOutputs(Outputs):
+    """Outputs of ``model.cross_validate``."""
+
+    metrics: Annotated[
+        dict[str, Figures], Field(description="Each metric on rows that the model of the split was not trained on.")
+    ]
+    oof: Annotated[
+        Table,
+        Field(
+            description="A row for each tested row: `row`, its position from 0, `split`, the target, `prediction` and, "
+            "for classes, `probability` of the positive one or `probability_CLASS`."
+        ),
+    ]
+    model: Annotated[Model, Field(description="The model that is fitted to all rows.")]
