@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from e2i.estimators import algorithms, library, scoring
+from e2i.estimators import algorithms, library, natives
 from e2i.estimators.algorithms import ALGORITHMS, AlgorithmName
 from e2i.tools.mlflow import native
 
@@ -23,7 +23,7 @@ def test_what_the_registry_says_of_an_algorithm_exists(name: str) -> None:
     assert known.space.keys() <= known.params
     module = library.library(known)
     assert {"prepare", "fit", "save", "FILE"} <= set(dir(module))
-    assert known.flavour in scoring._READERS and known.flavour in native._CONFIGURATIONS
+    assert known.flavour in natives.READERS and known.flavour in native._CONFIGURATIONS
     accepted: set[str] = set()
     for task, kind in known.estimator.classes.items():
         estimator = getattr(import_module(known.estimator.module), kind)()

@@ -16,7 +16,7 @@ import xgboost
 
 from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
-from e2i.estimators import fitting, metrics, recipes, scoring
+from e2i.estimators import encoding, fitting, metrics, recipes, scoring, travelling
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.rounds import EarlyStopping
 from learning import NUMERIC, others, table
@@ -67,7 +67,7 @@ def test_unknown_and_missing_values_are_scored_alike(algorithm: str, target: str
     unknown = rows.assign(kind=rows["kind"].where(some, "never seen"))
     missing = rows.assign(kind=rows["kind"].where(some, None))
     assert np.array_equal(scorer.predict(unknown), scorer.predict(missing))
-    assert 0.4 < scoring.unseen(unknown, scorer.manifest["features"])["kind"] < 0.7
+    assert 0.4 < encoding.unseen(unknown, scorer.manifest["features"])["kind"] < 0.7
     assert np.isfinite(scorer.predict(rows.assign(a=np.nan))).all()
 
 
@@ -283,8 +283,8 @@ def test_scoring_stands_alone(tmp_path: Path) -> None:
     prepared = fitting.prepare(table(400), None, "binary", "XGBoost", exclude=others("binary"), recipe=recipe)
     model = fitting.fit(prepared, {"n_estimators": 12}, seed=7, threads=1)
     fitting.save(model, tmp_path / "model")
-    for module in ("scoring.py", "preparing.py"):
-        (tmp_path / module).write_bytes(Path(scoring.__file__).with_name(module).read_bytes())
+    for module, file in travelling.files().items():
+        (tmp_path / f"{module}.py").write_bytes(file.read_bytes())
     script = (
         "import json, sys, pandas, scoring\n"
         "model = scoring._load_pyfunc('model')\n"

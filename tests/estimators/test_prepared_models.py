@@ -16,7 +16,7 @@ import pytest
 
 from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
-from e2i.estimators import fitting, recipes, scoring
+from e2i.estimators import fitting, recipes, scoring, travelling
 from e2i.estimators.algorithms import ALGORITHMS, AlgorithmName
 from e2i.estimators.rounds import EarlyStopping
 from e2i.tools.bentoml import flavours
@@ -81,8 +81,8 @@ def fitted(algorithm: str, target: str, *steps: Mapping[str, Any], **more: Any) 
 def served(folder: Path, root: Path) -> flavours.Served:
     """The model as the service of a Bento loads it, from copies of the modules."""
     root.mkdir()
-    for name in ("scoring.py", "preparing.py"):
-        shutil.copyfile(Path(scoring.__file__).with_name(name), root / name)
+    for name, file in travelling.files().items():
+        shutil.copyfile(file, root / f"{name}.py")
     shutil.copytree(folder, root / "model")
     files = {f"model/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     about = {"stages": [{"folder": "model", "flavour": "e2i"}], "features": None, "files": files}

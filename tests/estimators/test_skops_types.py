@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
-from e2i.estimators import scoring
+from e2i.estimators import natives
 
 
 def test_a_reader_of_files_is_refused_however_it_is_written(tmp_path: Path) -> None:
@@ -23,10 +23,10 @@ def test_a_reader_of_files_is_refused_however_it_is_written(tmp_path: Path) -> N
         for name in plain.namelist():
             odd.writestr(name, plain.read(name).replace(b'"sklearn.', b'"\\u0073klearn.'))
     for name in ("plain", "odd"):
-        with pytest.raises(scoring.ScoringError, match=r"parts that no model of e2i has: sklearn\."):
-            scoring._read_sklearn(tmp_path / f"{name}.skops")
+        with pytest.raises(natives.UnreadableError, match=r"parts that no model of e2i has: sklearn\."):
+            natives._read_sklearn(tmp_path / f"{name}.skops")
 
 
 def test_a_model_of_e2i_is_read(tmp_path: Path) -> None:
     skops.io.dump(RandomForestClassifier(2).fit([[0], [1]], [0, 1]), tmp_path / "model.skops")
-    assert scoring._read_sklearn(tmp_path / "model.skops").n_estimators == 2
+    assert natives._read_sklearn(tmp_path / "model.skops").n_estimators == 2

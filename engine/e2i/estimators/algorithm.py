@@ -49,7 +49,7 @@ class Estimator(Struct, frozen=True):
 
 
 class Algorithm(Struct, frozen=True, kw_only=True):
-    """One algorithm. ``module`` implements ``library.Library``; ``encoding`` is one of ``scoring.encode``.
+    """One algorithm. ``module`` implements ``library.Library``; ``encoding`` is one of ``encoding.encode``.
 
     ``space`` is searched unless a spec says otherwise. ``params`` are its hyperparameters, by their scikit-learn names.
     Anything else is refused, so that no parameter is silently ignored and none names a file. ``rounds`` is true when

@@ -33,7 +33,7 @@ FOREST_LIBRARIES = ("econml", "scikit-learn", *LIBRARIES)
 class EffectManifest(Struct, frozen=True, kw_only=True):
     """All that is known of an effect model but the arrays of its forest.
 
-    ``features`` are the effect modifiers as ``scoring.encode`` takes them, and ``encoding`` is one of its forms. A
+    ``features`` are the effect modifiers as ``encoding.encode`` takes them, and ``encoding`` is one of its forms. A
     linear model has the ``coefficients`` of a constant and of each encoded modifier, and their ``covariance``; a forest
     has the SHA-256 of its file. ``question`` are the parameters of the step that estimated it, but its table, and
     ``average`` its answer with the standard error. ``example`` are the first rows that it was estimated on.

@@ -15,8 +15,8 @@ from e2i.estimators import sketch
 if TYPE_CHECKING:
     import pandas as pd
 
+    from e2i.estimators.encoding import Feature, Matrix
     from e2i.estimators.schema import Schema
-    from e2i.estimators.scoring import Feature, Matrix
 
 SUSPECT_AUC = 0.99
 SUSPECT_RANK = 0.995
@@ -68,7 +68,7 @@ def _orders(frame: pd.DataFrame, feature: Feature, target: Matrix, schema: Schem
     """Return the orders that a feature may give the rows: by its value, and by whether it is missing."""
     import numpy as np
 
-    from e2i.estimators.scoring import encode
+    from e2i.estimators.encoding import encode
 
     values = encode(frame, [feature], "doubles")[:, 0]
     missing = np.isnan(values)

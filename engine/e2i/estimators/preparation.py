@@ -20,8 +20,8 @@ from e2i.spec.suggest import few, hint
 if TYPE_CHECKING:
     import pandas as pd
 
+    from e2i.estimators.encoding import Feature, Matrix
     from e2i.estimators.preparing import Columns, Step
-    from e2i.estimators.scoring import Feature, Matrix
 
 UNITS = {"number": "a number", "text": "a text", "time": "a time"}
 
@@ -65,11 +65,11 @@ def fit(
     """
     import pandas as pd
 
-    from e2i.estimators import scoring
+    from e2i.estimators import encoding
 
     try:
-        columns = scoring.columns_of(frame, features)
-    except scoring.ScoringError as error:
+        columns = encoding.columns_of(frame, features)
+    except encoding.ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
     steps: list[Step] = []
     removed: set[str] = set()

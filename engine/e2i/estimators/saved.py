@@ -81,9 +81,9 @@ def predict(scorer: Scorer, frame: pd.DataFrame) -> Matrix:
 
 def unseen(scorer: Scorer, frame: pd.DataFrame) -> dict[str, float]:
     """Return each category feature's share of values that training did not see; features without any are left out."""
-    from e2i.estimators import scoring
+    from e2i.estimators import encoding
 
-    return scoring.unseen(frame, scorer.manifest["features"])
+    return encoding.unseen(frame, scorer.manifest["features"])
 
 
 def report_unseen(scorer: Scorer, frame: pd.DataFrame, ctx: StepContext) -> None:

@@ -16,7 +16,7 @@ from e2i.estimators.algorithms import ALGORITHMS, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Feature, Matrix
+    from e2i.estimators.encoding import Feature, Matrix
 
 MAX_CATEGORIES = 10_000
 """Categories kept for one column by default, the most frequent first; the others count as missing."""
@@ -64,7 +64,7 @@ class Schema(Struct, frozen=True):
 
     def encode(self, frame: pd.DataFrame) -> Any:
         """Return the frame's features in the library's form. Raises StepError."""
-        from e2i.estimators.scoring import ScoringError, encode
+        from e2i.estimators.encoding import ScoringError, encode
 
         try:
             return encode(frame, self.features, self.encoding)
@@ -289,7 +289,7 @@ def _feature(column: pd.Series[Any], encoding: str, most: int) -> Feature:
     """Return a feature as the manifest describes it."""
     import numpy as np
 
-    from e2i.estimators.scoring import ScoringError, encode
+    from e2i.estimators.encoding import ScoringError, encode
 
     name = str(column.name)
     if _kind(column) == "category":

@@ -48,7 +48,7 @@ def hashes(frame: pd.DataFrame, features: Any, labels: Matrix) -> Matrix:
     import numpy as np
     import pandas as pd
 
-    from e2i.estimators.scoring import encode
+    from e2i.estimators.encoding import encode
 
     matrix = encode(frame, features, "doubles")
     values = pd.DataFrame(np.column_stack([matrix, labels]))

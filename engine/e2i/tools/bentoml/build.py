@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from msgspec.structs import asdict
 
 from e2i.catalog.artifacts import Bento
 from e2i.errors import StepError, ToolUnavailable
+from e2i.estimators import travelling
 from e2i.regular import open_to_group
 from e2i.resilience import removal
 from e2i.resilience.lock import exclusive
@@ -185,9 +185,4 @@ def _digest(contents: Contents, recipe: Recipe) -> str:
 
 def _sources() -> tuple[Path, ...]:
     """Return the modules that are copied into each Bento beside the template."""
-    found = []
-    for name in ("scoring", "preparing", "effect_scoring"):
-        spec = find_spec(f"e2i.estimators.{name}")
-        assert spec is not None and spec.origin is not None
-        found.append(Path(spec.origin))
-    return *found, FLAVOURS, CALLERS
+    return *travelling.files(effects=True).values(), FLAVOURS, CALLERS

@@ -2,9 +2,8 @@
 
 Web pages cannot call the service through a user's browser: only requests to this machine's host names are answered,
 only from the same site, and only with JSON. E2I_SERVICE_HOSTS names other hosts, for a deployed Bento. This file is
-copied unchanged into each Bento, beside ``callers.py``, ``scoring.py``, ``preparing.py``, ``effect_scoring.py``,
-``flavours.py`` and ``service.json``, and imports nothing of e2i. It contains no text of a spec: Bentos differ in data
-only.
+copied unchanged into each Bento, beside ``callers.py``, ``flavours.py``, ``service.json`` and the modules that apply a
+model, and imports nothing of e2i. It contains no text of a spec: Bentos differ in data only.
 """
 
 from __future__ import annotations

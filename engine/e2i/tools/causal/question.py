@@ -182,7 +182,7 @@ def encoded(frame: pd.DataFrame, outcome: str, names: list[str]) -> tuple[list[A
 def _encode(frame: pd.DataFrame, features: list[Any]) -> Matrix:
     import numpy as np
 
-    from e2i.estimators.scoring import encode
+    from e2i.estimators.encoding import encode
 
     encoded: Matrix = encode(frame, features, "one-hot") if features else np.empty((len(frame), 0))
     return encoded

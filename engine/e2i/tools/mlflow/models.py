@@ -13,7 +13,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from msgspec import Struct
 
 from e2i.catalog.artifacts import EffectModel, Model
 from e2i.errors import StepError
+from e2i.estimators import travelling
 from e2i.resilience.asking import wrong_server
 from e2i.tools.mlflow import DIGEST_TAG
 from e2i.tools.mlflow.filters import attribute, render, tag
@@ -38,10 +38,8 @@ MANIFEST = {
 }
 EFFECTS = {"treatment", "outcome", "features", "question"}
 """What the manifest of an effect model has."""
-LOADER, EFFECT_LOADER = "e2i_scoring", "e2i_effect_scoring"
-"""Names of the copied modules. Not ``scoring``, which could conflict with another module."""
-BESIDE = "e2i_preparing"
-"""Name of the module that ``scoring`` finds beside it."""
+PREFIX = "e2i_"
+"""Begins the names of the copied modules: ``scoring`` could conflict with another module."""
 
 
 class LoggedRef(Struct, frozen=True):
@@ -119,20 +117,17 @@ def save_scoring(folder: Path, target: Path, about: Description | None = None) -
 
     manifest = read_manifest(folder)
     about = about or Description()
-    flavour, loaders = "pyfunc", {BESIDE: scoring_file().with_name("preparing.py"), LOADER: scoring_file()}
-    if is_effects(manifest):
-        loaders[EFFECT_LOADER] = effect_scoring_file()
-    else:
-        flavour = native.add(about, manifest)
+    modules = travelling.files(effects=is_effects(manifest))
+    flavour = "pyfunc" if is_effects(manifest) else native.add(about, manifest)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _no_list_of_packages():
         data = Path(scratch) / Path(native.DATA).name
         shutil.copytree(folder, data, copy_function=shutil.copyfile)
-        copies = [Path(scratch) / f"{name}.py" for name in loaders]
-        for source, copy in zip(loaders.values(), copies, strict=True):
+        copies = [Path(scratch) / f"{PREFIX}{name}.py" for name in modules]
+        for source, copy in zip(modules.values(), copies, strict=True):
             shutil.copyfile(source, copy)
         mlflow.pyfunc.save_model(
             str(target),
-            loader_module=list(loaders)[-1],
+            loader_module=copies[-1].stem,
             data_path=str(data),
             code_paths=[str(copy) for copy in copies],
             mlflow_model=about,
@@ -142,22 +137,6 @@ def save_scoring(folder: Path, target: Path, about: Description | None = None) -
             metadata=native.facts(manifest),
         )
     return flavour
-
-
-def scoring_file() -> Path:
-    """Return the file of ``e2i.estimators.scoring``, found without importing it."""
-    return _file_of("e2i.estimators.scoring")
-
-
-def effect_scoring_file() -> Path:
-    """Return the file of ``e2i.estimators.effect_scoring``, found without importing it."""
-    return _file_of("e2i.estimators.effect_scoring")
-
-
-def _file_of(module: str) -> Path:
-    spec = find_spec(module)
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

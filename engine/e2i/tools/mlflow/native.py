@@ -68,7 +68,7 @@ def _catboost(file: str) -> dict[str, Any]:
 
 
 def _sklearn(file: str) -> dict[str, Any]:
-    from e2i.estimators.scoring import TRUSTED
+    from e2i.estimators.natives import TRUSTED
 
     return {
         "sklearn_version": version("scikit-learn"),
