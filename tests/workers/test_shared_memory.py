@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import tempfile
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -50,3 +52,19 @@ def test_what_is_held_under_another_name_is_not_removed(opened: str) -> None:
         held.close()
         shared_memory.remove([name])
         assert name not in shared_memory.segments()
+
+
+def test_what_a_process_of_another_session_holds_is_not_left_by_this_one() -> None:
+    path = Path(shared_memory.FOLDER, f"e2i-test-{os.getpid()}-other")
+    hold = "import sys; held = open(sys.argv[1], 'wb'); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+    ) as other:  # fmt: skip
+        assert other.stdin is not None and other.stdout is not None
+        other.stdout.readline()
+        assert not shared_memory.are_left([path.name])
+        other.stdin.close()
+    assert shared_memory.are_left([path.name])
+    path.unlink()
+    assert not shared_memory.are_left([path.name])

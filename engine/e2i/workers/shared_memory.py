@@ -62,14 +62,35 @@ def is_ours(name: str) -> bool:
     return found.st_uid == os.geteuid()
 
 
-def _held() -> set[int]:
+def are_left(names: Collection[str]) -> bool:
+    """Return True when one of the segments is ours and no process of another session holds it."""
+    own = [name for name in names if is_ours(name)]
+    if not own:
+        return False
+    held = _held(but=os.getsid(0))
+    for name in own:
+        with contextlib.suppress(OSError):  # it is gone
+            if Path(FOLDER, name).lstat().st_ino not in held:
+                return True
+    return False
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _held(but: int | None = None) -> set[int]:
     """Return the inodes that readable processes of this machine have mapped or open below the folder.
 
-    By inode, not by name: a semaphore is mapped under another name than its own.
+    By inode, not by name: a semaphore is mapped under another name than its own. Processes of the session ``but`` are
+    left out.
     """
     found: set[int] = set()
     for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
+        if not process.name.isdigit() or (but is not None and _session(int(process.name)) == but):
             continue
         # Open files first: a file is opened, then mapped, then closed.
         with contextlib.suppress(OSError):

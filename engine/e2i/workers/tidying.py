@@ -81,7 +81,7 @@ class ProcessBaseline:
             return f"{files} or more files open"
         if (threads := threading.active_count()) > THREADS:
             return f"{threads} threads running"
-        if any(map(shared_memory.is_ours, self._seen.names() - self._segments)):  # they end with the worker
+        if shared_memory.are_left(self._seen.names() - self._segments):  # they end with the worker
             return "shared memory behind"
         return None
 
