@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from e2i.queries import nested
@@ -41,11 +42,30 @@ def of(name: str) -> Any:
 
 
 def cast(column: Any, kind: Any) -> Any:
-    """Returns a column of a result in its type. Raises ArrowInvalid for an integer that does not fit."""
+    """Returns a column of a result in its type. Raises ArrowInvalid for an integer that does not fit, or a decimal
+    above 2^53 that is no floating-point number.
+    """
     import pyarrow as pa
 
     if pa.types.is_decimal(column.type) and pa.types.is_floating(kind):
+        _refuse_rounding(column)
         return column.cast(kind, safe=False)  # the nearest number
     if pa.types.is_timestamp(column.type):
         return column.cast(kind, safe=False)  # nanoseconds are cut off
     return column.cast(kind)
+
+
+EXACT = 2**53
+"""Up to here each integer is a floating-point number of 64 bits."""
+
+
+def _refuse_rounding(column: Any) -> None:
+    """Raises ArrowInvalid for the first large decimal whose nearest floating-point number is another number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.type.precision - column.type.scale < 16:
+        return
+    for value in column.filter(pc.greater(pc.abs(column), pa.scalar(Decimal(EXACT)))).to_pylist():
+        if value is not None and Decimal(float(value)) != value:
+            raise pa.ArrowInvalid(f"{value} is rounded to {float(value):.0f}")

@@ -5,6 +5,7 @@ A result has the types that every reader supports: no integers beyond 64 bits, n
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -109,3 +110,27 @@ def family_of(name: str) -> str:
     if name.startswith(("TIMESTAMP", "DATE")):
         return "time"
     return {"VARCHAR": "text", "BOOLEAN": "boolean", "BLOB": "bytes"}.get(name, name.lower())
+
+
+_BITS: Final = {
+    "INTEGER": 31, "UINTEGER": 32, "BIGINT": 63, "UBIGINT": 64, "HUGEINT": 127, "UHUGEINT": 128,
+}  # fmt: skip
+_MANTISSA: Final = {"FLOAT": 24, "DOUBLE": 53}
+"""Bits of the integers that a floating-point type has exactly (IEEE 754)."""
+
+
+def is_rounded(one: str, other: str) -> bool:
+    """Returns True when two DuckDB types are compared as floating-point numbers that cannot hold all values of one.
+
+    DuckDB converts an integer or a decimal to the type of the floating-point number beside it: 9007199254740993 then
+    equals 9007199254740992.0.
+    """
+    return bool(largest_exact(one, other) or largest_exact(other, one))
+
+
+def largest_exact(exact: str, floating: str) -> int | None:
+    """Returns up to where integers of the type ``exact`` survive in the type ``floating``; None when all do."""
+    mantissa = _MANTISSA.get(floating)
+    digits = re.match(r"DECIMAL\((\d+)", exact)
+    bits = int(digits[1]) * math.log2(10) if digits else _BITS.get(exact, 0)
+    return 2**mantissa if mantissa and bits > mantissa else None

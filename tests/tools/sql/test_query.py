@@ -121,6 +121,13 @@ class TestProblems:
         assert codes(planned("SELECT s + t FROM t")) == ["bad-query"]
 
     @pytest.mark.parametrize(
+        "condition", ["a.i = b.x", "b.f = a.i", "a.u64 = b.x", "a.i IS NOT DISTINCT FROM b.x", "a.i IN (1, b.x)"]
+    )
+    def test_integers_are_no_keys_of_floating_point_numbers(self, condition: str) -> None:
+        (problem,) = planned(f"SELECT a.i FROM t AS a JOIN t AS b ON {condition}").problems
+        assert "compared as floating-point numbers, where different values can be equal" in problem.message
+
+    @pytest.mark.parametrize(
         "condition", ["a.i = b.t", "a.i = b.s", "a.s = b.i", "a.t > b.x", "b.b = a.s", "a.i = b.s AND a.x = b.x"]
     )
     def test_keys_of_two_families_of_types(self, condition: str) -> None:
@@ -132,7 +139,15 @@ class TestProblems:
         "condition",
         [
             *(
-                "a.i = b.x",
+                "a.i < b.x",
+                "a.i8 = b.x",
+                "a.i8 = b.f",
+                "a.f = b.x",
+                "a.money = b.x",
+                "a.u64 = b.i",
+                "a.i = b.x::BIGINT",
+                "a.i::DOUBLE = b.x",
+                "a.x IN (1, 2)",
                 "a.i = b.i8",
                 "a.i = b.money",
                 "a.t = b.n",
@@ -372,3 +387,14 @@ def test_allowed_functions_are_stable_in_the_installed_version() -> None:
     allowed = functions.SCALARS | functions.OPERATORS | functions.AGGREGATES | functions.WINDOWS
     assert allowed - stable == set()
     assert not allowed & functions.OUTSIDE
+
+
+def test_a_large_decimal_is_not_rounded(ctx: LocalContext) -> None:
+    digits = [decimal.Decimal(2**53), decimal.Decimal(2**70), None, decimal.Decimal("0.1")]
+    exact = ctx.table(pa.table({"d": pa.array(digits, pa.decimal128(38, 1))}))
+    assert ran(ctx, "SELECT d FROM t", t=exact)["d"].to_pylist() == [2.0**53, 2.0**70, None, 0.1]
+    large = ctx.table(pa.table({"d": pa.array([decimal.Decimal(2**53 + 1)], pa.decimal128(38, 1))}))
+    with pytest.raises(StepError, match=r"9007199254740993\.0 is rounded to 9007199254740992") as raised:
+        ran(ctx, "SELECT d FROM t", t=large)
+    assert raised.value.code == "query-failed" and raised.value.hint == "cast it to DOUBLE"
+    assert ran(ctx, "SELECT d::DOUBLE AS d FROM t", t=large)["d"].to_pylist() == [2.0**53]

@@ -112,6 +112,14 @@ class TestJoin:
         clash = CARRIERS.rename(columns={"fleet": "delay"})
         assert codes(flow("join", left=FLIGHTS, right=clash, on=["carrier"])) == [(("right",), "duplicate-column")]
 
+    def test_keys_are_never_rounded_to_be_compared(self, ctx: LocalContext) -> None:
+        left, right = pd.DataFrame({"k": [2**53, 2**53 + 1]}), pd.DataFrame({"k": [2.0**53], "v": [1]})
+        assert codes(flow("join", left=left, right=right, on=["k"])) == [(("on", 0), "bad-column")]
+        whole = run(ctx, "join", left=left, right=right.astype({"k": "int64"}), on=["k"])
+        assert whole["v"].isna().tolist() == [False, True]
+        small = run(ctx, "join", left=left.astype("int64"), right=pd.DataFrame({"k": [1], "v": [1]}), on=["k"])
+        assert small["v"].isna().all()
+
     def test_a_suffix_separates_equal_names(self, ctx: LocalContext) -> None:
         clash = CARRIERS.rename(columns={"fleet": "delay"})
         found = run(ctx, "join", left=FLIGHTS, right=clash, on=["carrier"], suffix="_of_carrier")
@@ -145,10 +153,12 @@ class TestAsof:
         assert found["v"].astype(float).fillna(-1).tolist() == expected["v"].fillna(-1).tolist()
 
     def test_problems(self, ctx: LocalContext) -> None:
+        keys = {"left_time": "id", "right_time": "temp"}
+        assert codes(flow("asof", left=FLIGHTS, right=WEATHER, **keys)) == [(("right_time",), "bad-column")]
         keys = {"left_time": "t", "right_time": "temp"}
         assert codes(flow("asof", left=FLIGHTS, right=WEATHER, **keys)) == [(("right_time",), "bad-column")]
         keys = {"left_time": "id", "right_time": "temp"}
-        assert codes(flow("asof", left=FLIGHTS, right=WEATHER, tolerance="1d", **keys)) == [
+        assert codes(flow("asof", left=FLIGHTS, right=WEATHER.astype({"temp": int}), tolerance="1d", **keys)) == [
             (("tolerance",), "bad-column")
         ]
         twice = pd.concat([WEATHER, WEATHER.head(1)])
@@ -320,6 +330,10 @@ class TestRows:
         )
         other = FLIGHTS.assign(id="x")
         assert codes(flow("stack", tables=[FLIGHTS, other])) == [(("tables", 1), "bad-column")]
+        numbers = [pd.DataFrame({"n": [2**53, -3]}), pd.DataFrame({"n": [0.5]})]
+        assert run(ctx, "stack", tables=numbers)["n"].tolist() == [2.0**53, -3.0, 0.5]
+        with pytest.raises(StepError, match=r'"n" has the BIGINT 9007199254740993, which is rounded'):
+            run(ctx, "stack", tables=[numbers[0].assign(n=[1, 2**53 + 1]), numbers[1]])
 
     def test_sort_rename_cast_fill(self, ctx: LocalContext) -> None:
         assert run(ctx, "sort", table=FLIGHTS, by=["late", "delay"], descending=["delay"])["id"].tolist() == [

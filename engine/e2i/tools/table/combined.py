@@ -9,7 +9,19 @@ from e2i.queries import types
 from e2i.queries.literals import literal
 from e2i.queries.syntax import quoted
 from e2i.spec import durations
-from e2i.tools.table.statement import Built, Check, Tables, both, columns, failed, listed, numbered, pairs, unordered
+from e2i.tools.table.statement import (
+    Built,
+    Check,
+    Tables,
+    both,
+    columns,
+    failed,
+    listed,
+    numbered,
+    pairs,
+    rounded,
+    unordered,
+)
 
 JOINS = {"left": "LEFT", "inner": "INNER", "full": "FULL", "semi": "SEMI", "anti": "ANTI"}
 
@@ -89,7 +101,7 @@ def stack(given: Given, tables: Tables) -> Built:
         + f" FROM {quoted(source)}"
         for source, table in tables.items()
     ]  # fmt: skip
-    return Built(" UNION ALL ".join(parts), path=("tables",))
+    return Built(" UNION ALL ".join(parts), checks=_rounding(tables), path=("tables",))
 
 
 def _added(right: KnownTable, keys: Iterable[str], left: KnownTable, suffix: str | None) -> dict[str, str]:
@@ -123,6 +135,8 @@ def _times(left: KnownTable, right: KnownTable, left_time: str, right_time: str)
     if all(families) and families[0] != families[1]:
         message = f"{left_time} is a {families[0]} ({kinds[0]}), and {right_time} a {families[1]} ({kinds[1]})"
         yield ColumnProblem(("right_time",), "bad-column", message, hint="change one with table.cast")
+    elif rounding := rounded(("right_time",), (left_time, kinds[0]), (right_time, kinds[1])):
+        yield rounding
 
 
 def _is_fresh(one: str, other: str, tolerance: str | float | None) -> Callable[[str], str]:
@@ -157,6 +171,26 @@ def _unique(names: list[str], what: str) -> Check:
         "make its keys unique with table.dedupe or table.aggregate"
         + (", or set `expect: many` to keep all of them" if what == "key" else ""),
     )
+
+
+def _rounding(tables: Tables) -> list[Check]:
+    """Returns checks of columns that become floating-point numbers: values above 2^53, or 2^24, would be rounded."""
+    kinds = {
+        (source, name): kind
+        for source, table in tables.items()
+        for name, arrow in table.columns.items()
+        if arrow and (kind := types.to_duckdb(arrow))
+    }
+    checks = []
+    for (source, name), kind in kinds.items():
+        others = [other for (_, column), other in kinds.items() if column == name]
+        limit = max((types.largest_exact(kind, other) or 0 for other in others), default=0)
+        if limit:
+            value = f"CAST({quoted(name)} AS HUGEINT)" if kind in types.NUMBERS else quoted(name)
+            sql = f"SELECT {quoted(name)} FROM {quoted(source)} WHERE abs({value}) > {limit} LIMIT 1"
+            message = f'"{name}" has the {kind} {{0}}, which is rounded beside floating-point numbers of another table'
+            checks.append(Check(sql, message, "bad-column", "make all of them integers with table.cast"))
+    return checks
 
 
 def _other_types(path: Path, table: KnownTable, known: list[KnownTable]) -> Iterable[ColumnProblem]:

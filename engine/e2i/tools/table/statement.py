@@ -142,7 +142,21 @@ def both(keys: Any, left: KnownTable, right: KnownTable, path: Path) -> list[Col
             )
             hint = "change one of them with table.cast"
             found.append(ColumnProblem(place, "bad-column", f"{sides} in the right one", hint=hint))
+        elif rounding := rounded(place, (one, kinds[0]), (other, kinds[1])):
+            found.append(rounding)
     return found
+
+
+def rounded(path: Path, left: tuple[str, str | None], right: tuple[str, str | None]) -> ColumnProblem | None:
+    """Returns the problem of two columns whose values would be rounded to be compared; each with name and type."""
+    (one, first), (other, second) = ((name, kind and types.to_duckdb(kind)) for name, kind in (left, right))
+    if not first or not second or not types.is_rounded(first, second):
+        return None
+    message = (
+        f'"{one}" is a {left[1]} in the left table, and "{other}" a {right[1]} in the right one: they are compared as '
+        "floating-point numbers, where different values can be equal"
+    )
+    return ColumnProblem(path, "bad-column", message, hint="make both integers with table.cast")
 
 
 def pairs(keys: Any) -> list[tuple[str, str]]:
