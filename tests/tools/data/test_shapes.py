@@ -5,6 +5,7 @@ For each shape, what a plan tells of the columns is what the run gives.
 
 from __future__ import annotations
 
+import gzip
 import io
 from typing import Any
 
@@ -128,6 +129,13 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a value in a trailing field": ("a,b,\n" + "1,2,\n" * 50_000 + "1,2,3\n", {}, "the last field has no name, but a row has a value in it"),
     "twice one name": ("a,a\n1,2\n", {}, "duplicate column names: a"),
     "empty": ("", {}, "no header and no rows"),
+    "only spaces": ("  \n\n \n", {}, "no header and no rows"),
+    "a name of spaces": ("a,  ,b\n1,2,3\n", {}, "field 2 has no name in line 1"),
+    "gzip without its suffix": (gzip.compress(BASE.encode()), {}, "t.csv is compressed with gzip, not CSV"),
+    "a workbook": (b"PK\x03\x04\x14\x00a,b\n1,2\n", {}, "t.csv is a ZIP archive, or a workbook, not CSV"),
+    "a page of errors": ("<!DOCTYPE html>\n<title>404, Not Found</title>\n<p>a,b</p>\n", {}, "t.csv is an HTML or XML document, not CSV"),
+    "a pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n", {}, "t.csv is a pointer of Git LFS to the file"),
+    "objects": ('{"a": 1, "b": 2}\n{"a": 2, "b": 3}\n', {}, "t.csv is JSON, not CSV"),
     "only a header": ("a,b\n", {}, "has no rows"),
     "an open quote": ('a,b\n1,"x\n2,y\n', {}, "unexpected end of data"),
     "text after quotes": ('a,b\n1,"x" y\n', {}, "after line 1"),
@@ -187,6 +195,26 @@ def test_a_file_without_one_certain_reading_is_refused_with_the_reason(ctx: Loca
 def test_a_nul_byte_stays_in_its_text(ctx: LocalContext) -> None:
     put(ctx, b"a,b\nx\0y,1\n")
     assert ctx.arrow(actions.load(LoadParams(path="t.csv"), ctx).table).to_pydict() == {"a": ["x\0y"], "b": [1]}
+
+
+@pytest.mark.parametrize(
+    ("content", "params", "note"),
+    [
+        ("zip,x\n10001,1\n02116,2\n", {}, "leading zeros of numbers are lost in zip: declare such a column a string if they count"),
+        ("id\n9007199254740993\n0.5\n", {}, "column 'id' has 1 numbers above 2^53, which are rounded beside fractions; declare a decimal or a string"),
+        ("id\n18446744073709551616\n1\n", {}, "column 'id' has integers of more than 64 bits, which are read as texts"),
+        ("t\n2024-01-01T00:00:00+02:00\n2024-01-01 05:00\n", {"types": {"t": "timestamp"}}, "column 't' has 1 times without an offset among others with one; they are read as UTC"),
+        ("zip\n02116\n", {"types": {"zip": "integer"}}, None),
+        ("id\n9007199254740993\n0.5\n", {"types": {"id": "number"}}, None),
+        ("x\n1e300\n0.5\n0\n", {}, None),
+        ("t\n2024-01-01T00:00:00+02:00\n2024-01-01T00:00Z\n", {"types": {"t": "timestamp"}}, None),
+    ],
+)  # fmt: skip
+def test_what_a_reading_may_lose_is_said(
+    ctx: LocalContext, content: str, params: dict[str, Any], note: str | None
+) -> None:
+    put(ctx, content)
+    assert actions.load(LoadParams.model_validate({"path": "t.csv", **params}), ctx).notes == ((note,) if note else ())
 
 
 SEEN_BEFORE = [

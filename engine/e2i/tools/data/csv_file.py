@@ -101,9 +101,12 @@ def _sample(path: Path, asked: Asked) -> pa.Table:
 
     texts_only: dict[str, str | None] = dict.fromkeys(asked.columns, "string")
     try:
-        return pa.Table.from_batches([next(_batches(path, asked, texts_only, LeftOut()))])
+        first = next(_batches(path, asked, texts_only, LeftOut()), None)
     except pa.ArrowInvalid as error:
         raise _explained(path, asked, error) from error
+    if first is None:
+        raise StepError(f"{asked.shown} has no rows", code="empty-table")
+    return pa.Table.from_batches([first])
 
 
 def _table(path: Path, asked: Asked, kinds: Mapping[str, str | None], left_out: LeftOut) -> pa.Table:
@@ -216,13 +219,16 @@ def _finished(
         if kinds[name] == "string":
             column = texts.blanked(column, asked.marks.nulls)
         elif kinds[name] is None and name in asked.types:
+            note = texts.mixed_offsets(column, asked.types[name], what)
             column = texts.converted(column, asked.types[name], asked.marks, what)
         elif kinds[name] is None:
             column, note = inference.inferred(column, asked.marks, what)
         elif name not in asked.types and column.null_count == len(column):
             column = column.cast(pa.float64())
+        if name not in asked.types:
+            note = note or inference.rounding(column, what)
         table = table.set_column(index, name, column)
-        notes += [note] if note else []
+        notes += [note.removeprefix(f"{asked.shown}: ")] if note else []
     return table, notes
 
 

@@ -51,6 +51,8 @@ class Stated(Struct, frozen=True):
     """Names of the fields of a file without header."""
     texts: frozenset[str] = frozenset()
     """Columns that are declared to be texts."""
+    typed: frozenset[str] = frozenset()
+    """Columns with a declared type."""
 
 
 class Layout(Struct, frozen=True):
@@ -105,6 +107,8 @@ def layout(head: bytes, stated: Stated, shown: str, *, whole: bool) -> Layout:
     start, line = _after_skipped(text, stated.skip)
     start, line, preface = _preface(text, start, line, stated, whole=whole)
     notes += preface
+    if whole and not text[start:].strip():
+        raise UnclearError(f"{shown} has no header and no rows", code="empty-table")
     delimiter, quote, escape, rows = _separator(text, start, line, stated, shown, whole=whole)
     if not rows and not whole:
         raise UnclearError(f"the first row of {shown} is too long", code="header-too-long")
@@ -122,6 +126,7 @@ def layout(head: bytes, stated: Stated, shown: str, *, whole: bool) -> Layout:
         notes.append(f"one column is read, whose name holds a {SEPARATORS[held[0]]}")
     _check_counts(data, len(names), stated, shown, line_of_names=rows[0].line if header else None)
     cells = _cells(data, names, stated.texts)
+    notes += marks.lost_zeros({name: values for name, values in cells.items() if name not in stated.typed})
     decimal, thousands, more = marks.found(cells, stated.decimal, stated.thousands, stated.auto, shown)
     begins = rows[0] if header else None
     return Layout(
@@ -396,7 +401,7 @@ def _names(
     if row_names:
         names[0] = ROW_NAME
         notes.append(f"the first field of a row has no name: it is read as {ROW_NAME} if `columns` lists it")
-    unnamed = [index + 1 for index, name in enumerate(names[: len(names) - trailing]) if not name]
+    unnamed = [index + 1 for index, name in enumerate(names[: len(names) - trailing]) if not name.strip()]
     if unnamed:
         raise UnclearError(
             f"{shown}: field {unnamed[0]} has no name in line {first.line}", "name it in the file", "unnamed-column"

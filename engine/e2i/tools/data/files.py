@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
 from e2i.spec.suggest import few, hint, repeated
-from e2i.tools.data import contract, dialect, formats, streams
+from e2i.tools.data import contract, dialect, foreign, formats, streams
 from e2i.tools.data.dialect import Layout
 from e2i.tools.data.unclear import UnclearError
 
@@ -73,6 +73,8 @@ def layout_of(source: Any, given: Mapping[str, Any], kind: str, shown: str) -> L
     head = b""
     for most in (dialect.HEAD, LONGEST):
         head += source.read(most - len(head))
+        if (other := foreign.what(head)) and given["delimiter"] is None:
+            raise UnclearError(f"{shown} is {other}, not {kind.upper()}", foreign.hint(other))
         try:
             return dialect.layout(head, stated, shown, whole=len(head) < most)
         except UnclearError as error:

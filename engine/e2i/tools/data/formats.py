@@ -73,6 +73,7 @@ def stated(given: Mapping[str, Any], kind: str) -> Stated:
         usual=USUAL[kind],
         names=tuple(given["columns"]) if given["header"] is False and isinstance(given["columns"], Mapping) else (),
         texts=frozenset(name for name, declared_ in types.items() if declared_ == "string"),
+        typed=frozenset(types),
     )
 
 

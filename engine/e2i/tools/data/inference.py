@@ -12,6 +12,8 @@ from e2i.errors import StepError
 from e2i.tools.data import texts
 from e2i.tools.data.texts import Marks
 
+EXACT = 2**53
+"""Up to here each integer is a floating-point number of 64 bits."""
 Kind = Literal["integer", "number", "boolean", "string"]
 
 
@@ -53,6 +55,23 @@ def inferred(column: Any, marks: Marks, what: str) -> tuple[Any, str | None]:
             return texts.converted(column, "boolean", marks, what), None
         case _:
             return texts.blanked(column, marks.nulls), None
+
+
+def rounding(column: Any, what: str) -> str | None:
+    """Return a note of numbers that may have been rounded: those that a 64-bit integer can have and a float cannot."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(column.type):
+        return None
+    ends = pc.min_max(column).as_py()
+    if not any(end is not None and abs(end) >= EXACT for end in ends.values()):
+        return None
+    size = pc.abs(column)
+    count = pc.sum(pc.and_(pc.greater_equal(size, float(EXACT)), pc.less(size, float(2**64)))).as_py()
+    if not count:
+        return None
+    return f"{what} has {count} numbers above 2^53, which are rounded beside fractions; declare a decimal or a string"
 
 
 def true_texts(marks: Marks) -> list[str]:

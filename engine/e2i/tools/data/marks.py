@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from e2i.spec.suggest import few
 from e2i.tools.data.unclear import UnclearError
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -47,6 +48,18 @@ def found(
     if "thousands" in sure:
         return ".", ",", ["thousands have a comma"]
     return ".", None, []
+
+
+def lost_zeros(cells: Mapping[str, list[str]]) -> list[str]:
+    """Return a note of the columns of digits, such as postal codes, whose leading zeros are lost as numbers."""
+    padded = [
+        name
+        for name, values in cells.items()
+        if any(value[0] == "0" and len(value) > 1 for value in values) and all(value.isdecimal() for value in values)
+    ]
+    if not padded:
+        return []
+    return [f"leading zeros of numbers are lost in {few(padded)}: declare such a column a string if they count"]
 
 
 def _reading(cells: list[str]) -> str | None:

@@ -57,6 +57,19 @@ def converted(column: Any, declared: str, marks: Marks, what: str) -> Any:
     return result
 
 
+def mixed_offsets(column: Any, declared: str, what: str) -> str | None:
+    """Return a note of a column of times of which some have an offset from UTC and others have none."""
+    import pyarrow.compute as pc
+
+    if declared != "timestamp":
+        return None
+    zoned = pc.match_substring_regex(column, ZONED)
+    without = pc.and_not(pc.match_substring_regex(column, TIME), zoned)
+    if not pc.any(zoned).as_py() or not pc.any(without).as_py():
+        return None
+    return f"{what} has {pc.sum(without).as_py()} times without an offset among others with one; they are read as UTC"
+
+
 def blanked(column: Any, nulls: Sequence[str]) -> Any:
     """Return the texts with null for those that are listed."""
     import pyarrow as pa
