@@ -153,6 +153,7 @@ VALID: dict[str, dict[str, Any]] = {
         "params": {"alpha": 1},
         "exclude": ["id", "at", "z"],
         "metrics": ["rmse"],
+        "search": {"trials": 5, "metric": "rmse", "space": {"tol": {"type": "float", "low": 0.001, "high": 0.1}}},
     },
     "prepare.recipe": {"steps": [*RECIPE.steps]},
     "prepare.preview": {"table": TABLE, "recipe": RECIPE, "target": "y", "features": None, "exclude": ["z"]},

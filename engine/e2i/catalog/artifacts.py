@@ -90,7 +90,8 @@ class Recipe(Artifact):
 class Folds(Stored):
     """How the rows of a table are divided for cross-validation: an Arrow file with a column of roles for each split.
 
-    ``table`` is the digest of the rows. ``by`` and ``time`` are the columns that the folds were made by.
+    ``table`` is the digest of the rows. ``by`` and ``time`` are the columns that the folds were made by, ``gap`` the
+    time before each tested fold that is not trained on.
     """
 
     type: Literal["folds"] = "folds"
@@ -100,6 +101,7 @@ class Folds(Stored):
     strategy: str
     by: str | None = None
     time: str | None = None
+    gap: float = 0.0
 
 
 class Study(Artifact):

@@ -175,10 +175,14 @@ class KnownRecipe(Struct, frozen=True):
 
 
 class KnownFolds(Struct, frozen=True):
-    """Folds: the columns of the group and of the time that they were made by. None: there is none, or not known."""
+    """Folds: the columns of the group and of the time that they were made by. None: there is none, or not known.
+
+    ``rows`` says which rows they divide.
+    """
 
     by: str | None = None
     time: str | None = None
+    rows: Rows = Rows()
 
 
 Known = KnownTable | KnownModel | KnownRepo | KnownRecipe | KnownFolds | KnownKeys | Shapes

@@ -100,6 +100,12 @@ class Rows(Struct, frozen=True):
             return True
         return all(choice.part for choice in (*rest, *others)) and rest[0].key != others[0].key
 
+    def differ(self, other: Rows) -> bool:
+        """Returns True when both are other rows of one origin for certain: of one, a split took another part."""
+        if not self.origin or self.origin != other.origin or self.choices == other.choices:
+            return False
+        return any(choice.part for choice in {*self.choices} ^ {*other.choices})
+
 
 def _in_part(name: str, condition: str) -> str:
     column, *conditions = name.split(_PART)

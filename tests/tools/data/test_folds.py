@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from context import LocalContext
 from e2i.errors import StepError
+from e2i.estimators import folding
+from e2i.estimators.folding import TEST, TRAIN, Keys, prove
 from e2i.tools.data.actions import folds
-from e2i.tools.data.folding import TEST, TRAIN, FoldsParams, Keys, prove
-from e2i.tools.model import crossing
+from e2i.tools.data.folding import FoldsParams
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "kfold": {},
@@ -40,7 +41,7 @@ def rows(seed: int, count: int = 300) -> pd.DataFrame:
 
 def split(ctx: LocalContext, frame: pd.DataFrame, **params: Any) -> list[Any]:
     table = ctx.table(frame)
-    return crossing.roles(folds(FoldsParams(table=table, **params), ctx).folds, table, ctx)
+    return folding.read(folds(FoldsParams(table=table, **params), ctx).folds, table, ctx)
 
 
 @pytest.mark.parametrize(("strategy", "seed"), CASES)

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import cross_val_predict
-from sklearn.preprocessing import TargetEncoder
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, TargetEncoder
+from threadpoolctl import threadpool_limits
 
 from context import LocalContext
 from e2i.errors import StepError
-from e2i.estimators import saved
+from e2i.estimators import folding, saved
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
 from e2i.tools.model.actions import cross_validate
@@ -61,6 +63,46 @@ def test_chosen_metrics_are_those_of_every_split(ctx: LocalContext) -> None:
     assert list(crossed(ctx, frame, "binary", metrics=("brier",), **more).metrics) == ["brier"]
     with pytest.raises(StepError, match="rmse is not a metric of classification"):
         crossed(ctx, frame, "binary", metrics=("rmse",), **more)
+
+
+@pytest.mark.parametrize("strategy", ["kfold", pytest.param("group", marks=pytest.mark.slow)])
+def test_a_search_within_each_split_chooses_as_scikit_learn_does_by_the_same_inner_folds(
+    ctx: LocalContext, strategy: str
+) -> None:
+    frame = table(240)[["a", "b", "count", "binary"]].fillna({"a": 0.0}).assign(key=np.arange(240) // 3)
+    choices = [0.0001, 0.05, 10.0]
+    about: dict[str, Any] = {"strategy": strategy, **({"by": "key"} if strategy == "group" else {})}
+    search = {"trials": 10, "inner_folds": 2, "space": {"C": {"type": "categorical", "choices": choices}}}
+    more = {"algorithm": "LogisticRegression", "exclude": ("key",), "metrics": ("log_loss",)}
+    found = crossed(ctx, frame, "binary", about={**about, "folds": 2}, search=search, **more)
+    rows = ctx.table(frame)
+    splits = folding.read(folds(FoldsParams(table=rows, folds=2, **about), ctx).folds, rows, ctx)
+    parts = [frame[roles == folding.TRAIN] for roles in splits]
+    chosen = [*found.searched, found.best_params]
+    with threadpool_limits(1):
+        assert [{"C": best(part, strategy, choices, ctx.seed)} for part in (*parts, frame)] == chosen
+    wanted = [saved.open_model(found.model, ctx).manifest["params"], chosen[-1]]
+    assert wanted[0] == wanted[1], "the model of all rows has the parameters of inner folds of all rows"
+
+
+def best(frame: pd.DataFrame, strategy: str, choices: list[float], seed: int) -> float:
+    """The choice with the least mean loss over the inner folds of these rows."""
+    keys = folding.Keys(
+        len(frame),
+        pd.factorize(frame["key"])[0] if strategy == "group" else None,
+        None if strategy == "group" else pd.factorize(frame["binary"])[0],
+    )
+    inner = "group" if strategy == "group" else "stratified"
+    losses = {}
+    for choice in choices:
+        found = []
+        for roles in folding.splits(keys, folding.Division(inner, 2), seed):  # type: ignore[arg-type]
+            train, test = frame[roles == folding.TRAIN], frame[roles == folding.TEST]
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=choice, max_iter=1000))
+            model.fit(train[["a", "b", "count"]], train["binary"])
+            found.append(log_loss(test["binary"], model.predict_proba(test[["a", "b", "count"]])[:, 1]))
+        losses[choice] = np.mean(found)
+    return min(choices, key=lambda choice: losses[choice])
 
 
 def test_folds_of_another_table_are_refused(ctx: LocalContext) -> None:

@@ -11,12 +11,15 @@ import numpy as np
 import optuna
 import pytest
 import xgboost
-from sklearn.metrics import brier_score_loss, recall_score, roc_auc_score
+from pydantic import ValidationError
+from sklearn.metrics import brier_score_loss, log_loss, recall_score, roc_auc_score
 
 from context import LocalContext
 from e2i.errors import StepError
-from e2i.estimators import saved
+from e2i.estimators import folding, saved
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.tools.data.actions import folds
+from e2i.tools.data.folding import FoldsParams
 from e2i.tools.optuna import TuneOutputs, TuneParams
 from e2i.tools.optuna.actions import tune
 from learning import others, table
@@ -136,6 +139,53 @@ def test_an_unknown_hyperparameter_is_refused_before_any_trial(ctx: LocalContext
         run(ctx, space={"max_dept": {"type": "int", "low": 1, "high": 2}})
     assert "did you mean 'max_depth'" in str(caught.value.hint)
     assert not ctx.children
+
+
+def folded(ctx: LocalContext, **params: Any) -> TuneOutputs:
+    rows = ctx.table(table(400))
+    target = params.setdefault("target", "binary")
+    about = {"strategy": "kfold", "folds": 3, **params.pop("about", {})}
+    made = folds(FoldsParams(table=rows, **about), ctx).folds
+    given = {"exclude": others(target), "space": SMALL, "trials": 6, "plots": False, **params}
+    return asyncio.run(tune(TuneParams(train=rows, folds=made, **given), ctx))
+
+
+def test_a_trial_with_folds_is_the_mean_over_models_of_xgboost(ctx: LocalContext) -> None:
+    frame, features = table(400), ["a", "b", "count"]
+    found = folded(ctx, trials=4, features=features, exclude=(), metric="log_loss")
+    made = folds(FoldsParams(table=ctx.table(frame), strategy="kfold", folds=3), ctx).folds
+    splits = folding.read(made, ctx.table(frame), ctx)
+    for trial in stored(ctx, found.study.name).trials:
+        values = []
+        for roles in splits:
+            train, test = frame[roles == folding.TRAIN], frame[roles == folding.TEST]
+            model = xgboost.XGBClassifier(tree_method="hist", random_state=ctx.seed, **trial.params)
+            model.fit(train[features], train["binary"])
+            values.append(log_loss(test["binary"], model.predict_proba(test[features])[:, 1].astype(float)))
+        assert trial.value == pytest.approx(np.mean(values), abs=1e-9)
+    best = xgboost.XGBClassifier(tree_method="hist", random_state=ctx.seed, **found.best_params)
+    best.fit(frame[features], frame["binary"])
+    ours = saved.open_model(found.model, ctx).predict(frame)
+    assert np.abs(ours - best.predict_proba(frame[features])[:, 1]).max() < 1e-9, "the best is fitted to all rows"
+
+
+def test_trials_are_pruned_after_a_split_whatever_the_algorithm(ctx: LocalContext) -> None:
+    space = {"C": {"type": "float", "low": 1e-5, "high": 10, "log": True}}
+    more = {"algorithm": "LogisticRegression", "pruner": "median", "metric": "accuracy", "trials": 16}
+    found = folded(ctx, space=space, about={"folds": 4}, **more)
+    trials = stored(ctx, found.study.name).trials
+    assert {"PRUNED", "COMPLETE"} == {trial.state.name for trial in trials}
+    assert all(len(trial.intermediate_values) < 4 for trial in trials if trial.state.name == "PRUNED")
+
+
+def test_rows_to_judge_by_are_one_table_or_folds(ctx: LocalContext) -> None:
+    rows = ctx.table(table(60))
+    with pytest.raises(ValidationError, match="set either `validation` or `folds`"):
+        TuneParams(train=rows, target="binary")
+    with pytest.raises(StepError, match="training rows of a split lack a class"):
+        frame = table(60).assign(three=["a"] * 20 + ["b"] * 20 + ["c"] * 20, at=range(60))
+        made = folds(FoldsParams(table=ctx.table(frame), strategy="time", time="at", folds=3), ctx).folds
+        asyncio.run(tune(TuneParams(train=ctx.table(frame), folds=made, target="three", plots=False), ctx))
 
 
 def test_trials_behind_the_median_are_pruned(ctx: LocalContext) -> None:

@@ -23,7 +23,7 @@ from e2i.check import (
 )
 from e2i.check.codes import causal, commands, features, places, programs, services, tables, testing
 from e2i.estimators import columns as model_columns
-from e2i.estimators import hyperparameters
+from e2i.estimators import fold_columns, hyperparameters
 from e2i.queries import flow as query_flow
 from e2i.spec import composer, document, included, load, params, problems, shape, syntax
 from e2i.spec.expansion import expand
@@ -33,7 +33,6 @@ from e2i.tools.causal import columns as causal_columns
 from e2i.tools.data import columns as data_columns
 from e2i.tools.feast import columns as feast_columns
 from e2i.tools.great_expectations import columns as suite_columns
-from e2i.tools.model import columns as judging_columns
 from e2i.tools.optuna import columns as search_columns
 from e2i.tools.shap import columns as shap_columns
 
@@ -51,7 +50,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
             *feast_columns.CODES,
             *bentoml_columns.CODES,
             *search_columns.CODES,
-            *judging_columns.CODES,
+            *fold_columns.CODES,
         ),
         *(*query_flow.CODES, *shap_columns.CODES, *causal_columns.CODES),
     ),

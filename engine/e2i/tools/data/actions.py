@@ -89,7 +89,7 @@ def folds(params: FoldsParams, ctx: StepContext) -> FoldsOutputs:
     import numpy as np
     import pandas as pd
 
-    from e2i.tools.data import folding
+    from e2i.estimators import folding
 
     named = {"by": params.by, "time": params.time, "target": params.target}
     used = [name for name in named.values() if name is not None]
@@ -103,11 +103,12 @@ def folds(params: FoldsParams, ctx: StepContext) -> FoldsOutputs:
             splits.require_present(frame[name], {"by": "group", "time": "time", "target": "class"}[key])
             codes[key] = folding.times(frame[name]) if key == "time" else np.asarray(pd.factorize(frame[name])[0])
     keys = folding.Keys(params.table.rows, codes.get("by"), codes.get("target"), codes.get("time"))
-    made = folding.splits(keys, params, ctx.seed if params.seed is None else params.seed)
+    division = folding.Division(params.strategy, params.folds, params.gap, params.repeats)
+    made = folding.splits(keys, division, ctx.seed if params.seed is None else params.seed)
     path = ctx.scratch / "folds.arrow"
     folding.write(made, path)
-    about = {"table": params.table.digest, "rows": params.table.rows, "splits": len(made)}
-    kept = ctx.keep(path, Folds, **about, strategy=params.strategy, by=params.by, time=params.time)
+    about = {"table": params.table.digest, "rows": params.table.rows, "splits": len(made), "strategy": params.strategy}
+    kept = ctx.keep(path, Folds, **about, by=params.by, time=params.time, gap=params.gap)
     return FoldsOutputs(folds=kept, sizes=tuple(int((roles == folding.TEST).sum()) for roles in made))
 
 

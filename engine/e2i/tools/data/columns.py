@@ -18,6 +18,7 @@ from e2i.catalog.columns import (
     settled,
 )
 from e2i.catalog.files import Files
+from e2i.catalog.lineage import Rows
 from e2i.spec.problems import Code
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, contract, filters, formats
@@ -111,8 +112,9 @@ def folds(given: Given, files: Files) -> Flow:
     kind = table.columns.get(time) if isinstance(table, KnownTable) and isinstance(time, str) else None
     if isinstance(table, KnownTable) and kind in ("string", "bool"):
         problems.append(ColumnProblem(("time",), "bad-column", f'"{time}" is a {kind}, not a time', hint=_times(table)))
-    named = (name if isinstance(name, str) else None for name in (given["by"], time))
-    return Flow({"folds": KnownFolds(*named)}, problems)
+    by, at = (name if isinstance(name, str) else None for name in (given["by"], time))
+    divided = table.rows if isinstance(table, KnownTable) else Rows()
+    return Flow({"folds": KnownFolds(by, at, divided)}, problems)
 
 
 def select(given: Given, files: Files) -> Flow:

@@ -31,8 +31,9 @@ TOOL = Tool(
             "Fits and judges a model in each split of folds, and fits one to all rows.",
             CrossValidateParams,
             CrossValidateOutputs,
-            libraries=LIBRARIES,
+            libraries=(*LIBRARIES, "optuna"),
             columns=True,
+            version=2,
         ),
         Action(
             "evaluate",

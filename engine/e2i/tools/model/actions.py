@@ -27,23 +27,12 @@ if TYPE_CHECKING:
 
 def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
     """Fit one model, compute metrics on the given rows and log the model as ``model``."""
-    from e2i.estimators import fitting, recipes
+    from e2i.estimators import fitting
+    from e2i.estimators.request import Request
 
     seed = ctx.seed if params.seed is None else params.seed
-    prepared = fitting.prepare(
-        ctx.frame(params.table),
-        None if params.validation is None else ctx.frame(params.validation),
-        params.target,
-        params.algorithm,
-        task=params.task,
-        features=params.features,
-        exclude=params.exclude,
-        positive=params.positive,
-        max_categories=params.max_categories,
-        threads=ctx.threads,
-        recipe=() if params.prepare is None else recipes.steps_of(params.prepare),
-        seed=seed,
-    )
+    held_out = None if params.validation is None else ctx.frame(params.validation)
+    prepared = Request.of(params, seed).prepare(ctx.frame(params.table), held_out, threads=ctx.threads)
     _warn(prepared, params.params, ctx)
     stop = params.early_stopping
     default: WatchedMetric = "log_loss" if prepared.schema.task == "classification" else "rmse"
@@ -68,9 +57,10 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
     import numpy as np
     import pandas as pd
 
+    from e2i.estimators import folding
     from e2i.tools.model import crossing
 
-    splits = crossing.roles(params.folds, params.table, ctx)
+    splits = folding.read(params.folds, params.table, ctx)
     crossed = crossing.Crossing(params, ctx)
     found, tables = [], []
     for done, (measured, table) in enumerate(crossed.judged(splits), start=1):
@@ -80,15 +70,21 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
     for warning in crossed.warnings():
         ctx.warn(warning)
     figures = crossing.summed(found, crossed.names)
-    fitted = crossed.fit(np.arange(len(crossed.frame)))
-    _warn(fitted.prepared, params.params, ctx)
+    fitted, best = crossed.fit(np.arange(len(crossed.frame)))
+    _warn(fitted.prepared, best, ctx)
     model = saved.keep_model(fitted, ctx)
     for name, one in figures.items():
         ctx.metric(name, one.mean)
         ctx.metric(f"{name}_sd", one.sd)
     ctx.param("algorithm", params.algorithm)
     ctx.attach("model", model)
-    return CrossValidateOutputs(metrics=figures, oof=ctx.table(pd.concat(tables, ignore_index=True)), model=model)
+    return CrossValidateOutputs(
+        metrics=figures,
+        oof=ctx.table(pd.concat(tables, ignore_index=True)),
+        model=model,
+        best_params=best,
+        searched=tuple(crossed.searched),
+    )
 
 
 def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:

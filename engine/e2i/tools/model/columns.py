@@ -10,7 +10,7 @@ from e2i.catalog.columns import (
     ColumnProblem,
     Flow,
     Given,
-    KnownFolds,
+    Known,
     KnownKeys,
     KnownModel,
     KnownTable,
@@ -18,10 +18,10 @@ from e2i.catalog.columns import (
     settled,
 )
 from e2i.catalog.files import Files
-from e2i.estimators import columns, hyperparameters
+from e2i.estimators import columns, fold_columns, hyperparameters
 from e2i.estimators.metrics import METRICS
-from e2i.spec.problems import Code
 from e2i.spec.suggest import few
+from e2i.tools.model import searching
 
 
 def train(given: Given, files: Files) -> Flow:
@@ -35,29 +35,20 @@ def train(given: Given, files: Files) -> Flow:
 def cross_validate(given: Given, files: Files) -> Flow:
     model, problems = columns.learn({**given, "validation": None}, "table", "validation")
     problems += hyperparameters.check(given, "params", task=model.task)
-    problems += _group_features(given, model)
+    problems += fold_columns.check(given, model, "table")
+    problems += searching.check(given, model.task)
     chosen = given["metrics"]
     names = _metrics(model.task) if chosen is None else chosen if settled(chosen) else ()
     for index, name in enumerate(chosen if isinstance(chosen, list | tuple) else ()):
         if isinstance(name, str) and name in METRICS and model.task not in (None, METRICS[name].task):
             message = f"{name} is not a metric of {model.task}"
             problems.append(ColumnProblem(("metrics", index), "wrong-metric", message, hint=few(_metrics(model.task))))
-    return Flow({"model": model, **({"metrics": KnownKeys(tuple(names))} if names else {})}, problems)
-
-
-def _group_features(given: Given, model: KnownModel) -> Iterator[ColumnProblem]:
-    """Yield a problem when the column of the folds' groups is a feature: new groups have other values."""
-    folds, features = given["folds"], given["features"]
-    if not isinstance(folds, KnownFolds) or folds.by is None or folds.by not in (model.features or ()):
-        return
-    message = f'the feature "{folds.by}" is the group that the folds keep apart: the model would learn groups by heart'
-    if isinstance(features, list | tuple) and folds.by in features:
-        path, is_one_of = ("features", list(features).index(folds.by)), len(features) > 1
-        yield ColumnProblem(path, "fold-feature", message, hint="remove it from `features`", take_out=is_one_of)
-    elif features is None:
-        yield ColumnProblem(
-            ("table",), "fold-feature", message, hint=f"add to `exclude`: {folds.by}", leave_out=(folds.by,)
-        )
+    outputs: dict[str, Known] = {"model": model}
+    if names:
+        outputs["metrics"] = KnownKeys(tuple(names))
+    if (chosen_params := searching.names(given)) is not None:
+        outputs["best_params"] = KnownKeys(chosen_params)
+    return Flow(outputs, problems)
 
 
 def evaluate(given: Given, files: Files) -> Flow:
@@ -122,26 +113,3 @@ def _task(model: Any) -> str | None:
 
 def _metrics(task: str | None) -> tuple[str, ...]:
     return tuple(name for name, metric in METRICS.items() if task in (None, metric.task))
-
-
-_CROSS = """steps:
-  data: {uses: dataset.hcp}
-  folds: {uses: data.folds, with: {table: "${{ steps.data.journeys }}", strategy: group, by: hcp_id}}
-  judge:
-    uses: model.cross_validate
-    with:
-      table: ${{ steps.data.journeys }}
-      folds: ${{ steps.folds.folds }}
-      target: target
-"""
-CODES = (
-    Code(
-        "fold-feature",
-        "A feature that is the group of the folds",
-        "The folds keep rows of one group together because they are alike. As a feature, the group lets the model "
-        "learn each group by heart, and new groups have other values.",
-        "Remove the column from `features`, or add it to `exclude`. `e2i fix` does this.",
-        _CROSS + "      features: [hcp_id, region]\n",
-        _CROSS + "      features: [specialty, region]\n",
-    ),
-)

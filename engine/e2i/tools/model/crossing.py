@@ -2,90 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Folds, Table
+from msgspec.structs import replace
+
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import metrics, saved, sketch
+from e2i.estimators.folding import TEST, TRAIN
+from e2i.estimators.request import Request, codes, require_classes
 from e2i.tools.model.params.training import CrossValidateParams, Figures
+from e2i.tools.model.searching import Searching
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
     from e2i.estimators.fitting import Fitted
+    from e2i.estimators.folding import Roles
     from e2i.estimators.scoring import Matrix
-
-    Roles = list[npt.NDArray[np.int8]]
-TRAIN, TEST = 1, 2
-
-
-def roles(folds: Folds, table: Table, ctx: StepContext) -> Roles:
-    """Return the role of each row in each split. Raises StepError for the folds of another table."""
-    import pyarrow as pa
-    import pyarrow.ipc
-
-    if folds.table != table.digest:
-        raise StepError(
-            f"the folds were made from another table ({folds.rows:,} rows; this one has {table.rows:,})",
-            code="other-rows",
-            hint="make the folds from the table that is cross-validated",
-        )
-    with pa.memory_map(str(ctx.open(folds))) as source:
-        found = pyarrow.ipc.open_file(source).read_all()
-    return [column.to_numpy() for column in found.columns]
 
 
 class Crossing:
     """One model in each split, and one of all rows."""
 
     def __init__(self, params: CrossValidateParams, ctx: StepContext) -> None:
-        from e2i.estimators import recipes, schema
+        from e2i.estimators import schema
 
         self.params = params
         self.frame = ctx.frame(params.table)
         self.threads = ctx.threads
-        self.seed = ctx.seed if params.seed is None else params.seed
-        self.recipe = () if params.prepare is None else recipes.steps_of(params.prepare)
-        self.groups = None if params.folds.by is None else _codes(self.frame[params.folds.by])
+        self.groups = None if params.folds.by is None else codes(self.frame[params.folds.by])
         self.task, self.classes = schema.goal(
             self.frame, params.target, params.algorithm, task=params.task, positive=params.positive
         )
+        self.request = replace(Request.of(params, ctx.seed if params.seed is None else params.seed), task=self.task)
+        self.searching = None if params.search is None else Searching(params, params.search, self.request, self.threads)
+        self.searched: list[dict[str, Any]] = []
+        """For each split that is judged, the hyperparameters that a search has found."""
         self.shared: list[float] = []
         """For each split that is judged, the share of the tested rows that are training rows too."""
         self.names = [metrics.choose(name, self.task) for name in params.metrics or ()]
 
-    def fit(self, places: Matrix) -> Fitted:
-        """Return the model of these rows, in positions. Raises StepError."""
+    def fit(self, places: Matrix) -> tuple[Fitted, dict[str, Any]]:
+        """Return the model of these rows, in positions, and its hyperparameters. Raises StepError."""
         from e2i.estimators import fitting
 
-        params = self.params
-        prepared = fitting.prepare(
-            self.frame.iloc[places],
-            None,
-            params.target,
-            params.algorithm,
-            task=self.task,
-            features=params.features,
-            exclude=params.exclude,
-            positive=params.positive,
-            threads=self.threads,
-            recipe=self.recipe,
-            seed=self.seed,
-            groups=None if self.groups is None else self.groups[places],
-        )
-        if prepared.schema.classes != self.classes:
-            raise StepError(
-                "the training rows of a split lack a class of the table",
-                code="bad-target",
-                hint="use strategy stratified or stratified_group in data.folds, or fewer folds",
-            )
-        return fitting.fit(prepared, params.params, seed=self.seed, threads=self.threads)
+        rows = self.frame.iloc[places]
+        require_classes(rows[self.params.target], self.classes, "training rows")
+        groups = None if self.groups is None else self.groups[places]
+        chosen = dict(self.params.params) if self.searching is None else self.searching.best(rows, groups)
+        prepared = self.request.prepare(rows, None, threads=self.threads, groups=groups)
+        return fitting.fit(prepared, chosen, seed=self.request.seed, threads=self.threads), chosen
 
-    def judged(self, splits: Roles) -> Iterator[tuple[dict[str, float], pd.DataFrame]]:
+    def judged(self, splits: Sequence[Roles]) -> Iterator[tuple[dict[str, float], pd.DataFrame]]:
         """Yield the metrics of each split, and its predictions for the rows that its model was not trained on."""
         import numpy as np
 
@@ -94,7 +64,9 @@ class Crossing:
         for number, split in enumerate(splits):
             test = np.flatnonzero(split == TEST)
             rows = self.frame.iloc[test]
-            fitted = self.fit(np.flatnonzero(split == TRAIN))
+            fitted, chosen = self.fit(np.flatnonzero(split == TRAIN))
+            if self.searching is not None:
+                self.searched.append(chosen)
             predicted = saved.predict(fitted.scorer, rows)
             labels = schema.labels(rows, self.params.target, self.classes)
             hashed = sketch.hashes(rows, fitted.scorer.manifest["features"], labels)
@@ -145,9 +117,3 @@ def summed(found: list[dict[str, float]], names: list[str]) -> dict[str, Figures
         )
         for name in chosen
     }
-
-
-def _codes(column: pd.Series[Any]) -> Any:
-    import pandas as pd
-
-    return pd.factorize(column)[0]

@@ -11,13 +11,14 @@ from typing import Any
 from e2i.catalog.artifacts import Report, Study
 from e2i.catalog.context import ChildRun, StepContext
 from e2i.errors import StepError
-from e2i.estimators import algorithms, reweighting, saved
+from e2i.estimators import algorithms, saved
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.space import ordered
 from e2i.tools.optuna import Scalar, TuneOutputs, TuneParams, choosing, options, ranges, report, search, tables, warming
 from e2i.tools.optuna.choosing import Goals
 from e2i.tools.optuna.connector import GuardedOptuna
-from e2i.tools.optuna.objective import Models, Objective, watched_metric
+from e2i.tools.optuna.objective import Models
+from e2i.tools.optuna.rows import TrialRows
 
 
 async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
@@ -27,20 +28,17 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
     """
     from threadpoolctl import threadpool_limits
 
-    prepared = _prepare(params, ctx)
-    shape = prepared.schema.shape
-    _check(params, prepared.schema.task)
-    sought = choosing.goals(params.metric, params.direction, params.metrics, prepared.schema.task)
-    watched = None if params.pruner == "none" else watched_metric(sought.names, shape)
-    plan = _plan(params, sought, 0 if watched is None else watched[0], ctx.seed if params.seed is None else params.seed)
-    algorithms.check(params.algorithm, prepared.schema.task, {**plan.space, **params.fixed})
+    rows = TrialRows(params, ctx)
+    _check(params, rows.schema.task)
+    sought = choosing.goals(params.metric, params.direction, params.metrics, rows.schema.task)
+    watched = rows.watched(sought.names)
+    plan = _plan(params, sought, 0 if watched is None else watched[0], rows.request.seed)
+    algorithms.check(params.algorithm, rows.schema.task, {**plan.space, **params.fixed})
     name = _name(params, ctx.key("study"))
     tuner = ctx.connect(GuardedOptuna)
     known = await _known(params, plan, sought, tuner, ctx)
     models = Models(sought.directions)
-    objective = Objective(
-        prepared, sought.names, params.fixed, plan.seed, models, None if watched is None else watched[1]
-    )
+    objective = rows.objective(sought.names, models, watched)
     with threadpool_limits(
         limits=1, user_api="blas"
     ):  # trials share the cores, and sums keep their order on any machine
@@ -54,10 +52,10 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
             known=known,
         )
         best, front = choosing.best(trials, sought, params.choose, hint="check `space` and `fixed`, or raise `timeout`")
-        fitted = models.of(best.number) or objective.fit(best.params)
+        fitted = models.of(best.number) or rows.fit(best.params)
     for trial in trials:
         ctx.child(_child(trial, sought))
-    for warning in (*prepared.warnings, *_warnings(trials, plan, sum(map(len, known.values())))):
+    for warning in (*rows.warnings(fitted), *_warnings(trials, plan, sum(map(len, known.values())))):
         ctx.warn(warning)
     values = dict(zip(sought.names, map(float, best.values), strict=True))
     for metric, value in values.items():
@@ -80,36 +78,6 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         front=ctx.table(tables.of_front(front, best, sought, list(plan.space))),
         report=page,
     )
-
-
-def _prepare(params: TuneParams, ctx: StepContext) -> Any:
-    """Return the encoded tables. Raises StepError for a validation table that no trial can be judged by."""
-    from e2i.estimators import fitting, recipes
-
-    prepared = fitting.prepare(
-        ctx.frame(params.train),
-        ctx.frame(params.validation),
-        params.target,
-        params.algorithm,
-        task=params.task,
-        features=params.features,
-        exclude=params.exclude,
-        positive=params.positive,
-        max_categories=params.max_categories,
-        threads=ctx.threads,
-        recipe=() if params.prepare is None else recipes.steps_of(params.prepare),
-        seed=ctx.seed if params.seed is None else params.seed,
-    )
-    held_out = prepared.validation
-    if prepared.schema.classes is not None and held_out is not None and len(set(held_out.labels.tolist())) < 2:
-        raise StepError(
-            f"the validation table has {len(held_out.labels)} rows of one class, so no trial can be judged",
-            code="bad-validation",
-            hint="check the split; a table for tuning needs rows of every class",
-        )
-    for warning in reweighting.warnings({**params.fixed, **(params.space or {})}, prepared.schema.classes):
-        ctx.warn(warning)
-    return prepared
 
 
 def _check(params: TuneParams, task: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from msgspec import Struct
@@ -72,6 +73,34 @@ class Objective(Struct, frozen=True, eq=False):
     def fit(self, params: Mapping[str, Any], watch: Pruning | None = None) -> fitting.Fitted:
         """Return the model of a trial with these parameters."""
         return fitting.fit(self.prepared, {**self.fixed, **params}, seed=self.seed, threads=1, watch=watch)
+
+
+class FoldsObjective(Struct, frozen=True, eq=False):
+    """Fits and judges one trial in each split of folds. Safe to call from several threads at once."""
+
+    splits: Sequence[fitting.Prepared]
+    metrics: tuple[str, ...]
+    fixed: Mapping[str, Any]
+    seed: int
+    watched: int | None = None
+    """The position of the metric whose mean is reported after each split; None: none is."""
+
+    def __call__(self, trial: Any) -> tuple[float, ...]:
+        """Return the means over the splits. Raises StepError when a fit fails, optuna.TrialPruned when it is pruned."""
+        import optuna
+
+        found: list[tuple[float, ...]] = []
+        for number, prepared in enumerate(self.splits, start=1):
+            fitted = fitting.fit(prepared, {**self.fixed, **trial.params}, seed=self.seed, threads=1)
+            held_out = prepared.validation
+            assert held_out is not None
+            predicted = fitted.scorer.output(held_out.matrix)
+            found.append(tuple(metrics.score(metric, held_out.labels, predicted) for metric in self.metrics))
+            if self.watched is not None:
+                trial.report(fmean(values[self.watched] for values in found), number)
+                if number < len(self.splits) and trial.should_prune():
+                    raise optuna.TrialPruned
+        return tuple(map(fmean, zip(*found, strict=True)))
 
 
 class Pruning(Struct):

@@ -97,8 +97,8 @@ def _stop(given: Given, names: tuple[str, ...]) -> Iterator[ColumnProblem]:
 
 def _pruned(given: Given, names: tuple[str, ...], task: str | None) -> Iterator[ColumnProblem]:
     algorithm = given["algorithm"]
-    if given["pruner"] in (None, "none") or not isinstance(given["pruner"], str):
-        return
+    if given["pruner"] in (None, "none") or not isinstance(given["pruner"], str) or given["folds"] is not None:
+        return  # with folds, trials are pruned after a split, whatever the algorithm and the metric
     if isinstance(algorithm, str) and algorithm in ALGORITHMS and not ALGORITHMS[algorithm].rounds:
         able = ", ".join(name for name, known in ALGORITHMS.items() if known.rounds)
         message = f"{algorithm} does not train in rounds, so its trials cannot be pruned"
@@ -135,7 +135,8 @@ CODES = (
         "Trials that cannot be pruned",
         "A pruner judges trials while they are trained. The algorithm does not train in rounds, or the metric is not "
         "computed after each round.",
-        "Remove `pruner`, or choose an algorithm and a metric of the hint.",
+        "Remove `pruner`, or choose an algorithm and a metric of the hint; or judge by `folds`: trials are then pruned "
+        "after a split.",
         TUNE + "      algorithm: LogisticRegression\n      pruner: median\n",
         TUNE + "      algorithm: XGBoost\n      pruner: median\n",
     ),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Outputs, Params
-from e2i.catalog.artifacts import Model, Recipe, Report, Study, Table
+from e2i.catalog.artifacts import Folds, Model, Recipe, Report, Study, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
@@ -108,7 +108,16 @@ class TuneParams(Params):
     """Parameters of ``optuna.tune``."""
 
     train: Annotated[Table, Field(description="Rows to fit every trial on.")]
-    validation: Annotated[Table, Field(description="Rows to evaluate every trial on.")]
+    validation: Annotated[Table | None, Field(description="Rows to evaluate every trial on; instead of `folds`.")] = (
+        None
+    )
+    folds: Annotated[
+        Folds | None,
+        Field(
+            description="Folds of data.folds, made from `train`. A trial is fitted and judged in each split, and its "
+            "value is the mean; instead of `validation`."
+        ),
+    ] = None
     target: Annotated[ColumnName, Field(description="The column to predict.")]
     algorithm: Annotated[AlgorithmName, Field(description="The algorithm.")] = "XGBoost"
     trials: Annotated[
@@ -122,7 +131,10 @@ class TuneParams(Params):
     ] = 20
     prepare: Annotated[
         Recipe | None,
-        Field(description="Recipe of prepare.recipe, fitted once, to `train`; it travels with the model. null: none."),
+        Field(
+            description="Recipe of prepare.recipe, fitted to `train`, or in each split of "
+            "`folds`; it travels with the model. null: none."
+        ),
     ] = None
     features: Annotated[
         tuple[ColumnName, ...] | None,
@@ -192,7 +204,8 @@ class TuneParams(Params):
     pruner: Annotated[
         Literal["none", "median", "hyperband", "successive_halving"],
         Field(
-            description="Stop trials that are behind, by their metric of each tenth round. median: worse than the "
+            description="Stop trials that are behind, by their metric of each tenth round; with `folds`, by the mean "
+            "after each split. median: worse than the "
             "median of earlier trials. successive_halving: not among the best at the rounds where trials are halved; "
             "hyperband: the same, with several such schedules."
         ),
@@ -233,6 +246,12 @@ class TuneParams(Params):
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of the sampler and of every fit; null: the run's seed.")
     ] = None
 
+    @model_validator(mode="after")
+    def _judged_by_one(self) -> TuneParams:
+        if (self.validation is None) == (self.folds is None):
+            raise ValueError("set either `validation` or `folds`: the rows that trials are judged by")
+        return self
+
 
 class TuneOutputs(Outputs):
     """Outputs of ``optuna.tune``."""
@@ -243,10 +262,14 @@ class TuneOutputs(Outputs):
         Field(description="Parameters of the best trial and the fixed ones, for `params` of model.train."),
     ]
     best_value: Annotated[
-        float, Field(description="Metric of the best trial on the validation table; of several metrics, the first.")
+        float,
+        Field(
+            description="Metric of the best trial on the validation table, or its mean over the folds; of several "
+            "metrics, the first."
+        ),
     ]
     best_values: Annotated[dict[str, float], Field(description="Each metric of the best trial, by name.")]
-    model: Annotated[Model, Field(description="The model of the best trial, fitted on `train`.")]
+    model: Annotated[Model, Field(description="The model of the best trial, fitted to `train`.")]
     trials: Annotated[
         Table,
         Field(

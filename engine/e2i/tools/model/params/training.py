@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Table
+from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
 from e2i.estimators.rounds import WatchedMetric
+from e2i.estimators.space import Dimension
 from e2i.tools.model.params.fields import (
     Algorithm,
     Exclude,
@@ -21,6 +23,8 @@ from e2i.tools.model.params.fields import (
     Target,
     TaskName,
 )
+
+Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class EarlyStop(BaseModel):
@@ -83,6 +87,32 @@ class TrainOutputs(Outputs):
     ]
 
 
+class Search(BaseModel):
+    """A search of hyperparameters within the training rows of a split."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    trials: Annotated[int, Budget("trials"), Field(ge=1, le=10_000, description="Trials in each split.")] = 20
+    inner_folds: Annotated[
+        int,
+        Field(ge=2, le=20, description="Folds of the training rows of a split, by the strategy of `folds`."),
+    ] = 3
+    space: Annotated[
+        dict[Parameter, Dimension] | None,
+        Field(
+            min_length=1,
+            description="Hyperparameters to search, each with its range; null: the algorithm's default space.",
+        ),
+    ] = None
+    metric: Annotated[
+        MetricName | None,
+        Field(
+            description="Metric of a trial, its mean over the inner folds; null: the first of `metrics`, or roc_auc "
+            "or rmse."
+        ),
+    ] = None
+
+
 class CrossValidateParams(Params):
     """Parameters of ``model.cross_validate``."""
 
@@ -97,8 +127,18 @@ class CrossValidateParams(Params):
     predict_after: Moments = ()
     task: TaskName = None
     positive: Annotated[Label | None, Field(description="The positive class, of two. null: the last in order.")] = None
+    max_categories: Annotated[
+        int, Field(ge=2, le=1_000_000, description="Categories kept for one text feature, as in model.train.")
+    ] = 10_000
     metrics: Annotated[
         tuple[MetricName, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
+    ] = None
+    search: Annotated[
+        Search | None,
+        Field(
+            description="Search hyperparameters within the training rows of each split (nested cross-validation): the "
+            "metrics are then those of the whole procedure. `params` are fixed. null: no search."
+        ),
     ] = None
     seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the fits; null: the run's seed.")] = None
 
@@ -127,3 +167,13 @@ class CrossValidateOutputs(Outputs):
         ),
     ]
     model: Annotated[Model, Field(description="The model that is fitted to all rows.")]
+    best_params: Annotated[
+        dict[str, Scalar],
+        Field(
+            description="Hyperparameters of the model: `params`, and those that `search` chose by folds of all rows."
+        ),
+    ]
+    searched: Annotated[
+        tuple[dict[str, Scalar], ...],
+        Field(description="Hyperparameters of the model of each split, when there is a `search`; otherwise empty."),
+    ]
