@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from e2i.estimators import intervals, metrics
+from e2i.estimators import details, intervals, metrics
 
 LEVEL = 0.95
 
@@ -29,7 +29,9 @@ def test_weights_of_one_give_the_metrics_themselves(shape: str) -> None:
     if shape == "regression":
         labels, predicted = random.normal(5, 1, 300), random.normal(5, 1, 300)
     expected = metrics.evaluate(task, labels, predicted, threshold=0.4)
-    found = intervals._weighted(metrics.rows_of(task, labels, predicted, 0.4), np.ones((1, 300)))
+    rows = metrics.rows_of(task, labels, predicted, 0.4, 0.8)
+    expected |= details.describe(rows)
+    found = intervals._weighted(rows, np.ones((1, 300)))
     expected.pop("prevalence", None)
     assert {name: float(value[0]) for name, value in found.items()} == pytest.approx(expected)
 

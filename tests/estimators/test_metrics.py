@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as theirs
 
 from e2i.errors import StepError
-from e2i.estimators import metrics
+from e2i.estimators import details, metrics
 
 R = np.random.default_rng(0)
 LABELS = R.integers(0, 2, 200)
@@ -52,6 +52,25 @@ def test_regression_metrics_equal_scikit_learn() -> None:
             "mape": theirs.mean_absolute_percentage_error(true, predicted),
         }
     )
+
+
+@pytest.mark.parametrize("classes", [3, 4, 7])
+def test_details_equal_scikit_learn(classes: int) -> None:
+    labels, predicted = R.integers(0, classes, 300), R.dirichlet(np.ones(classes), 300)
+    one_hot = np.eye(classes)[labels]
+    decided = predicted.argmax(axis=1)
+    expected = {
+        "f1_weighted": theirs.f1_score(labels, decided, average="weighted"),
+        "roc_auc_micro": theirs.roc_auc_score(one_hot, predicted, average="micro"),
+        "average_precision_micro": theirs.average_precision_score(one_hot, predicted, average="micro"),
+        **{f"top_{k}_accuracy": theirs.top_k_accuracy_score(labels, predicted, k=k) for k in (2, 3, 5) if k < classes},
+    }
+    assert details.describe(metrics.rows_of("classification", labels, predicted)) == pytest.approx(expected, abs=1e-12)
+    true, found = R.normal(size=100), R.normal(size=100)
+    rows = metrics.rows_of("regression", true, found, quantile=0.9)
+    expected = {"pinball": theirs.mean_pinball_loss(true, found, alpha=0.9), "share_below": (true <= found).mean()}
+    assert details.describe(rows) == pytest.approx(expected, abs=1e-12)
+    assert details.describe(metrics.rows_of("regression", true, found)) == {}
 
 
 def test_what_is_not_defined_is_left_out() -> None:

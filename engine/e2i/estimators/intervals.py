@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from e2i.estimators import metrics
+from e2i.estimators import details, metrics
 from e2i.estimators.algorithms import Task
 from e2i.estimators.metrics import Rows
 
@@ -35,6 +35,7 @@ def bootstrap(
     predicted: Matrix,
     *,
     threshold: float = 0.5,
+    quantile: float | None = None,
     level: float = 0.95,
     groups: Matrix | None = None,
     seed: int = 0,
@@ -43,23 +44,37 @@ def bootstrap(
 
     ``groups`` (n,) are integers from 0; null: each row is drawn by itself. Equal input and seed give equal intervals.
     """
+    rows = metrics.rows_of(task, labels, predicted, threshold, quantile)
+    found = {name: interval(values, level) for name, values in draws(rows, groups=groups, seed=seed).items()}
+    return {name: bounds for name, bounds in found.items() if bounds is not None}
+
+
+def draws(rows: Rows, *, groups: Matrix | None = None, seed: int = 0) -> dict[str, Matrix]:
+    """Returns each metric in each resample (r,); NaN where it is not defined.
+
+    With ``groups``, equal groups and an equal seed draw equal resamples, also for other predictions: then differences
+    between models are paired.
+    """
     import numpy as np
 
-    if predicted.ndim == 1:  # ranking metrics need this order, which then costs one sort in all
-        order = np.argsort(-predicted, kind="stable")
-        labels, predicted = labels[order], predicted[order]
+    if rows.predicted.ndim == 1:  # ranking metrics need this order, which then costs one sort in all
+        order = np.argsort(-rows.predicted, kind="stable")
+        decided = rows.decided[order] if rows.decided.size else rows.decided
+        rows = Rows(rows.labels[order], rows.predicted[order], decided, rows.quantile)
         groups = None if groups is None else groups[order]
-    rows = metrics.rows_of(task, labels, predicted, threshold)
-    drawn = [_weighted(rows, weights) for weights in _resamples(len(labels), groups, seed)]
-    tail = (1 - level) / 2
-    found: dict[str, Interval] = {}
-    for name in drawn[0]:
-        values = np.concatenate([block[name] for block in drawn])
-        defined = values[np.isfinite(values)]
-        if len(defined) >= 0.9 * len(values):
-            low, high = np.quantile(defined, [tail, 1 - tail])
-            found[name] = (float(low), float(high))
-    return found
+    drawn = [_weighted(rows, weights) for weights in _resamples(len(rows.labels), groups, seed)]
+    return {name: np.concatenate([block[name] for block in drawn]) for name in drawn[0]}
+
+
+def interval(values: Matrix, level: float) -> Interval | None:
+    """Returns the percentile interval of resampled values; None when fewer than nine of ten are defined."""
+    import numpy as np
+
+    defined = values[np.isfinite(values)]
+    if not len(values) or len(defined) < 0.9 * len(values):
+        return None
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def baseline(task: Task, labels: Matrix, answer: Matrix | float, *, threshold: float = 0.5) -> dict[str, float]:
@@ -110,6 +125,7 @@ def _weighted(rows: Rows, weights: Matrix) -> dict[str, Matrix]:
             "roc_auc": _per_class(rows, weights, _auc),
             "average_precision": _per_class(rows, weights, _average_precision),
             **_of_classes(rows, weights),
+            **({} if rows.binary else _of_many(rows, weights)),
         }
 
 
@@ -122,11 +138,17 @@ def _of_numbers(rows: Rows, weights: Matrix) -> dict[str, Matrix]:
     sums = weights @ np.column_stack([np.ones(len(true)), errors**2, abs(errors), relative, centred, centred**2])
     total, squares, sizes, shares, offsets, spreads = sums.T
     spread = spreads - offsets**2 / total
+    quantile = {}
+    if rows.quantile is not None:
+        columns = np.column_stack([details.pinball_losses(rows), true <= rows.predicted])
+        losses, below = (weights @ columns).T / total
+        quantile = {"pinball": losses, "share_below": below}
     return {
         "rmse": np.sqrt(squares / total),
         "mae": sizes / total,
         "r2": 1.0 - squares / np.where(spread > 0, spread, math.nan),
         "mape": shares / total,
+        **quantile,
     }
 
 
@@ -152,6 +174,32 @@ def _of_classes(rows: Rows, weights: Matrix) -> dict[str, Matrix]:
         "f1": (2 * hit / (trues + choices)).mean(axis=0),
         "precision": (hit / choices).mean(axis=0),
         "recall": (hit / trues).mean(axis=0),
+    }
+
+
+def _of_many(rows: Rows, weights: Matrix) -> dict[str, Matrix]:
+    """Returns the metrics of ``details`` for more than two classes."""
+    import numpy as np
+
+    count = rows.predicted.shape[1]
+    true, chosen = rows.one_hot, rows.decided[:, None] == np.arange(count)
+    trues, choices, hits = weights @ true, weights @ chosen, weights @ (true * chosen)
+    total = weights.sum(axis=1)
+    f1 = np.nan_to_num(2 * hits / (trues + choices))
+    labels, predicted = true.ravel(), rows.predicted.ravel()
+    order = np.argsort(-predicted, kind="stable")
+    labels, predicted, places = labels[order], predicted[order], order // count
+    size = max(1, BLOCK // max(len(labels), 1))
+    parts = [slice(start, start + size) for start in range(0, len(weights), size)]
+
+    def micro(ranking: Ranking) -> Matrix:
+        return np.concatenate([ranking(labels, predicted, weights[part][:, places]) for part in parts])
+
+    return {
+        "f1_weighted": (trues * f1).sum(axis=1) / total,
+        "roc_auc_micro": micro(_auc),
+        "average_precision_micro": micro(_average_precision),
+        **{f"top_{k}_accuracy": weights @ details.top(rows, k) / total for k in details.tops(rows)},
     }
 
 

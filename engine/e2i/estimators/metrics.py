@@ -34,6 +34,8 @@ class Rows(Struct, frozen=True, eq=False):
     labels: Matrix
     predicted: Matrix
     decided: Matrix
+    quantile: float | None = None
+    """Level of the quantile that a regression predicts."""
 
     @property
     def binary(self) -> bool:
@@ -90,12 +92,14 @@ def log_losses(rows: Rows) -> Matrix:
     return losses
 
 
-def rows_of(task: Task, labels: Matrix, predicted: Matrix, threshold: float = 0.5) -> Rows:
+def rows_of(
+    task: Task, labels: Matrix, predicted: Matrix, threshold: float = 0.5, quantile: float | None = None
+) -> Rows:
     """Returns the input of the metrics. ``labels`` (n,) are positions of classes, or numbers for regression."""
     import numpy as np
 
     if task == "regression":
-        return Rows(labels, predicted, np.empty(0))
+        return Rows(labels, predicted, np.empty(0), quantile)
     decided = (predicted >= threshold).astype(np.int32) if predicted.ndim == 1 else predicted.argmax(axis=1)
     return Rows(labels, predicted, decided)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, convert
 
 from e2i.documents import OutputValues
-from e2i.estimators.metrics import METRICS
+from e2i.estimators.details import JUDGED
 from e2i.planning.diff import SpecDiff
 from e2i.planning.fingerprint import difference
 from e2i.records import lineage
@@ -183,8 +183,10 @@ def _numbers(run: RecordedRun, steps: Mapping[str, Step]) -> dict[str, float]:
 
 
 def _better(name: str, before: float | None, after: float | None) -> bool | None:
-    metric = METRICS.get(name.rpartition(".")[2])
-    if metric is None or name.endswith(".prevalence") or before is None or after is None or before == after:
+    metric = JUDGED.get(name.rpartition(".")[2])
+    if metric is None or before is None or after is None or before == after:
+        return None
+    if name.endswith((".prevalence", ".share_below")):  # describe the rows, or are best at a level
         return None
     return (after > before) == (metric.direction == "maximize")
 

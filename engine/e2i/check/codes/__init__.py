@@ -33,6 +33,7 @@ from e2i.tools.causal import columns as causal_columns
 from e2i.tools.data import columns as data_columns
 from e2i.tools.feast import columns as feast_columns
 from e2i.tools.great_expectations import columns as suite_columns
+from e2i.tools.model import judging_columns
 from e2i.tools.optuna import columns as search_columns
 from e2i.tools.shap import columns as shap_columns
 
@@ -51,6 +52,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
             *bentoml_columns.CODES,
             *search_columns.CODES,
             *fold_columns.CODES,
+            *judging_columns.CODES,
         ),
         *(*query_flow.CODES, *shap_columns.CODES, *causal_columns.CODES),
     ),

@@ -42,7 +42,7 @@ TOOL = Tool(
             EvaluateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
-            version=2,
+            version=3,
         ),
         Action(
             "predict",

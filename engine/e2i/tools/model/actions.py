@@ -10,7 +10,7 @@ from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import effects, metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
-from e2i.tools.model import evaluation, page
+from e2i.tools.model import evaluation, page, slicing
 from e2i.tools.model.choice import choose
 from e2i.tools.model.params.applying import PredictOutputs, PredictParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
@@ -91,19 +91,27 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
     """Evaluate a model on a table, beside a constant answer, and write one HTML page with the plots."""
     scorer = saved.open_model(params.model, ctx)
     frame = ctx.frame(params.table)
-    rows = evaluation.judge(scorer, frame, params.model, positive=params.positive, threshold=params.threshold)
+    rows = evaluation.judge(
+        scorer,
+        frame,
+        params.model,
+        positive=params.positive,
+        threshold=params.threshold,
+        quantile=params.quantile,
+    )
     drawn: dict[str, Any] = {
         "groups": None if params.group is None else evaluation.groups(frame, params.group),
         "seed": ctx.seed if params.seed is None else params.seed,
     }
     found = evaluation.measure(rows, level=params.interval, **drawn)
+    slices = slicing.measure(rows, slicing.cut(frame, params.by), level=params.interval, **drawn)
     saved.report_unseen(scorer, frame, ctx)
     for warning in (*evaluation.trained_on(params.model, scorer, frame, ctx), *found.warnings(rows, drawn["groups"])):
         ctx.warn(warning)
     title = f"{params.model.algorithm}: {params.model.target}"
     folder = ctx.scratch / "evaluation"
     folder.mkdir()
-    (folder / "index.html").write_text(page.render(title, found, rows, plots=params.plots), encoding="utf-8")
+    (folder / "index.html").write_text(page.render(title, found, rows, slices, plots=params.plots), encoding="utf-8")
     report = ctx.keep(folder, Report, media_type="text/html", title=title, entry="index.html")
     _record(found.recorded(), ctx)
     if rows.positive is not None:
@@ -115,6 +123,7 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
         intervals={name: Interval(low=low, high=high) for name, (low, high) in found.intervals.items()},
         baseline=found.baseline,
         positive=rows.positive,
+        slices=ctx.table(slicing.table(slices)),
         report=report,
     )
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from e2i.catalog.columns import (
-    UNKNOWN,
     ColumnProblem,
     Flow,
     Given,
@@ -22,6 +21,7 @@ from e2i.estimators import columns, fold_columns, hyperparameters
 from e2i.estimators.metrics import METRICS
 from e2i.spec.suggest import few
 from e2i.tools.model import searching
+from e2i.tools.model.judging_columns import evaluate as evaluate
 
 
 def train(given: Given, files: Files) -> Flow:
@@ -49,13 +49,6 @@ def cross_validate(given: Given, files: Files) -> Flow:
     if (chosen_params := searching.names(given)) is not None:
         outputs["best_params"] = KnownKeys(chosen_params)
     return Flow(outputs, problems)
-
-
-def evaluate(given: Given, files: Files) -> Flow:
-    names = KnownKeys(_metrics(_task(given["model"])))
-    bounds = KnownKeys(() if given.get("interval", UNKNOWN) is None else names.keys)
-    problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
-    return Flow({"metrics": names, "intervals": bounds, "baseline": names}, problems)
 
 
 def predict(given: Given, files: Files) -> Flow:

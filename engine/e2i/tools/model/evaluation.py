@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from e2i.catalog.artifacts import Model
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import intervals, metrics, saved, sketch
+from e2i.estimators import details, intervals, metrics, saved, sketch
 from e2i.estimators.algorithms import Task
 from e2i.estimators.intervals import Interval
+from e2i.estimators.metrics import Rows
 from e2i.tools.model.params.fields import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ BOUNDED = ("log_loss", "brier", "accuracy", "rmse", "mae")
 class Judged(Struct, frozen=True, eq=False):
     """Rows with their labels and predictions. ``classes`` is None for regression, else the positive one of two last.
 
-    ``constant`` is the constant answer: the training mean, or the training shares of the classes.
+    ``constant`` is the constant answer: the training mean, or the training shares of the classes. ``quantile`` is the
+    level of the quantile that a regression predicts.
     """
 
     task: Task
@@ -38,11 +41,20 @@ class Judged(Struct, frozen=True, eq=False):
     predicted: Matrix
     threshold: float
     constant: Matrix
+    quantile: float | None = None
 
     @property
     def positive(self) -> str | None:
         """Return the positive class of two."""
         return str(self.classes[1]) if self.classes is not None and len(self.classes) == 2 else None
+
+    def measurable(self) -> Rows:
+        """Return the input of the metrics."""
+        return metrics.rows_of(self.task, self.labels, self.predicted, self.threshold, self.quantile)
+
+    def part(self, places: Matrix) -> Judged:
+        """Return some of the rows, by their positions."""
+        return replace(self, labels=self.labels[places], predicted=self.predicted[places])
 
 
 class Measured(Struct, frozen=True):
@@ -81,7 +93,15 @@ class Measured(Struct, frozen=True):
         return self.metrics | bounds | baselines
 
 
-def judge(scorer: Scorer, frame: pd.DataFrame, model: Model, *, positive: Any = None, threshold: float = 0.5) -> Judged:
+def judge(
+    scorer: Scorer,
+    frame: pd.DataFrame,
+    model: Model,
+    *,
+    positive: Any = None,
+    threshold: float = 0.5,
+    quantile: float | None = None,
+) -> Judged:
     """Return the rows with labels and predictions. Raises StepError when the table does not match the model."""
     import numpy as np
 
@@ -97,18 +117,25 @@ def judge(scorer: Scorer, frame: pd.DataFrame, model: Model, *, positive: Any = 
         ordered = schema.ordered(tuple(classes) if classes else None, positive, model.target)
         if list(ordered) != list(classes or ()):
             classes, labels, predicted, constant = ordered, 1 - labels, 1.0 - predicted, constant[::-1]
-    return Judged(model.task, classes, labels, predicted, threshold, constant)
+    return Judged(model.task, classes, labels, predicted, threshold, constant, quantile)
 
 
 def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: int) -> Measured:
     """Return the metrics with bootstrap intervals of that level, or without any. ``groups``: as of ``bootstrap``."""
-    about = {"threshold": rows.threshold}
-    found = metrics.evaluate(rows.task, rows.labels, rows.predicted, **about)
-    constant = intervals.baseline(rows.task, rows.labels, rows.constant, **about)
+    found = metrics.evaluate(rows.task, rows.labels, rows.predicted, threshold=rows.threshold)
+    found |= details.describe(rows.measurable())
+    constant = intervals.baseline(rows.task, rows.labels, rows.constant, threshold=rows.threshold)
     bounds: dict[str, Interval] = {}
     if level is not None and len(rows.labels) > 1:
         bounds = intervals.bootstrap(
-            rows.task, rows.labels, rows.predicted, level=level, groups=groups, seed=seed, **about
+            rows.task,
+            rows.labels,
+            rows.predicted,
+            threshold=rows.threshold,
+            quantile=rows.quantile,
+            level=level,
+            groups=groups,
+            seed=seed,
         )
     return Measured(found, {name: bounds[name] for name in found if name in bounds}, constant, level)
 

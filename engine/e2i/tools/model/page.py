@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from e2i.tools.model import pages, slice_page
 from e2i.tools.model import plots as drawing
 
 if TYPE_CHECKING:
     from e2i.tools.model.evaluation import Judged, Measured
+    from e2i.tools.model.slicing import Measured as Slice
 
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}"
-    "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}.worse{color:#a00}"
-)
 ABOUT_CLASS = ("f1", "precision", "recall", "prevalence", "average_precision")
 """Metrics that depend on which class is the positive one."""
 
 
-def render(title: str, found: Measured, rows: Judged, *, plots: bool) -> str:
+def render(title: str, found: Measured, rows: Judged, slices: Sequence[Slice], *, plots: bool) -> str:
     """Return the page. Equal input gives equal text."""
     from e2i.estimators.intervals import worse
 
@@ -28,12 +25,9 @@ def render(title: str, found: Measured, rows: Judged, *, plots: bool) -> str:
     lines = "".join(_line(name, found, rows, name in lost) for name in found.metrics)
     interval = f"<th>{found.level:.0%} interval</th>" if found.level is not None else ""
     table = f"<table><tr><th>metric</th><th>value</th>{interval}<th>constant answer</th></tr>{lines}</table>"
-    picture = (
-        f'<img alt="" src="data:image/png;base64,{base64.b64encode(drawing.draw(rows)).decode()}">' if plots else ""
-    )
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    body = f"<h1>{html.escape(title)}</h1><p>{_about(rows)}</p>{table}{picture}"
-    return f'<!doctype html><html lang="en">{head}{body}</html>\n'
+    picture = pages.picture(drawing.draw(rows)) if plots else ""
+    body = f"<p>{_about(rows)}</p>{table}{picture}"
+    return pages.document(title, body + (slice_page.section(rows, found, slices, plots=plots) if slices else ""))
 
 
 def _line(name: str, found: Measured, rows: Judged, worse: bool) -> str:

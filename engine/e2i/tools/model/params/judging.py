@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
-from e2i.estimators.metrics import METRICS
+from e2i.estimators.details import JUDGED
 from e2i.tools.model.params.fields import CONFIDENCE, ColumnName, Label, Threshold
 
 
@@ -32,7 +32,8 @@ class EvaluateParams(Params):
         ),
     ] = {}
     at_most: Annotated[
-        Mapping[str, float], Field(description="Highest acceptable values of log_loss, brier, rmse, mae and mape.")
+        Mapping[str, float],
+        Field(description="Highest acceptable values of log_loss, brier, rmse, mae, mape and pinball."),
     ] = {}
     group: Annotated[
         ColumnName | None,
@@ -40,6 +41,18 @@ class EvaluateParams(Params):
             description="Column of the entity or the day. Rows of one group are drawn together for the intervals, "
             "because they are alike; null: rows are drawn one by one."
         ),
+    ] = None
+    by: Annotated[
+        tuple[ColumnName, ...],
+        Field(
+            max_length=10,
+            description="Columns, such as a region or a month, by which the metrics are also computed, each in slices "
+            "of its own. Numbers are cut at their quartiles.",
+        ),
+    ] = ()
+    quantile: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="Level of the quantile that a regression predicts: adds pinball, share_below."),
     ] = None
     plots: Annotated[bool, Field(description="Add curves and the confusion matrix to the report.")] = True
     seed: Annotated[
@@ -50,7 +63,7 @@ class EvaluateParams(Params):
     def _limits_of_metrics(self) -> Self:
         for name, direction in (("at_least", "maximize"), ("at_most", "minimize")):
             limits: Mapping[str, float] = getattr(self, name)
-            able = [metric for metric, known in METRICS.items() if known.direction == direction]
+            able = [metric for metric, known in JUDGED.items() if known.direction == direction]
             for metric, value in limits.items():
                 if metric == CONFIDENCE:
                     if not 0.5 < value < 1:
@@ -76,8 +89,10 @@ class EvaluateOutputs(Outputs):
         dict[str, float],
         Field(
             description="Classification: roc_auc, average_precision, log_loss, brier, accuracy, f1, precision, "
-            "recall, prevalence. For more than two classes the mean over all classes. Regression: rmse, mae, r2, "
-            "mape. A metric that is not defined for these rows is left out."
+            "recall, prevalence. For more than two classes the mean over all classes, and also f1_weighted, "
+            "roc_auc_micro, average_precision_micro, top_2_accuracy, top_3_accuracy and top_5_accuracy. Regression: "
+            "rmse, mae, r2, mape; with `quantile` pinball and share_below, the share of rows at or below it. A metric "
+            "that is not defined for these rows is left out."
         ),
     ]
     intervals: Annotated[
@@ -93,4 +108,11 @@ class EvaluateOutputs(Outputs):
     positive: Annotated[
         str | None, Field(description="The positive class of the metrics; null unless there are two classes.")
     ]
-    report: Annotated[Report, Field(description="One HTML page with the metrics and plots.")]
+    slices: Annotated[
+        Table,
+        Field(
+            description="A row for each slice of `by` and each metric: `by`, `value`, `rows`, `metric`, `estimate`, "
+            "`low` and `high`. Slices of fewer than ten rows or groups have no intervals. Empty without `by`."
+        ),
+    ]
+    report: Annotated[Report, Field(description="One HTML page with the metrics, plots and slices.")]

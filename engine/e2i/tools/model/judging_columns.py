@@ -1,0 +1,120 @@
+"""Derive the outputs of actions that judge models, while planning. In: known parameters. Out: tables and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from e2i.catalog.columns import (
+    UNKNOWN,
+    ColumnProblem,
+    Flow,
+    Given,
+    Known,
+    KnownKeys,
+    KnownModel,
+    KnownTable,
+    absent,
+)
+from e2i.catalog.files import Files
+from e2i.estimators import columns
+from e2i.estimators.details import JUDGED
+from e2i.spec.problems import Code
+from e2i.spec.suggest import few
+from e2i.tools.model import slicing
+from e2i.tools.model.params.fields import CONFIDENCE
+
+
+def evaluate(given: Given, files: Files) -> Flow:
+    model = given["model"]
+    names = KnownKeys(metrics_of(task_of(model)))
+    bounds = KnownKeys(() if given.get("interval", UNKNOWN) is None else names.keys)
+    problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
+    problems += slices(given, "by", model)
+    for limits in ("at_least", "at_most"):
+        problems += wrong_keys(given, limits, task_of(model))
+    outputs: dict[str, Known] = {
+        "metrics": names,
+        "intervals": bounds,
+        "baseline": names,
+        "slices": KnownTable(slicing.COLUMNS),
+    }
+    return Flow(outputs, problems)
+
+
+def slices(given: Given, name: str, model: Any) -> Iterator[ColumnProblem]:
+    """Yield a problem for each column in the parameter ``name`` that the table lacks or cannot be cut by."""
+    table, by = given["table"], given.get(name)
+    yield from absent(table, (name,), by)
+    if not isinstance(by, list | tuple):
+        return
+    target = model.target if isinstance(model, KnownModel) else None
+    for index, column in enumerate(by):
+        if not isinstance(column, str):
+            continue
+        path, others = (name, index), len(by) > 1
+        kind = table.columns.get(column) if isinstance(table, KnownTable) else None
+        if column == target:
+            message = f'"{column}" is the target of the model: every slice would have one label'
+            yield ColumnProblem(path, "bad-slice", message, hint=f"remove it from `{name}`", take_out=others)
+        elif column in by[:index]:
+            yield ColumnProblem(path, "bad-slice", f'"{column}" is listed twice', take_out=True)
+        elif kind is not None and kind.startswith(slicing.NESTED):
+            message = f'"{column}" is of {kind}, and no slices can be made of it'
+            yield ColumnProblem(path, "bad-slice", message, hint="derive a column of plain values from it")
+        elif column == given.get("group"):
+            message = f'each slice of "{column}" is one group, so none has an interval'
+            hint = f"remove it from `{name}`, or name another column in `group`"
+            yield ColumnProblem(path, "bad-slice", message, hint=hint, severity="warning")
+
+
+def wrong_keys(given: Given, name: str, task: str | None) -> Iterator[ColumnProblem]:
+    """Yield a problem for each metric among the keys of a parameter that the task of the model does not have."""
+    limits = given.get(name)
+    for metric in limits if isinstance(limits, Mapping) and task is not None else ():
+        if metric != CONFIDENCE and metric in JUDGED:
+            yield from wrong_metric((name, metric), metric, task, at_key=True)
+
+
+def wrong_metric(
+    path: tuple[str | int, ...], metric: Any, task: str | None, *, at_key: bool = False
+) -> Iterator[ColumnProblem]:
+    """Yield a problem when the task does not have the metric."""
+    known = JUDGED.get(metric) if isinstance(metric, str) else None
+    if known is not None and task in ("classification", "regression") and known.task != task:
+        message, hint = f"{metric} is not a metric of {task}", few(metrics_of(task))
+        yield ColumnProblem(path, "wrong-metric", message, hint=hint, at_key=at_key)
+
+
+def task_of(model: Any) -> str | None:
+    return model.task if isinstance(model, KnownModel) else None
+
+
+def metrics_of(task: str | None) -> tuple[str, ...]:
+    """Return the metrics that a judged model of the task can have; of an unknown one all."""
+    return tuple(name for name, metric in JUDGED.items() if task in (None, metric.task))
+
+
+_EVALUATE = """steps:
+  data: {uses: dataset.hcp}
+  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}}
+  train:
+    uses: model.train
+    with: {table: "${{ steps.split.train }}", target: target, features: [region, call_frequency]}
+  judge:
+    uses: model.evaluate
+    with:
+      model: ${{ steps.train.model }}
+      table: ${{ steps.split.test }}
+"""
+CODES = (
+    Code(
+        "bad-slice",
+        "A column that rows cannot be judged by",
+        "Slices are rows with equal values of a column. Slices of the target would each have one label, so that no "
+        "metric of ranking is defined, and lists have no values to compare.",
+        "Remove the column from `by`. `e2i fix` does this when others remain.",
+        _EVALUATE + "      by: [region, target]\n",
+        _EVALUATE + "      by: [region]\n",
+    ),
+)
