@@ -38,21 +38,20 @@ class EvaluateParams(Params):
     group: Annotated[
         ColumnName | None,
         Field(
-            description="Column of the entity or the day. Rows of one group are drawn together for the intervals, "
-            "because they are alike; null: rows are drawn one by one."
+            description="Column of the entity or the day, whose rows are drawn together for the intervals; null: "
+            "rows are drawn one by one."
         ),
     ] = None
     by: Annotated[
         tuple[ColumnName, ...],
         Field(
             max_length=10,
-            description="Columns, such as a region or a month, by which the metrics are also computed, each in slices "
-            "of its own. Numbers are cut at their quartiles.",
+            description="Columns by whose values the metrics are also computed; numbers are cut at their quartiles.",
         ),
     ] = ()
     quantile: Annotated[
         float | None,
-        Field(gt=0, lt=1, description="Level of the quantile that a regression predicts: adds pinball, share_below."),
+        Field(gt=0, lt=1, description="Quantile that a regression predicts: adds pinball, share_below."),
     ] = None
     plots: Annotated[bool, Field(description="Add curves and the confusion matrix to the report.")] = True
     seed: Annotated[
