@@ -155,7 +155,12 @@ def plan(
             history = SharedResults(history, shared, lambda result: True)
         planned = route.plan(expanded, history, workspace, options).plan()
         hints = tuple(outdated.hints(planned, reader.made_ms, workspace.settings.registry)) if reader else ()
-        return replace(planned, warnings=draft.problems, hints=hints)
+        planned = replace(planned, warnings=draft.problems, hints=hints)
+        if not workspace.authority.rules.approval.is_demanded:
+            return planned
+        from e2i.approvals import required
+
+        return required.with_demands(planned, expanded, workspace)
 
 
 def diff(

@@ -8,7 +8,7 @@ spec. A step that names its agent is also limited to the actions of that role. W
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
@@ -46,6 +46,8 @@ def _known_tool(pattern: str, info: ValidationInfo) -> str:
 Pattern = Annotated[str, AfterValidator(_known_tool)]
 """``tool.action``, ``tool.*`` or ``*``."""
 Patterns = tuple[Pattern, ...]
+PublicKey = Annotated[str, Field(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")]
+"""An Ed25519 key: ``ed25519:`` and its 32 bytes as base64."""
 
 
 class _Part(BaseModel):
@@ -64,6 +66,38 @@ class Budgets(_Part):
     replicas: Annotated[int, Field(ge=0, description="Replicas of endpoints that all steps together deploy.")] = 64
     timeout: Annotated[Duration, Field(description="Maximum time limit of one step.")] = "30d"
     attempts: Annotated[int, Field(ge=1, description="Maximum attempts of one step.")] = 100
+
+
+class Amounts(_Part):
+    """Amounts above which a plan needs an approval; null: no amount does."""
+
+    steps: Annotated[int | None, Field(ge=0, description="Steps, each combination of a matrix counted.")] = None
+    trials: Annotated[int | None, Field(ge=0, description="Trials of all studies together.")] = None
+    rows: Annotated[int | None, Field(ge=0, description="Rows that one step requests.")] = None
+    replicas: Annotated[int | None, Field(ge=0, description="Replicas that all steps together deploy.")] = None
+
+
+Permission = Literal[
+    "hosts", "connections", "locations", "write_roots", "run_python", "secrets", "promote_to_production",
+    "keep_services", "change_endpoints", "write_formulas", "unpinned_downloads",
+]  # fmt: skip
+"""A rule whose use can need an approval."""
+
+
+class Approval(_Part):
+    """The plans that run only with a signed approval (``e2i approve``)."""
+
+    actions: Annotated[Patterns, Field(description="Plans with a step of one of these actions; `*`: all plans.")] = ()
+    rules: Annotated[
+        tuple[Permission, ...],
+        Field(description="Plans that use one of these permissions; `hosts`: a host other than this machine."),
+    ] = ()
+    above: Annotated[Amounts, Field(description="Plans that request more than this.")] = Amounts()
+
+    @property
+    def is_demanded(self) -> bool:
+        """Returns whether any plan needs an approval."""
+        return self != Approval()
 
 
 class Rules(_Part):
@@ -110,6 +144,7 @@ class Rules(_Part):
         bool, Field(description="Whether remote.get may take content that no `digest` in the spec pins.")
     ] = True
     budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
+    approval: Annotated[Approval, Field(description="The plans that need a signed approval.")] = Approval()
 
 
 AGENT: Values = {
@@ -168,6 +203,10 @@ class Policy(_Part):
     roles: Annotated[
         dict[Identifier, Patterns], Field(description="Actions that a step may use, by the role in its `agent`.")
     ]
+    approvers: Annotated[
+        dict[Identifier, PublicKey],
+        Field(description="The people whose approvals count, each with the public key of `e2i keys make`."),
+    ] = {}
 
     def rules(self, origin: Origin) -> Rules:
         return self.human if origin is Origin.HUMAN else self.agent

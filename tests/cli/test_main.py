@@ -251,6 +251,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
     assert headings == {
         "author": ["init", "validate", "plan", "fix", "diff", "test", "explain", "catalog", "schema"],
         "run": ["run"],
+        "approve": ["keys", "approve", "approvals", "revoke"],
         "inspect": ["runs", "show", "export", "report", "provenance", "doctor"],
         "operate": ["sync", "outbox", "gc", "backup", "restore"],
     }

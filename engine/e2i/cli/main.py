@@ -19,6 +19,7 @@ COMMANDS = {
     **dict.fromkeys(("explain", "catalog", "schema"), "language"),
     **dict.fromkeys(("run", "runs", "show", "export", "provenance", "report"), "runs"),
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
+    **dict.fromkeys(("keys", "approve", "approvals", "revoke"), "approvals"),
     "outbox": "outbox",
     "test": "testing",
 }
@@ -28,6 +29,7 @@ ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
 HEADINGS = {
     "Author": ("init", "validate", "plan", "fix", "diff", "test", "explain", "catalog", "schema"),
     "Run": ("run",),
+    "Approve": ("keys", "approve", "approvals", "revoke"),
     "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),
     "Operate": ("sync", "outbox", "gc", "backup", "restore"),
 }

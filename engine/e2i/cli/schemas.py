@@ -26,6 +26,8 @@ def schema(kind: str) -> JsonSchema:
 
 def _documents() -> dict[str, tuple[Any, str]]:
     """Returns the printed documents by kind, with their titles. Imports most of the program."""
+    from e2i.approvals.granting import ApprovalsDocument, KeysDocument
+    from e2i.approvals.record import Approval
     from e2i.cli.catalog_document import BriefCatalog, FullCatalog, Signatures
     from e2i.cli.doctor import DoctorDocument
     from e2i.cli.explain_view import ExplainDocument
@@ -72,6 +74,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "fix": (FixDocument, "fix"),
         "diff": (SpecDiffDocument, "diff of two specs"),
         "explain": (ExplainDocument, "explain"),
+        "approvals": ((ApprovalsDocument, Approval, KeysDocument), "approvals"),
         "tests": ((SuiteDocument, RecordedCase), "results of tests"),
         "catalog": ((BriefCatalog, FullCatalog, Signatures), "catalog"),
     }

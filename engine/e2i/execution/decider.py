@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from e2i.catalog import marks
 from e2i.catalog.action import Effect
 from e2i.catalog.context import Superseded
-from e2i.check import provenance
+from e2i.check import approval, provenance
 from e2i.check.policy import amounts
 from e2i.documents import OutputValues, ParamValues
 from e2i.errors import Refused
@@ -185,6 +185,8 @@ class Decider:
             )
         if violation := next(self._request.authority.call(node, decision.params, self._spent, self._made), None):
             return Invalid(Failure(violation.code, violation.message, violation.hint), decision)
+        if self._request.approval is None and (refused := self._unapproved(node, decision.params)):
+            return Invalid(refused, decision)
         if asked := amounts(self.planner.action(node), decision.params):
             self._spent.update(asked)
         known = None
@@ -206,6 +208,15 @@ class Decider:
         if written := marks.written(self.planner.action(node).params, decision.params):
             self._writers[node.id] = written
         return Execute(decision, known)
+
+    def _unapproved(self, node: StepNode, params: ParamValues) -> Failure | None:
+        """Returns the error of a step that needs an approval by the values that it has now, in a run without one."""
+        demand = next(approval.of_step(node, params, self._request.authority, self._spent), None)
+        if demand is None:
+            return None
+        return Failure(
+            "not-approved", f"this step needs an approval ({demand.rule}): {demand.detail}", "have the plan approved"
+        )
 
     def _look_again(self, files: Collection[str]) -> None:
         """Plans later steps with the present content of files that a step has just written."""

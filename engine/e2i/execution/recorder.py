@@ -147,6 +147,10 @@ class RunRecorder:
                 provenance=_dump(plain(request.provenance)),
             )
         )
+        if request.approval is not None:
+            from e2i.approvals import required
+
+            required.use(request.approval, request.run, self._run_store, self.started_ms)
         self.emit(
             partial(
                 RunStarted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -13,6 +14,9 @@ from e2i.planning.model import Plan
 from e2i.settings import Settings
 from e2i.store.past import RecordedOptions, RunOrigin
 from e2i.workspace.paths import Roots
+
+if TYPE_CHECKING:
+    from e2i.approvals.record import Approval
 
 
 class RunRequest(Struct, frozen=True):
@@ -42,5 +46,7 @@ class RunRequest(Struct, frozen=True):
     """Other options of the run: select, fresh, origin, bound. A resumed run keeps them."""
     resumed_because: str = ""
     """Why the resumed run had not finished, if the same command resumes it."""
+    approval: Approval | None = None
+    """The approval that the run uses. Without one, a step that turns out to need one is not executed."""
     provenance: RunOrigin = RunOrigin()
     """The origin of the results, for the records."""

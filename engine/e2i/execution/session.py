@@ -41,6 +41,7 @@ from e2i.workspace.source import Source
 from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from e2i.approvals.record import Approval
     from e2i.planning.build import History, Planner
     from e2i.planning.model import Plan
     from e2i.spec.expansion.expanded import Expanded
@@ -120,14 +121,10 @@ class Session:
         if options.bound_to is not None:
             binding.check(planned, options.bound_to)
         self._require(planned)
+        approval = self._approval(planned, planner.expanded, options)
         executor = self._given_executor or self._executor()
         included = _included_texts(planner.expanded)
-        recorded = RecordedOptions(
-            select=tuple(options.select),
-            fresh=options.fresh,
-            origin=self._workspace.origin.value,
-            bound=options.bound_to is not None,
-        )
+        recorded = self._recorded(options, bound=options.bound_to is not None or approval is not None)
         unfinished: Unfinished | None = None
         if options.run_id is None and not options.fresh:
             unfinished = self._run_store.resume(
@@ -155,12 +152,38 @@ class Session:
             included=included,
             options=recorded,
             resumed_because=unfinished.why if unfinished else "",
+            approval=approval,
             provenance=provenance.of(planned, planner.seed, source.text, git),
         )
         engine = Engine(request, executor, self._run_store, self._start_delivery, self._emit, clock=self._clock)
         if on_engine is not None:
             on_engine(engine)
         return engine.execute()
+
+    def _approval(self, planned: Plan, expanded: Expanded, options: RunOptions) -> Approval | None:
+        """Returns the approval that allows the run, where the policy demands one. Raises Refused when none does, or
+        for code that nobody can approve.
+        """
+        if not self._workspace.authority.rules.approval.is_demanded:
+            return None
+        from e2i.approvals import required
+
+        run = options.run_id
+        if run is None and not options.fresh:
+            recorded = self._recorded(options, bound=True)
+            unfinished = self._run_store.resumable(planned.name, planned.digest, recorded)
+            run = unfinished.run if unfinished else None
+        now_ms = time.time_ns() // 1_000_000
+        approval = required.find(planned, expanded, self._workspace, self._run_store, run, now_ms)
+        if approval is not None:
+            binding.check_code(planned)
+        return approval
+
+    def _recorded(self, options: RunOptions, *, bound: bool) -> RecordedOptions:
+        """Returns the options of the run as its record keeps them."""
+        return RecordedOptions(
+            select=tuple(options.select), fresh=options.fresh, origin=self._workspace.origin.value, bound=bound
+        )
 
     def _require(self, planned: Plan) -> None:
         """Raises ToolUnavailable when a required tool of the plan, or a required tracker, cannot be used."""

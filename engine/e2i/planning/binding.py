@@ -28,6 +28,11 @@ def check(now: Plan, approved: PlanDocument) -> None:
             code="plan-changed",
             hint="plan again, and have the new plan approved",
         )
+    check_code(now)
+
+
+def check_code(now: Plan) -> None:
+    """Raises Refused for a plan with code that is only known during the run."""
     if code := [item for item in now.undecided if item.kind == "code"]:
         raise Refused(
             f"code that is only known during the run cannot be approved: {'; '.join(map(str, code[:MOST]))}",

@@ -21,6 +21,7 @@ from e2i.documents import Element, OutputValues
 from e2i.planning.inputs import Components
 from e2i.resilience import checksum
 from e2i.store import assembly, deferred, tables
+from e2i.store.approvals import ApprovalRow, ApprovalTable
 from e2i.store.database import FILE, StoreError, complaints, guarded
 from e2i.store.deferred import Deferred
 from e2i.store.past import KeptResult, LastFailure, ListedRun, RecordedRun, RunStatus
@@ -245,6 +246,12 @@ class Reader(Results):
     def outbox(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Returns what ``read``, a function of ``e2i.telemetry.inspection``, finds in the outbox."""
         return read(self._database)
+
+    @guarded
+    def approvals(self, plan: str | None = None) -> tuple[list[ApprovalRow], int]:
+        """Returns the approvals of a plan, by its digest, or all; and the latest time that the store has recorded."""
+        table = ApprovalTable(self._database)
+        return table.rows(plan), table.latest_ms()
 
     @guarded
     def last_failures(self, most: int = 10_000) -> dict[str, LastFailure]:

@@ -24,6 +24,7 @@ from e2i.resilience import processes
 from e2i.resilience.checksum import SqlValue, checksum
 from e2i.resilience.transaction import transaction
 from e2i.store import unfinished
+from e2i.store.approvals import ApprovalTable
 from e2i.store.assembly import PAUSES, Pause, pauses_of
 from e2i.store.database import FILE, SQLITE_ERRORS, StoreError, guarded, open_for_writing, store_error
 from e2i.store.history import Results
@@ -85,6 +86,8 @@ class RunStore(Results):
         database, self.quarantined = open_for_writing(path)
         """``quarantined``: the path of the previous state, if that was corrupt beyond reading."""
         super().__init__(database, path, is_there)
+        self.approvals = ApprovalTable(database)
+        """The approvals of plans. Its methods are called inside ``together``."""
         self._file = _inode(path)
         self._holder = processes.process_identity()
         self._open: set[str] = set()
@@ -122,10 +125,10 @@ class RunStore(Results):
 
         The run then has this file, spec and included specs: they have the same meaning, perhaps in other words.
         """
-        if self._unfinished(pipeline, plan, options) is None:
+        if self.resumable(pipeline, plan, options) is None:
             return None
         with self._transaction():
-            found = self._unfinished(pipeline, plan, options)  # read again: inside the transaction nobody can claim it
+            found = self.resumable(pipeline, plan, options)  # read again: inside the transaction nobody can claim it
             if found is not None and (before := self._run(found.run)) is not None:
                 pauses = self._pauses(before, time.time_ns() // 1_000_000)
                 claimed = replace(
@@ -220,11 +223,15 @@ class RunStore(Results):
             self._put_entries(entries)
 
     def interrupt_all(self) -> None:
-        """Marks every running run as interrupted at its last sign of life, for a copy of the state."""
+        """Marks every running run as interrupted at its last sign of life, for a copy of the state.
+
+        Approvals for one run that no run has used do not count in the copy.
+        """
         with self._transaction():
             for run, _, last in self._database.execute(OPEN_RUNS).fetchall():
                 self._end_run(run, "interrupted", None, last)
             self._database.execute("DELETE FROM claims")
+            self.approvals.revoke_unused(time.time_ns() // 1_000_000)
 
     def claim(self, fingerprint: str, run: str, step: str, at_ms: int) -> Claim | None:
         """Claims the work of a fingerprint for a step of a run. Returns None, or the claim that another run holds.
@@ -281,7 +288,8 @@ class RunStore(Results):
             yield
 
     @guarded
-    def _unfinished(self, pipeline: str, plan: str, options: RecordedOptions) -> Unfinished | None:
+    def resumable(self, pipeline: str, plan: str, options: RecordedOptions) -> Unfinished | None:
+        """Returns the run that ``resume`` would claim now."""
         return unfinished.find(self._database, pipeline, plan, options)
 
     def _run(self, run: str) -> RunRow | None:

@@ -28,6 +28,7 @@ from e2i.execution.record import RunRecord
 from e2i.execution.session import Session, executor_of, new_run_id
 from e2i.planning.build import Planner
 from e2i.planning.model import Plan
+from e2i.policy import Approval
 from e2i.resilience import removal
 from e2i.settings import VARIABLES
 from e2i.spec.expansion.expanded import Expanded
@@ -137,7 +138,10 @@ class Runner:
 
 
 def isolated(workspace: Workspace, store: Path) -> Workspace:
-    """Returns the workspace with another store, no trackers, no servers, and no files that steps may write."""
+    """Returns the workspace with another store, no trackers, no servers, and no files that steps may write.
+
+    Tests of a person's specs need no approval. Those of an agent's do, so that a test runs nothing that a run may not.
+    """
     settings = workspace.settings
     embedded = {name: own for name, own in settings.tools.items() if settings.tool(name).is_embedded}
     quiet = settings.model_copy(
@@ -152,8 +156,12 @@ def isolated(workspace: Workspace, store: Path) -> Workspace:
             "mode": "private",
         }
     )
-    rules = {who: getattr(workspace.policy, who).model_copy(update={"write_roots": ()}) for who in ("human", "agent")}
-    return replace(workspace, store=store, settings=quiet, policy=workspace.policy.model_copy(update=rules))
+    policy = workspace.policy
+    human = policy.human.model_copy(update={"write_roots": (), "approval": Approval()})  # nothing real is reached
+    agent = policy.agent.model_copy(update={"write_roots": ()})
+    return replace(
+        workspace, store=store, settings=quiet, policy=policy.model_copy(update={"human": human, "agent": agent})
+    )
 
 
 SERVERS = frozenset(tool for tool, _ in VARIABLES)

@@ -39,7 +39,7 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
     return {
         "origin": workspace.origin.value,
         "policy": {
-            **rules.model_dump(mode="json"),
+            **rules.model_dump(mode="json", exclude={"approval"}),  # who must agree does not change what is done
             "roots": [_folder(folder, workspace.root) for folder in rules.roots],
             "write_roots": [_folder(folder, workspace.root) for folder in rules.write_roots],
             "roles": {role: list(workspace.policy.roles[role]) for role in roles},

@@ -21,7 +21,7 @@ from e2i.check import (
     targets,
     unread,
 )
-from e2i.check.codes import causal, commands, features, places, programs, services, tables, testing
+from e2i.check.codes import approvals, causal, commands, features, places, programs, services, tables, testing
 from e2i.estimators import columns as model_columns
 from e2i.estimators import fold_columns, hyperparameters
 from e2i.queries import flow as query_flow
@@ -63,6 +63,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
 GROUPS: dict[str, tuple[Code, ...]] = {
     **PROBLEMS,
     "Commands and runs": commands.CODES,
+    "Approvals of plans": approvals.CODES,
     "While a step runs: tables, models, Python": tables.CODES,
     "While a step runs: causal questions": causal.CODES,
     "While a step runs: databases, remote locations": places.CODES,
