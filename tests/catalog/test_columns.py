@@ -139,7 +139,14 @@ VALID: dict[str, dict[str, Any]] = {
     "great_expectations.profile": {"table": TABLE, "key": ["id"], "exclude": ("z",)},
     "great_expectations.validate_source": {"suite": [], "on_failure": "quarantine", "problem_type": None},
     "model.train": {**LEARN, "table": TABLE, "validation": TABLE, "params": {"alpha": 1}, "prepare": RECIPE},
-    "model.evaluate": {"model": MODEL, "table": TABLE},
+    "model.evaluate": {"model": MODEL, "table": TABLE, "by": ["x"], "group": "id", "at_most": {"rmse": 3}},
+    "model.compare": {
+        "models": {"new": MODEL, "old": MODEL},
+        "table": TABLE,
+        "reference": "new",
+        "metric": "rmse",
+        "group": "id",
+    },
     "model.predict": {"model": MODEL, "table": TABLE, "keep": ["id"]},
     "model.select": {
         "candidates": [{"matrix": {"a": 1}, "outputs": {"model": MODEL}}, {"model": MODEL}],

@@ -48,6 +48,9 @@ ACTIONS = {
         ("data.dedupe", "data.deduplicate", "pandas.drop_duplicates", "table.distinct", "table.drop_duplicates"),
         "table.dedupe",
     ),
+    **dict.fromkeys(
+        ("model.diff", "model.test", "model.versus", "mlxtend.paired_ttest", "pycaret.compare_models"), "model.compare"
+    ),
     **dict.fromkeys(("data.sort", "pandas.sort_values", "table.order_by"), "table.sort"),
     **dict.fromkeys(("data.rename", "pandas.rename"), "table.rename"),
     **dict.fromkeys(("data.cast", "data.convert", "pandas.astype"), "table.cast"),

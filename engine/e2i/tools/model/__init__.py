@@ -8,6 +8,7 @@ from __future__ import annotations
 from e2i.catalog.action import Action, Tool
 from e2i.tools.model.params.applying import PredictOutputs, PredictParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
+from e2i.tools.model.params.comparing import CompareOutputs, CompareParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
 from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainOutputs, TrainParams
 
@@ -43,6 +44,14 @@ TOOL = Tool(
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
             version=3,
+        ),
+        Action(
+            "compare",
+            "Compares models on the same rows, with intervals of the differences.",
+            CompareParams,
+            CompareOutputs,
+            libraries=(*LIBRARIES, "matplotlib"),
+            columns=True,
         ),
         Action(
             "predict",

@@ -9,7 +9,7 @@ from msgspec import Struct
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.estimators.metrics import METRICS
-from e2i.tools.model.params.choosing import Combination, Ranked, SelectOutputs, SelectParams, Trained
+from e2i.tools.model.params.choosing import Candidates, Combination, Ranked, SelectOutputs, SelectParams, Trained
 
 Judge = Callable[[Model], dict[str, float]]
 
@@ -24,7 +24,7 @@ class Candidate(Struct, frozen=True):
 
 def choose(params: SelectParams, judge: Judge | None) -> SelectOutputs:
     """Return the best candidate; ``judge`` evaluates each again. Raises StepError when they cannot be ranked."""
-    found = candidates(params)
+    found = candidates(params.candidates)
     tasks = {candidate.model.task for candidate in found}
     if len(tasks) > 1:
         raise StepError("the candidates do not all predict the same type of target", code="wrong-task")
@@ -45,11 +45,11 @@ def choose(params: SelectParams, judge: Judge | None) -> SelectOutputs:
     return SelectOutputs(model=best.model, name=best.name, metrics=best.metrics, ranking=ranking)
 
 
-def candidates(params: SelectParams) -> list[Candidate]:
+def candidates(given: Candidates) -> list[Candidate]:
     """Return every candidate with a unique name."""
-    if isinstance(params.candidates, dict):
-        return [_candidate(name, item) for name, item in params.candidates.items()]
-    return [_candidate(_name(index, item), item) for index, item in enumerate(params.candidates, start=1)]
+    if isinstance(given, dict):
+        return [_candidate(name, item) for name, item in given.items()]
+    return [_candidate(_name(index, item), item) for index, item in enumerate(given, start=1)]
 
 
 def _candidate(name: str, item: Combination | Trained | Model) -> Candidate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from e2i.catalog.columns import (
@@ -21,7 +21,9 @@ from e2i.estimators import columns, fold_columns, hyperparameters
 from e2i.estimators.metrics import METRICS
 from e2i.spec.suggest import few
 from e2i.tools.model import searching
+from e2i.tools.model.comparing_columns import compare as compare
 from e2i.tools.model.judging_columns import evaluate as evaluate
+from e2i.tools.model.known_candidates import common, known_models
 
 
 def train(given: Given, files: Files) -> Flow:
@@ -73,31 +75,17 @@ def predict(given: Given, files: Files) -> Flow:
 
 def select(given: Given, files: Files) -> Flow:
     """Return the properties of the chosen model that all candidates share."""
-    models = list(_models(given["candidates"]))
-    target = _common({model.target for model in models})
-    features = _common({model.features for model in models})
-    task = _common({model.task for model in models})
+    models = list(known_models(given["candidates"]))
+    target = common({model.target for model in models})
+    features = common({model.features for model in models})
+    task = common({model.task for model in models})
     judged = given["table"] is not None
     problems: list[ColumnProblem] = []
     for model in dict.fromkeys(models):
         problems += columns.uses({"model": model, "table": given["table"]}, target=True)
-    algorithm = _common({model.algorithm for model in models})
+    algorithm = common({model.algorithm for model in models})
     outputs: dict[str, Any] = {"model": KnownModel(target, features, task, algorithm=algorithm)}
     return Flow(outputs | ({"metrics": KnownKeys(_metrics(task))} if judged else {}), tuple(dict.fromkeys(problems)))
-
-
-def _models(candidates: Any) -> Iterator[KnownModel]:
-    """Return what is known of each candidate, in any form that a spec allows."""
-    listed = candidates if isinstance(candidates, (list, tuple)) else ()  # otherwise the model is unknown, or invalid
-    for item in candidates.values() if isinstance(candidates, Mapping) else listed:
-        if isinstance(item, Mapping):
-            item = item.get("outputs", item)
-        found = item.get("model") if isinstance(item, Mapping) else item
-        yield found if isinstance(found, KnownModel) else KnownModel()
-
-
-def _common(values: set[Any]) -> Any:
-    return next(iter(values)) if len(values) == 1 else None
 
 
 def _task(model: Any) -> str | None:

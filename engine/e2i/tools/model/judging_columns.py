@@ -107,6 +107,21 @@ _EVALUATE = """steps:
       model: ${{ steps.train.model }}
       table: ${{ steps.split.test }}
 """
+_COMPARE = """steps:
+  data: {uses: dataset.hcp}
+  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}}
+  train:
+    uses: model.train
+    with: {table: "${{ steps.split.train }}", target: target, features: [region, call_frequency]}
+  other:
+    uses: model.train
+    with: {table: "${{ steps.split.train }}", target: target, features: [region]}
+  compare:
+    uses: model.compare
+    with:
+      models: {new: "${{ steps.train.model }}", old: "${{ steps.other.model }}"}
+      table: ${{ steps.split.test }}
+"""
 CODES = (
     Code(
         "bad-slice",
@@ -116,5 +131,14 @@ CODES = (
         "Remove the column from `by`. `e2i fix` does this when others remain.",
         _EVALUATE + "      by: [region, target]\n",
         _EVALUATE + "      by: [region]\n",
+    ),
+    Code(
+        "unknown-name",
+        "A name that is not among those of the models",
+        "`reference` of model.compare is one of the names in `models`. In a list, a model is named by its "
+        "algorithm and its place, as in `XGBoost 1`, and a matrix combination by its values.",
+        "Use a name listed in the hint.",
+        _COMPARE + "      reference: olt\n",
+        _COMPARE + "      reference: old\n",
     ),
 )

@@ -28,11 +28,15 @@ class Combination(BaseModel):
     outputs: Annotated[Trained, Field(description="The combination's outputs.")]
 
 
+Candidates = list[Combination | Trained | Model] | dict[str, Trained | Model]
+"""Models in any form of a spec."""
+
+
 class SelectParams(Params):
     """Parameters of ``model.select``."""
 
     candidates: Annotated[
-        list[Combination | Trained | Model] | dict[str, Trained | Model],
+        Candidates,
         Field(
             min_length=1,
             description="A matrix step of model.train (`${{ steps.train }}`), a list of {model, metrics}, or a "

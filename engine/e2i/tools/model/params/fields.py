@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from e2i.catalog.artifacts import Recipe
+from e2i.catalog.artifacts import Recipe, Table
 from e2i.estimators.algorithms import AlgorithmName, Task
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
@@ -45,6 +45,17 @@ CONFIDENCE = "confidence"
 """Key of `at_least` and `at_most` that is the level of an interval, not a metric."""
 
 
+Positive = Annotated[Label | None, Field(description="The positive class, of two; null: that of the model.")]
+JudgedTable = Annotated[Table, Field(description="Rows with the target that no model was trained on.")]
+Group = Annotated[
+    ColumnName | None,
+    Field(
+        description="Column of the entity or the day, whose rows are drawn together for the intervals; null: rows are "
+        "drawn one by one."
+    ),
+]
+Level = Annotated[float, Field(gt=0.5, lt=1, description="Level of the bootstrap intervals.")]
+Seed = Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the intervals; null: the run's seed.")]
 Prepare = Annotated[
     Recipe | None,
     Field(description="Recipe of prepare.recipe, fitted to the training rows; it travels with the model. null: none."),
