@@ -103,17 +103,18 @@ def without_collection() -> Iterator[None]:
         gc.enable()
 
 
-def load_without_pauses(load: Callable[[], object]) -> None:
-    """Calls ``load``, which imports libraries, in a thread of a program whose event loop must not wait.
+@contextlib.contextmanager
+def loading_without_pauses() -> Iterator[None]:
+    """Imports libraries, in a thread of a program whose event loop must not wait.
 
-    A collection of garbage stops all threads, for up to 0.4 s when a large library has just been imported. So there is
+    A collection of garbage stops all threads, for up to 1.2 s when a large library has just been imported. So there is
     none meanwhile, and none of the objects that exist then is looked at again; each is still freed when nothing refers
     to it.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
-        load()
+        yield
         gc.freeze()
     finally:
         if enabled:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from e2i.errors import ToolUnavailable
+from e2i.mlops import loading
 from e2i.mlops import mlflow_values as values
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, content, file_path, mistakes, text
@@ -260,11 +261,15 @@ class MLflowConnector(Connector[MLflowConfig]):
 
     async def _call(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function(tracking, …)`` behind the guard, with this process's own client at the same place."""
+        if self.enabled:
+            await loading.alibrary(self.tool, self.config)
         with mistakes():
             return await self.client.call(_pointed(function), *args, **kwargs)
 
     async def _transfer(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do the same as ``_call``, with the deadline for transferring files."""
+        if self.enabled:
+            await loading.alibrary(self.tool, self.config)
         with mistakes():
             return await self.client.transfer(_pointed(function), *args, **kwargs)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from uuid import uuid4
 
 from e2i.errors import ToolUnavailable
+from e2i.mlops import loading
 from e2i.mlops import mlflow_values as values
 from e2i.mlops.mistakes import NAME_MAX, PATH_MAX, BadCall, file_path, mistakes, text
 from e2i.mlops.tracing import traced
@@ -175,9 +176,10 @@ class Run:
 
         def save(scratch: Path) -> Path:
             nonlocal flavor
-            flavor = flavors.save(
-                model, scratch / "model", lambda artifact: held.path(artifact.digest), signature, input_example
-            )
+            with loading.first(f"models of {type(model).__module__.partition('.')[0]}"):
+                flavor = flavors.save(
+                    model, scratch / "model", lambda artifact: held.path(artifact.digest), signature, input_example
+                )
             return scratch / "model"
 
         def body(digest: str) -> programs.ProgramModel:

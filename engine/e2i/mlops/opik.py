@@ -16,7 +16,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from e2i.errors import E2IError
-from e2i.mlops import arguments
+from e2i.mlops import arguments, loading
 from e2i.mlops.connector import Connector
 from e2i.mlops.mistakes import BadCall, content, mistakes, text
 from e2i.mlops.tracing import Opening, agent, current, traced
@@ -161,6 +161,7 @@ class OpikConnector(Connector[OpikConfig]):
             named = _listed("metrics", metrics, 'write ["equals"], with names, objects of Opik or functions')
             _check_task(task)
             asked = evaluation.Evaluation(agent_name, cases, named, task)
+            await loading.alibrary(self.tool, self.config)
             runner = evaluation.Runner(self.config, self.home, self.guard, self._recorder.environment)
             evaluated = await runner.run(asked)
         if (span := current.get()) is not None:

@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.registry import TOOLS
 from e2i.execution.delivery import sink_opener, tracker_of
+from e2i.mlops import loading
 from e2i.resilience import retry
 from e2i.resilience.guard import Guard
 from e2i.resilience.processes import process_alive
@@ -35,7 +36,7 @@ from e2i.spec import sizes
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.database import FILE, WAIT
 from e2i.telemetry.dispatcher import Dispatcher, Tracker, check
-from e2i.telemetry.entries import Entry
+from e2i.telemetry.entries import Entry, Sink
 from e2i.telemetry.outbox import Outbox
 from e2i.telemetry.quota import Quota, admitted
 from e2i.workers.withheld import Withheld
@@ -159,7 +160,7 @@ class Outgoing:
                     atexit.register(self._part)
                 tools = {**self._settings.tools, tool: config.model_dump(exclude_unset=True)}
                 settings = self._settings.model_copy(update={"tools": tools})
-                lane = _Lane(self._path, sink_opener(self._artifacts, settings), tracker, guard)
+                lane = _Lane(self._path, _loading(sink_opener(self._artifacts, settings), config), tracker, guard)
                 self._lanes[tool, tracker.target] = lane
             return lane
 
@@ -186,6 +187,17 @@ class Outgoing:
         if self._path.exists():
             with suppress(sqlite3.Error), Outbox(self._path, wait=0) as outbox:
                 outbox.forgive()
+
+
+def _loading(open_sink: Callable[[str], Sink], config: ToolSettings) -> Callable[[str], Sink]:
+    """Return the function; the tracker's library is imported before, where the sink needs it."""
+
+    def opened(tool: str) -> Sink:
+        if tool == "mlflow":  # Opik's sink speaks HTTP itself
+            loading.library(tool, config)
+        return open_sink(tool)
+
+    return opened
 
 
 class _Lane:
