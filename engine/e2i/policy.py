@@ -17,7 +17,7 @@ from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import Values
 from e2i.errors import BadInput, InvalidSpec, Refused, RefusedSpec
 from e2i.spec import suggest
-from e2i.spec.models import Duration, Identifier
+from e2i.spec.models import Duration, Identifier, Size
 
 FILE = "policy.yaml"
 VARIABLE = "E2I_ORIGIN"
@@ -63,6 +63,9 @@ class Budgets(_Part):
     combinations: Annotated[int, Field(ge=1, description="Combinations of one matrix.")] = 1_000
     trials: Annotated[int, Field(ge=0, description="Trials of all studies together.")] = 10_000
     rows: Annotated[int, Field(ge=0, description="Rows that one step may request.")] = 5_000_000
+    query_rows: Annotated[int, Field(ge=1, description="Rows of the result of one query of `sql` or `table`.")] = 10**10
+    query_time: Annotated[Duration, Field(description="Time that one query of `sql` or `table` may take.")] = "30d"
+    query_memory: Annotated[Size, Field(description="Maximum `memory` of one query of `sql` or `table`.")] = "1TB"
     replicas: Annotated[int, Field(ge=0, description="Replicas of endpoints that all steps together deploy.")] = 64
     timeout: Annotated[Duration, Field(description="Maximum time limit of one step.")] = "30d"
     attempts: Annotated[int, Field(ge=1, description="Maximum attempts of one step.")] = 100
@@ -167,6 +170,9 @@ AGENT: Values = {
         "combinations": 100,
         "trials": 1_000,
         "rows": 1_000_000,
+        "query_rows": 5_000_000,
+        "query_time": "10m",
+        "query_memory": "2GB",
         "replicas": 4,
         "timeout": "1d",
         "attempts": 10,

@@ -111,12 +111,15 @@ def test_trials_are_counted_over_all_steps_and_defaults_count(workspace: Open) -
 @pytest.mark.parametrize(
     ("budget", "location"),
     [({"steps": 2}, "/steps"), ({"combinations": 2}, "/steps/a/matrix"), ({"timeout": "1m"}, "/steps/a/timeout"),
-     ({"attempts": 1}, "/steps/a/retry/attempts"), ({"rows": 39}, "/steps/b/with/rows")],
+     ({"attempts": 1}, "/steps/a/retry/attempts"), ({"rows": 39}, "/steps/b/with/rows"),
+     ({"query_memory": "500MB"}, "/steps/s/with/memory")],
 )  # fmt: skip
 def test_each_budget_is_held(workspace: Open, budget: dict[str, Any], location: str) -> None:
     spec = pipeline(
         a={"uses": "debug.echo", "matrix": {"x": [1, 2, 3]}, "timeout": "2m", "retry": {"attempts": 2}},
         b={"uses": "dataset.hcp", "with": {"rows": 40}},
+        q={"uses": "sql.query", "with": {"query": "SELECT 1 AS a", "memory": "100MB"}},
+        s={"uses": "table.sort", "with": {"table": "${{ steps.q.table }}", "by": ["a"], "memory": "0.6GB"}},
     )
     assert codes(spec, workspace()) == []
     assert set(codes(spec, workspace(budgets=budget))) == {("policy-budget", location)}

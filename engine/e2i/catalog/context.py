@@ -35,6 +35,19 @@ class RunInfo(Struct, frozen=True):
     """When the run started, milliseconds since the epoch."""
 
 
+class QueryLimits(Struct, frozen=True):
+    """What a query may take, by the policy for the author of the spec. None: no limit."""
+
+    rows: int | None = None
+    """Rows of one result."""
+    seconds: float | None = None
+    origin: str = ""
+    """The author, for messages."""
+
+
+NO_LIMITS = QueryLimits()
+
+
 class ChildRun(Struct, frozen=True):
     """A child of the step's run in the tracker, such as one trial of a study. Times are milliseconds since the
     epoch.
@@ -103,6 +116,8 @@ class StepContext(Protocol):
     seed: int
     threads: int
     """Cores that this step may use."""
+    query_limits: QueryLimits
+    """What a query of this step may take."""
     scratch: Path
     """An empty folder that is removed after the step."""
 

@@ -59,9 +59,9 @@ class Code(Struct, frozen=True):
 
 
 class Budget(Struct, frozen=True):
-    """The number is an amount of something that a policy limits."""
+    """The number, or the size in bytes as text, is an amount of something that a policy limits."""
 
-    of: Literal["trials", "rows", "replicas"]
+    of: Literal["trials", "rows", "replicas", "query_memory"]
 
 
 class Privilege(Struct, frozen=True):

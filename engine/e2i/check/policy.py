@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 
 from e2i.catalog import marks
 from e2i.catalog.action import Action, Place
+from e2i.catalog.context import QueryLimits
 from e2i.catalog.registry import BUILT_IN, Registry, tool_name
 from e2i.check import paths, provenance, secrecy
 from e2i.documents import ParamValues
@@ -27,6 +29,7 @@ from e2i.spec.composer import Limits
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import StepNode
 from e2i.spec.problems import Code, Problem
+from e2i.spec.sizes import parse as bytes_of
 
 if TYPE_CHECKING:
     from e2i.check.context import CheckContext
@@ -96,6 +99,8 @@ class Authority(Struct, frozen=True):
                     yield from self._place(tool_name(node.step.uses), mark, value, path)
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
+                case marks.Budget() if isinstance(value, str):
+                    yield from self._memory(mark.of, value, path)
                 case marks.Privilege() if mark.value in (value, "*") and not getattr(self.rules, mark.name):
                     message = f'"{_dotted(path)}: {_shown(value)}" is not allowed for specs of origin {self.origin}'
                     yield Violation("policy-privilege", message, ("with", *path), _ask(f"{self.origin}.{mark.name}"))
@@ -159,6 +164,16 @@ class Authority(Struct, frozen=True):
         if spent + asked > getattr(self.rules.budgets, what):
             others = f", with the {spent:,} of other steps" if spent else ""
             yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked:,} {what}{others}', ("with", *path))
+
+    def _memory(self, what: str, asked: str, path: Path) -> Iterator[Violation]:
+        with suppress(ValueError):  # no size at all: another check reports it
+            if bytes_of(asked) > bytes_of(getattr(self.rules.budgets, what)):
+                yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked}', ("with", *path))
+
+    def query_limits(self) -> QueryLimits:
+        """Returns what queries may take."""
+        budgets = self.rules.budgets
+        return QueryLimits(budgets.query_rows, durations.parse(budgets.query_time), self.origin.value)
 
 
 def amounts(action: Action | None, params: ParamValues) -> dict[str, int]:

@@ -329,6 +329,7 @@ class Engine:
             threads=resources.threads or resources.cpus or self._threads(),
             memory=self._memory(step),
             cpus=resources.cpus,
+            query_limits=self._request.authority.query_limits(),
             log=sizes.parse(resources.log or settings.resources.log),
             processes=resources.processes or settings.resources.processes,
             fingerprint=execution.decision.fingerprint or "",

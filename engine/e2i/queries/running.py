@@ -19,7 +19,7 @@ from e2i.queries.syntax import Finding, Query, quoted
 from e2i.spec import sizes, suggest
 
 if TYPE_CHECKING:
-    from e2i.catalog.context import StepContext
+    from e2i.catalog.context import QueryLimits, StepContext
 
 BATCH = 262_144
 """Rows of one record batch of a result: a multiple of DuckDB's vectors of 2,048."""
@@ -52,13 +52,19 @@ def compute(
     assert found.table is not None, "a query without findings has columns"
     threads = max(ctx.threads, 1) if found.is_parallel else 1
     limit = f"{sizes.parse(memory) // 1000}KB"
+    limits = ctx.query_limits
     connection = session.opened(memory=limit, threads=threads, spill=ctx.scratch / "spill")
     try:
-        for name, table in tables.items():
-            _register(connection, name, table, ctx)
-        check(connection)
-        schema = arrow.schema(_typed_columns(found.table))
-        return ctx.batches(schema, _batches(connection.sql(found.text).to_arrow_reader(BATCH), schema))
+        with session.interrupted(connection, limits.seconds):
+            for name, table in tables.items():
+                _register(connection, name, table, ctx)
+            check(connection)
+            schema = arrow.schema(_typed_columns(found.table))
+            batches = _batches(connection.sql(found.text).to_arrow_reader(BATCH), schema)
+            return ctx.batches(schema, _bounded(batches, limits))
+    except duckdb.InterruptException as error:
+        message = f"the query takes longer than {limits.seconds:g} s, which specs of origin {limits.origin} may have"
+        raise StepError(message, code="policy-budget", hint=_asked(limits, "query_time")) from error
     except duckdb.OutOfMemoryException as error:
         message = f"the query needs more memory than {memory}: {_first_line(error)}"
         raise StepError(message, code="out-of-memory", hint="raise `memory`, or aggregate before joining") from error
@@ -94,6 +100,21 @@ def _batches(reader: Any, schema: Any) -> Iterator[Any]:
             waiting = rows.slice(BATCH).to_batches()
     if any(item.num_rows for item in waiting):
         yield _joined(pa.Table.from_batches(waiting, schema))
+
+
+def _bounded(batches: Iterator[Any], limits: QueryLimits) -> Iterator[Any]:
+    """Yields the batches. Raises StepError for more rows than the author of the spec may have."""
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        if limits.rows is not None and rows > limits.rows:
+            message = f"the result has more than {limits.rows:,} rows, which specs of origin {limits.origin} may have"
+            raise StepError(message, code="policy-budget", hint=_asked(limits, "query_rows"))
+        yield batch
+
+
+def _asked(limits: QueryLimits, budget: str) -> str:
+    return f"filter or aggregate earlier; the operator decides: {limits.origin}.budgets.{budget} in config/policy.yaml"
 
 
 def _register(connection: Any, name: str, table: Table, ctx: StepContext) -> None:

@@ -9,7 +9,7 @@ import atexit
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import Timer
+from threading import TIMEOUT_MAX, Timer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,16 +47,28 @@ def planning() -> Iterator[Any]:
     Importing and opening DuckDB takes 0.1 seconds, so that a process opens it once.
     """
     cursor = _planner().cursor()
-    timer = Timer(PLANNING_SECONDS, cursor.interrupt)
-    timer.daemon = True
-    timer.start()
     cursor.begin()
     try:
-        yield cursor
+        with interrupted(cursor, PLANNING_SECONDS):
+            yield cursor
     finally:
-        timer.cancel()
         cursor.rollback()
         cursor.close()
+
+
+@contextmanager
+def interrupted(connection: Any, seconds: float | None) -> Iterator[None]:
+    """Interrupts what the connection computes in the block after a time limit: it then raises InterruptException."""
+    if seconds is None:
+        yield
+        return
+    timer = Timer(min(seconds, TIMEOUT_MAX), connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @cache

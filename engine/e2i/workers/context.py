@@ -20,7 +20,7 @@ from msgspec.structs import asdict
 from e2i import regular
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Column, Service, Stored, Table
-from e2i.catalog.context import A, C, ChildRun, RunInfo, idempotency_key
+from e2i.catalog.context import NO_LIMITS, A, C, ChildRun, QueryLimits, RunInfo, idempotency_key
 from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import OutputValues, ParamValues, Values
 from e2i.errors import StepError
@@ -130,12 +130,14 @@ class WorkerContext:
         scratch: Path,
         emit: Emit,
         scanner: Scanner | None = None,
+        query_limits: QueryLimits = NO_LIMITS,
     ) -> None:
         """``files``: the digests of the workspace files that the step may read; None: any file, unchecked."""
         self._worker = worker
         self.info = info
         self.seed = seed
         self.threads = threads
+        self.query_limits = query_limits
         self.scratch = scratch
         self._fingerprint = fingerprint
         self._emit = emit

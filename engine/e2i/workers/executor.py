@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import UNSET, Struct, field
 
-from e2i.catalog.context import RunInfo
+from e2i.catalog.context import NO_LIMITS, QueryLimits, RunInfo
 from e2i.catalog.step_error import ErrorDocument
 from e2i.documents import OutputValues, ParamValues
 from e2i.telemetry.bodies import Measurement
@@ -49,6 +49,8 @@ class StepCall(Struct, frozen=True):
     """Maximum number of concurrent processes of the attempt, its own included."""
     cpus: int | None = None
     """Number of cores that the attempt's processes may use."""
+    query_limits: QueryLimits = NO_LIMITS
+    """What the attempt's queries may take."""
     known: OutputValues | None = None
     """The outputs of a finished result, reused if the action's effect still exists; otherwise the action runs."""
     done: bool = False

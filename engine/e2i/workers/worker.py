@@ -150,6 +150,7 @@ class CallRunner:
                 scratch=self._scratch.folder(self._worker.store.root, call.info.run),
                 emit=self._send,
                 scanner=_scanner(call.scanned),
+                query_limits=call.query_limits,
             )
             with tidying.limited(call.memory, cores, self._memory):
                 lost = ""

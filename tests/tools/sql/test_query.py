@@ -13,12 +13,14 @@ import pytest
 from context import LocalContext
 from e2i.catalog.artifacts import Table
 from e2i.catalog.columns import UNKNOWN, Flow, KnownTable
+from e2i.catalog.context import QueryLimits
 from e2i.catalog.files import NO_FILES
 from e2i.errors import StepError
 from e2i.queries import functions, session
 from e2i.tools.sql import QueryParams
 from e2i.tools.sql.actions import query as run
 from e2i.tools.sql.columns import query as flow
+from project import Project
 
 TIME = dt.datetime(2024, 1, 2, 3, tzinfo=dt.UTC)
 ROWS = pa.table(
@@ -398,3 +400,30 @@ def test_a_large_decimal_is_not_rounded(ctx: LocalContext) -> None:
         ran(ctx, "SELECT d FROM t", t=large)
     assert raised.value.code == "query-failed" and raised.value.hint == "cast it to DOUBLE"
     assert ran(ctx, "SELECT d::DOUBLE AS d FROM t", t=large)["d"].to_pylist() == [2.0**53]
+
+
+class TestLimits:
+    """What the policy lets the queries of an author take."""
+
+    def test_rows(self, ctx: LocalContext) -> None:
+        ctx.query_limits = QueryLimits(rows=300_000, origin="agent")
+        assert ran(ctx, "SELECT i FROM range(300000) AS r(i)").num_rows == 300_000
+        with pytest.raises(StepError, match="more than 300,000 rows, which specs of origin agent may have") as raised:
+            ran(ctx, "SELECT i FROM range(300001) AS r(i)")
+        assert raised.value.code == "policy-budget" and "agent.budgets.query_rows" in (raised.value.hint or "")
+
+    def test_time(self, ctx: LocalContext) -> None:
+        ctx.query_limits = QueryLimits(seconds=0.05, origin="agent")
+        long = "SELECT sum(a.i * b.i % 7) AS s FROM range(100000000) AS a(i), range(1000) AS b(i)"
+        with pytest.raises(
+            StepError, match=r"takes longer than 0\.05 s, which specs of origin agent may have"
+        ) as raised:
+            ran(ctx, long)
+        assert raised.value.code == "policy-budget"
+
+    def test_those_of_the_policy_reach_the_step(self, project: Project) -> None:
+        project.write("config/policy.yaml", "agent: {budgets: {query_rows: 10}}\n")
+        query = "SELECT i FROM range(11) AS r(i)"
+        project.write("s.yaml", f"version: 1\nname: s\nsteps:\n  q: {{uses: sql.query, with: {{query: {query}}}}}\n")
+        done = project.cli("run", "s.yaml", "--origin", "agent", "--json")
+        assert done.returncode == 3 and "more than 10 rows, which specs of origin agent may have" in done.stdout

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Table
+from e2i.catalog.marks import Budget
 from e2i.spec import sizes
 
 Value = str | int | float | bool | None
@@ -26,6 +27,7 @@ def _amount(text: str) -> str:
 Memory = Annotated[
     str,
     AfterValidator(_amount),
+    Budget("query_memory"),
     Field(
         description="Memory for the rows of the query, such as 1GB. Beyond it, rows are spilled to the step's own "
         "temporary folder. A worker needs up to three times as much: see `resources`."

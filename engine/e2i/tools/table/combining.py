@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from e2i.catalog.action import Params
 from e2i.catalog.artifacts import Table
+from e2i.catalog.marks import Budget
 from e2i.spec import durations
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
@@ -24,6 +25,7 @@ Suffix = Annotated[
 ]
 Memory = Annotated[
     str,
+    Budget("query_memory"),
     Field(
         pattern=r"^[0-9]+(\.[0-9]+)?(MB|GB|TB|MiB|GiB|TiB)$",
         description="Memory for rows; more of them are spilled to the step's own temporary folder. A worker needs up "
