@@ -11,8 +11,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-EffectName = Literal["LinearDML", "DRLearner", "CausalForest", "ForestDRLearner"]
-
 
 class EffectAlgorithm(Struct, frozen=True):
     """``explainer`` is where exact SHAP values come from: the coefficients; None: only from asking for effects.
@@ -29,6 +27,12 @@ EFFECT_ALGORITHMS: dict[str, EffectAlgorithm] = {
     "DRLearner": EffectAlgorithm("linear"),
     "CausalForest": EffectAlgorithm(None, ("econml.dml", "CausalForestDML")),
     "ForestDRLearner": EffectAlgorithm(None),
+    "SparseLinearDML": EffectAlgorithm("linear"),
+    "SLearner": EffectAlgorithm(None),
+    "TLearner": EffectAlgorithm(None),
+    "XLearner": EffectAlgorithm(None),
+    "OrthoIV": EffectAlgorithm("linear"),
+    "IntentToTreatDRIV": EffectAlgorithm("linear"),
 }
 LIVE = tuple(name for name, known in EFFECT_ALGORITHMS.items() if known.estimator is not None)
 """Algorithms that programs search and fit."""

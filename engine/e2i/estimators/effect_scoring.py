@@ -12,7 +12,7 @@ import json
 from collections.abc import Container, Mapping
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,12 @@ Matrix = np.ndarray[Any, np.dtype[Any]]
 MANIFEST, FOREST = "manifest.json", "forest.npz"
 OUTPUTS = ("effect", "lower", "upper")
 """The columns of a prediction: the effect on each row, and its interval of the model's level."""
+PARTS = {
+    "SLearner": frozenset({"outcome"}),
+    "TLearner": frozenset({"treated", "untreated"}),
+    "XLearner": frozenset({"treated", "untreated", "propensity"}),
+}
+"""The parts of models whose effects are differences of predictions."""
 KINDS = ("CausalForest", "RegressionForest")
 STATE = ("nodes", "values", "jac", "precond")
 WHOLE = ("n_features_", "n_y_", "n_outputs_", "n_relevant_outputs_")
@@ -31,6 +37,43 @@ class Question(TypedDict, total=False):
     """What is read of the question that a model answers."""
 
     level: float
+
+
+class Part(NamedTuple):
+    """A prediction of the outcome, of a gain or of the treatment: the library's own object, and what is known of it.
+
+    ``about`` has the part's ``name``, its ``algorithm`` and ``library``, its ``shape`` (``regression``, or ``binary``
+    for a probability), and its ``file`` with the ``sha256``.
+    """
+
+    about: Mapping[str, str]
+    native: Any
+
+
+class Predictions:
+    """A model of effects that are differences of predictions, by its parts (Künzel et al. 2019, as in EconML)."""
+
+    def __init__(self, estimator: str, parts: Mapping[str, Part], scoring: Any) -> None:
+        self.estimator, self.parts, self._scoring = estimator, parts, scoring
+
+    def effect(self, rows: Matrix) -> Matrix:
+        """Return the effect on encoded rows, shape (rows,)."""
+        if not len(rows):
+            return np.empty(0)
+        if self.estimator == "SLearner":
+            ones = np.ones(len(rows))
+            arms = [self._of("outcome", np.column_stack([rows, arm * ones])) for arm in (1, 0)]
+            return np.subtract(*arms)
+        treated, untreated = self._of("treated", rows), self._of("untreated", rows)
+        if self.estimator == "TLearner":
+            return np.subtract(treated, untreated)
+        share = self._of("propensity", rows)
+        return np.asarray(share * untreated + (1 - share) * treated)
+
+    def _of(self, name: str, rows: Matrix) -> Matrix:
+        about, native = self.parts[name]
+        found: Matrix = self._scoring.predictions(about["library"], native, rows, about["shape"])
+        return found
 
 
 class Described(TypedDict):
@@ -61,13 +104,16 @@ def load(folder: str | Path, scoring: Any) -> EffectScorer:
         manifest = json.loads((saved / MANIFEST).read_text(encoding="utf-8"))
         if manifest["schema_version"] != 1:
             raise ValueError(f"{MANIFEST} has schema version {manifest['schema_version']}; this module reads 1")
-        return EffectScorer(manifest, read_forest(saved, manifest["forest"], manifest["sha256"]), scoring)
+        native = read_forest(saved, manifest["forest"], manifest["sha256"])
+        if manifest.get("parts"):
+            native = read_parts(saved, manifest["estimator"], manifest["parts"], scoring)
+        return EffectScorer(manifest, native, scoring)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise scoring.ScoringError(f"{saved.name} is not a saved effect model: {error}") from error
 
 
 class EffectScorer:
-    """A loaded effect model. ``native`` is EconML's forest; None for a linear model."""
+    """A loaded effect model. ``native`` is EconML's forest, or ``Predictions``; None for a linear model."""
 
     def __init__(self, manifest: Described, native: Any, scoring: Any) -> None:
         self.manifest = manifest
@@ -104,7 +150,12 @@ class EffectScorer:
 
 
 def effects(rows: Matrix, native: Any, coefficients: Any, covariance: Any) -> tuple[Matrix, Matrix]:
-    """Return the effect on encoded rows and its standard error: of a forest, else of coefficients with a constant."""
+    """Return the effect on encoded rows and its standard error: of a forest, else of coefficients with a constant.
+
+    The error is NaN where the model has none: of differences of predictions.
+    """
+    if isinstance(native, Predictions):
+        return native.effect(rows), np.full(len(rows), np.nan)
     if native is not None:
         if not len(rows):  # a forest takes no empty table
             return np.empty(0), np.empty(0)
@@ -129,6 +180,19 @@ def read_forest(folder: Path, kind: str | None, digest: str | None) -> Any:
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"{FOREST} is not the file that was saved")
     return from_arrays(content, kind)
+
+
+def read_parts(folder: Path, estimator: str, parts: list[dict[str, str]], scoring: Any) -> Predictions:
+    """Return the parts of a model's folder. Raises ValueError, OSError for files that are not those that were saved."""
+    found = {}
+    for about in parts:
+        file = folder / Path(about["file"]).name
+        if hashlib.sha256(file.read_bytes()).hexdigest() != about["sha256"]:  # some libraries crash on corrupt files
+            raise ValueError(f"{file.name} is not the file that was saved")
+        found[about["name"]] = Part(about, scoring.read(about["library"], file))
+    if found.keys() != PARTS.get(estimator, frozenset()):
+        raise ValueError(f"{estimator} has other parts than {', '.join(sorted(found))}")
+    return Predictions(estimator, found, scoring)
 
 
 def from_arrays(content: bytes, kind: str) -> Any:

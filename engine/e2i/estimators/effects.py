@@ -21,7 +21,7 @@ from e2i.errors import StepError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.effect_scoring import EffectScorer
+    from e2i.estimators.effect_scoring import EffectScorer, Part
     from e2i.estimators.scoring import Matrix
 
 MANIFEST, FOREST = "manifest.json", "forest.npz"
@@ -35,8 +35,9 @@ class EffectManifest(Struct, frozen=True, kw_only=True):
 
     ``features`` are the effect modifiers as ``encoding.encode`` takes them, and ``encoding`` is one of its forms. A
     linear model has the ``coefficients`` of a constant and of each encoded modifier, and their ``covariance``; a forest
-    has the SHA-256 of its file. ``question`` are the parameters of the step that estimated it, but its table, and
-    ``average`` its answer with the standard error. ``example`` are the first rows that it was estimated on.
+    has the SHA-256 of its file, and differences of predictions have their ``parts`` (``effect_scoring.Part.about``).
+    ``question`` are the parameters of the step that estimated it, but its table, and ``average`` its answer with the
+    standard error. ``example`` are the first rows that it was estimated on.
     """
 
     estimator: str
@@ -50,6 +51,7 @@ class EffectManifest(Struct, frozen=True, kw_only=True):
     coefficients: list[float] | None = None
     covariance: list[list[float]] | None = None
     forest: str | None = None
+    parts: list[dict[str, str]] = []
     sha256: str | None = None
     seed: int = 0
     encoding: str = "one-hot"
@@ -59,7 +61,7 @@ class EffectManifest(Struct, frozen=True, kw_only=True):
 
 
 class Effects(Struct, frozen=True, eq=False):
-    """A fitted effect model in memory. ``native`` is EconML's forest; None for a linear model."""
+    """A fitted effect model in memory. ``native`` is EconML's forest or ``Predictions``; None for a linear model."""
 
     manifest: EffectManifest
     native: Any = None
@@ -94,11 +96,16 @@ class Effects(Struct, frozen=True, eq=False):
 def save(model: Effects, folder: Path) -> Path:
     """Write the model's folder, and return it."""
     folder.mkdir(parents=True)
-    manifest = msgspec.structs.replace(model.manifest, requirements=requirements(is_forest=model.native is not None))
-    if model.native is not None:
+    from e2i.estimators.effect_scoring import Predictions
+
+    native = model.native
+    manifest = msgspec.structs.replace(model.manifest, requirements=requirements(model))
+    if isinstance(native, Predictions):
+        manifest = msgspec.structs.replace(manifest, parts=[_keep(part, folder) for part in native.parts.values()])
+    elif native is not None:
         from e2i.estimators.forests import to_arrays
 
-        content = to_arrays(model.native)
+        content = to_arrays(native)
         (folder / FOREST).write_bytes(content)
         manifest = msgspec.structs.replace(manifest, sha256=hashlib.sha256(content).hexdigest())
     text = json.dumps(msgspec.to_builtins(manifest), indent=1, ensure_ascii=False, allow_nan=False)
@@ -108,17 +115,35 @@ def save(model: Effects, folder: Path) -> Path:
 
 def load(folder: Path) -> Effects:
     """Return the model in a folder. Raises ValueError or OSError when its files are not those that were saved."""
-    from e2i.estimators.effect_scoring import read_forest
+    from e2i.estimators import scoring
+    from e2i.estimators.effect_scoring import read_forest, read_parts
 
     manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=EffectManifest)
+    if manifest.parts:
+        return Effects(manifest, read_parts(folder, manifest.estimator, manifest.parts, scoring))
     return Effects(manifest, read_forest(folder, manifest.forest, manifest.sha256))
 
 
-def requirements(*, is_forest: bool) -> list[str]:
+def _keep(part: Part, folder: Path) -> dict[str, str]:
+    """Write one part as its library does, and return what is known of it with its file."""
+    from e2i.estimators.algorithms import ALGORITHMS
+    from e2i.estimators.library import library
+
+    module = library(ALGORITHMS[part.about["algorithm"]])
+    file = folder / f"{part.about['name']}{Path(module.FILE).suffix}"
+    module.save(part.native, file)
+    return {**part.about, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+def requirements(model: Effects) -> list[str]:
     """Return the pinned packages that loading a model needs."""
     from importlib.metadata import version
 
-    return [f"{name}=={version(name)}" for name in (FOREST_LIBRARIES if is_forest else LIBRARIES)]
+    from e2i.estimators.algorithms import ALGORITHMS
+
+    names = FOREST_LIBRARIES if model.manifest.forest is not None else LIBRARIES
+    own = (name for part in model.manifest.parts for name in ALGORITHMS[part["algorithm"]].requirements)
+    return [f"{name}=={version(name)}" for name in dict.fromkeys((*names, *own))]
 
 
 def keep_effects(model: Effects, ctx: StepContext, rows: pd.DataFrame) -> EffectModel:

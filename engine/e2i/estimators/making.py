@@ -58,6 +58,17 @@ def fit(estimator: Any, table: Any, labels: Any, arguments: Values) -> Any:
     return fitted
 
 
+def native(fitted: Any) -> Any:
+    """Return a fitted estimator as its library's module saves it: the booster of XGBoost and LightGBM, else itself."""
+    match library_of(fitted):
+        case "xgboost":
+            return fitted.get_booster()
+        case "lightgbm":
+            return fitted.booster_
+        case _:
+            return fitted
+
+
 def watched(estimator: Any, watch: Watch, shape: str) -> tuple[Any, Values]:
     """Have an estimator that trains in rounds report each one; return it and arguments of its ``fit``.
 

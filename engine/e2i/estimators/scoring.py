@@ -107,6 +107,19 @@ def load(folder: str | Path) -> Scorer:
         raise ScoringError(str(error)) from error
 
 
+def read(library: str, file: Path) -> Any:
+    """Return the model in a library's own file. Raises ScoringError."""
+    try:
+        return _READERS[library](file)
+    except (OSError, KeyError) as error:
+        raise ScoringError(f"{file.name} is not a saved model: {type(error).__name__}: {error}") from error
+
+
+def predictions(library: str, native: Any, encoded: Any, shape: str) -> Matrix:
+    """Return predictions of encoded rows; ``shape`` is regression, or binary for the probability of the last class."""
+    return np.asarray(_OUTPUTS[library](native, encoded, shape, False), dtype=np.float64)
+
+
 class Scorer:
     """A loaded model. ``manifest`` describes its training, ``native`` is the library's own object."""
 

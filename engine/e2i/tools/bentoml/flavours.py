@@ -209,10 +209,10 @@ class _Effects:
 
     def predict(self, frame: Any) -> list[Any]:
         try:
-            found: list[Any] = self.scorer.predict(frame)[self.outputs].to_numpy().tolist()
+            found = self.scorer.predict(frame)[self.outputs].to_numpy().tolist()
         except self.refused as error:
             raise ServingError(str(error)) from error
-        return found
+        return [[None if value != value else value for value in row] for row in found]  # JSON has no NaN
 
     def described(self) -> dict[str, Any]:
         known = self.scorer.manifest

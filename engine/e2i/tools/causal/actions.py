@@ -19,6 +19,7 @@ from e2i.tools.causal import (
     RefuteParams,
     adjustment,
     estimation,
+    levels,
     page,
     tables,
 )
@@ -48,12 +49,13 @@ def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
     with threadpool_limits(ctx.threads):
         params = adjustment.settle(params, list(frame.columns))
         found = estimation.estimate(ask(frame, params), params, seed, ctx.threads)
-    for warning in found.warnings:
+        by_level = levels.of(found, frame, params, seed, ctx.threads)
+    for warning in (*found.warnings, *levels.warnings(by_level, params)):
         ctx.warn(warning)
     effect = found.effect
     for name, value in (("effect", effect.value), ("effect_low", effect.low), ("effect_high", effect.high)):
         ctx.metric(name, value)
-    report = _report(page.title(params), page.render(found), ctx)
+    report = _report(page.title(params), page.render(found, by_level), ctx)
     model = saved.keep_effects(found.final.model, ctx, frame.iloc[found.rows.kept])
     ctx.attach("effects", report)
     if model.features:  # MLflow has no signature for a model without inputs
@@ -63,6 +65,8 @@ def estimate(params: EstimateParams, ctx: StepContext) -> EstimateOutputs:
         adjusted_for=list(dict.fromkeys((*params.effect_modifiers, *params.confounders))),
         averages=found.averages,
         overlap=found.overlap,
+        levels=ctx.table(tables.levels(by_level)),
+        first_stage_f=found.first_stage,
         balance=_balance(found.balance, ctx),
         effects=_effects(found.final.model, frame.iloc[found.rows.kept], params.keep, params.level, ctx),
         model=model,

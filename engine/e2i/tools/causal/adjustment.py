@@ -13,6 +13,7 @@ from e2i.errors import StepError
 from e2i.tools.causal import EstimateParams
 from e2i.tools.causal import graph as graphs
 from e2i.tools.causal.graph import Graph, GraphError
+from e2i.tools.causal.learners import LEARNERS
 
 Path = tuple[str | int, ...]
 
@@ -66,9 +67,19 @@ def settle(params: EstimateParams, columns: Collection[str]) -> EstimateParams:
         params.unmeasured,
         columns,
     )
-    for found in findings(asked):
+    against = (
+        findings(asked) if params.instrument is None else of_instruments(asked, (params.instrument,), "instrument")
+    )
+    for found in against:
         raise StepError(found.message, code=found.code, hint=found.hint)
-    return params.model_copy(update={"confounders": confounders(asked)})
+    if params.instrument is not None:
+        return params
+    needed = confounders(asked)
+    if needed and LEARNERS[params.estimator].form == "predictions":
+        hint = f"list {', '.join(needed)} in `effect_modifiers` too, or use another estimator"
+        message = f"{params.estimator} has one list of columns, and the graph asks to adjust for more"
+        raise StepError(message, code="bad-covariate", hint=hint)
+    return params.model_copy(update={"confounders": needed})
 
 
 def findings(asked: Asked) -> list[Finding]:
@@ -83,17 +94,21 @@ def findings(asked: Asked) -> list[Finding]:
     return [*bad, *_paths(asked, graph, left)]
 
 
-def of_instruments(asked: Asked, instruments: Sequence[str]) -> list[Finding]:
-    """Return what the graph says against instruments: no path to the treatment, or one to the outcome besides it."""
+def of_instruments(asked: Asked, instruments: Sequence[str], role: str | None = None) -> list[Finding]:
+    """Return what the graph says against instruments: no path to the treatment, or one to the outcome besides it.
+
+    ``role`` is the parameter of the one instrument; None: the list ``instruments``.
+    """
     graph, found = _read(asked)
     if graph is None or found:
         return found
-    good = graphs.instruments(graph, asked.treatment, asked.outcome, asked.confounders)
+    good = graphs.instruments(graph, asked.treatment, asked.outcome, (*asked.modifiers, *asked.confounders))
     for index, name in enumerate(instruments):
         if name not in good:
             message = f'by the graph "{name}" is no instrument: {_why(graph, asked, name)}'
             hint = f"instruments of this graph: {', '.join(good)}" if good else "the graph has no instrument"
-            found.append(Finding(("instruments", index), "bad-instrument", message, hint))
+            path: Path = ("instruments", index) if role is None else (role,)
+            found.append(Finding(path, "bad-instrument", message, hint))
     return found
 
 
@@ -115,10 +130,11 @@ def _why(graph: Graph, asked: Asked, name: str) -> str:
         return "it is not in the graph"
     if name in graph.unmeasured or name in graph.after(asked.treatment):
         return "it is unmeasured" if name in graph.unmeasured else f'"{asked.treatment}" changes it'
-    if nx.is_d_separator(graph.arrows, name, asked.treatment, set(asked.confounders)):
+    given = (*asked.modifiers, *asked.confounders)
+    if nx.is_d_separator(graph.arrows, name, asked.treatment, set(given)):
         return f'it does not change "{asked.treatment}"'
     left = Graph(graph.without_effects_of(asked.treatment), graph.unmeasured)
-    path = graphs.open_path(left, name, asked.outcome, asked.confounders, effects=True)
+    path = graphs.open_path(left, name, asked.outcome, given, effects=True)
     return f"the path {path} does not go through the treatment" if path else "a path does not go through the treatment"
 
 

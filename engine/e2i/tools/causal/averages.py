@@ -10,12 +10,17 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from e2i.tools.causal import Estimate
+from e2i.tools.causal import Estimand, Estimate
 from e2i.tools.causal.crossfit import Nuisances
 from e2i.tools.causal.question import Question
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
+
+WEAKEST = 0.025
+"""Least covariance of an instrument of two values with the treatment that a row is divided by: that of a tenth who
+comply, when half get it.
+"""
 
 
 def scores(question: Question, found: Nuisances) -> Matrix:
@@ -44,6 +49,70 @@ def att(question: Question, found: Nuisances, level: float) -> Estimate:
     value = float(one.mean())
     influence = one - treated / share * value
     return interval(value, error(influence, question.groups), level)
+
+
+def weighted(question: Question, found: Nuisances, level: float, estimand: Estimand) -> Estimate:
+    """Return the difference of the arms' means, weighted by the propensity (Hajek's ratio, stabilised weights).
+
+    The standard error takes the propensities for known, which makes it too large for the ATE rather than too small
+    (Lunceford and Davidian 2004, "Stratification and weighting via the propensity score", Statistics in Medicine 23).
+    """
+    import numpy as np
+
+    treated, propensity = question.treatment == 1, found.treatment
+    if estimand == "ATT":
+        weight = np.where(treated, 1.0, propensity / (1 - propensity))
+    else:
+        weight = np.where(treated, 1 / propensity, 1 / (1 - propensity))
+    value, influence = 0.0, np.zeros(question.rows)
+    for arm, sign in ((treated, 1), (~treated, -1)):
+        share = weight * arm
+        mean = float((share * question.outcome).sum() / share.sum())
+        value += sign * mean
+        influence += sign * share * (question.outcome - mean) / float(share.mean())
+    return interval(value, error(influence, question.groups), level)
+
+
+def instrumented(question: Question, found: Nuisances, point: Matrix, level: float) -> Estimate:
+    """Return the average effect by an instrument; ``point`` are the effects by row, of shape (rows,).
+
+    With the compliance known by row: the mean of scores of Syrgkanis et al. 2019 ("Machine learning estimation of
+    heterogeneous treatment effects with instruments"), whose divisor is kept from 0. Otherwise the mean of the rows'
+    effects, corrected by one coefficient of what they leave unexplained.
+    """
+    assert question.instrument is not None and found.instrument is not None
+    pushed = question.instrument - found.instrument
+    treatment = question.treatment - found.treatment
+    rest = question.outcome - found.expected - treatment * point
+    scale = driven(found) if found.moved is not None else float((pushed * treatment).mean())
+    return mean(point + pushed * rest / scale, question.groups, level)
+
+
+def driven(found: Nuisances) -> Matrix:
+    """Return the covariance of instrument and treatment of each row, kept ``WEAKEST`` from 0, of shape (rows,)."""
+    import numpy as np
+
+    assert found.moved is not None and found.instrument is not None
+    share = found.instrument.clip(0.01, 0.99)
+    covariance = found.moved * share * (1 - share)
+    direction = np.where(covariance.mean() >= 0, 1.0, -1.0)
+    kept: Matrix = direction * np.maximum(direction * covariance, WEAKEST)
+    return kept
+
+
+def first_stage(question: Question, found: Nuisances) -> float | None:
+    """Return the F statistic of the instrument's effect on the treatment, both without what covariates explain."""
+    import numpy as np
+
+    if question.instrument is None or found.instrument is None:
+        return None
+    pushed, treatment = question.instrument - found.instrument, question.treatment - found.treatment
+    spread = float((pushed**2).mean())
+    if not spread:
+        return 0.0
+    slope = float((pushed * treatment).mean()) / spread
+    deviation = error(np.asarray(pushed * (treatment - slope * pushed) / spread), question.groups)
+    return (slope / deviation) ** 2 if deviation else 0.0
 
 
 def naive(question: Question, level: float) -> Estimate:

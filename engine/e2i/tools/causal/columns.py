@@ -16,10 +16,12 @@ from e2i.tools.causal.design_columns import experiment as experiment
 from e2i.tools.causal.design_columns import iv as iv
 from e2i.tools.causal.design_columns import power as power
 from e2i.tools.causal.design_columns import rdd as rdd
+from e2i.tools.causal.learners import LEARNERS
 
 ADDED = ("effect", "effect_low", "effect_high")
 """The columns of a table of effects besides those that are copied."""
 BALANCE = {"covariate": "string", "difference": "double", "weighted_difference": "double"}
+LEVELS = {"level": "string", "rows": "int64", **dict.fromkeys((*ADDED, "outside"), "double")}
 GROUPS = {"group": "int64", "rows": "int64", **dict.fromkeys(("predicted", "effect", *ADDED[1:]), "double")}
 CURVE = dict.fromkeys(("share", "advantage", "advantage_low", "advantage_high", "gain"), "double")
 RANKING = {
@@ -40,12 +42,14 @@ ROLES = ("effect_modifiers", "confounders")
 def estimate(given: Given, files: Files) -> Flow:
     """Return the tables of an estimate, and columns that cannot have their role."""
     table = given["table"]
-    named = ("treatment", "outcome", "group", *ROLES, "keep")
+    named = ("treatment", "outcome", "instrument", "group", *ROLES, "keep")
     problems = [problem for name in named for problem in absent(table, (name,), given.get(name))]
     problems += _roles(given, table)
     problems += _graph(given, table)
-    averages = ("ATE", "naive") if given.get("continuous") is True else ("ATE", "ATT", "naive")
+    compared = given.get("continuous") is not True and given.get("instrument") is None
+    averages = ("ATE", "ATT", "weighted", "naive") if compared else ("ATE", "naive")
     outputs: dict[str, Any] = {"averages": KnownKeys(averages), "balance": KnownTable(BALANCE)}
+    outputs["levels"] = KnownTable(LEVELS)
     outcome, modifiers = given.get("outcome"), given.get("effect_modifiers")
     if isinstance(outcome, str) and settled(modifiers):
         rows = table.rows if isinstance(table, KnownTable) else Rows()
@@ -127,6 +131,10 @@ def _judged(table: Any, model: Any, name: str = "table") -> Iterator[ColumnProbl
     """Yield problems of rows that are to judge a model: without its columns, or those that it was estimated on."""
     yield from _needed(table, model, name)
     if isinstance(model, KnownModel):
+        learner = LEARNERS.get(model.algorithm or "")
+        if learner is not None and learner.instrumented:
+            why = f"the model is {model.algorithm}, and its effects by an instrument cannot be judged by adjusting"
+            yield ColumnProblem((name,), "other-question", why, hint="judge models without an instrument")
         if model.target is not None:
             yield from lacking(table, (name,), [model.target], "the outcome of the model")
         yield from seen(table, (name,), model.trained_on)
@@ -168,7 +176,12 @@ def _graph(given: Given, table: Any) -> Iterator[ColumnProblem]:
 
     modifiers, confounders, lines, unmeasured = map(tuple, lists)
     asked = adjustment.Asked(treatment, outcome, modifiers, confounders, lines, unmeasured, columns)
-    for found in adjustment.findings(asked):
+    instrument = given.get("instrument")
+    if isinstance(instrument, str):
+        against = adjustment.of_instruments(asked, (instrument,), "instrument")
+    else:
+        against = adjustment.findings(asked)
+    for found in against:
         alone = found.path[0] in ROLES and len(given[str(found.path[0])]) == 1
         removable = found.code == "bad-control" and not alone
         yield ColumnProblem(found.path, found.code, found.message, hint=found.hint, take_out=removable)

@@ -110,6 +110,15 @@ def warnings(
     return said
 
 
+def weak(instrument: str, strength: float, least: float) -> str:
+    """Return the warning of an instrument that hardly changes the treatment."""
+    return (
+        f"{instrument!r} is a weak instrument: F of the first stage is {strength:.1f}, below {least:g}; the estimate "
+        "is biased towards the one without an instrument, and its interval is too narrow. causal.iv has an "
+        "interval that holds for weak instruments"
+    )
+
+
 def _effective(weight: Matrix) -> float:
     return float(weight.sum() ** 2 / (weight**2).sum()) if len(weight) else 0.0
 

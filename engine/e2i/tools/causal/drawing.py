@@ -29,7 +29,7 @@ def _overlap(axes: Any, shown: Estimated) -> None:
     import numpy as np
 
     rows, found = shown.rows, shown.found
-    if shown.params.continuous:
+    if shown.overlap is None:
         axes.hist(rows.treatment - found.treatment, bins=40, color=BLUE)
         axes.set(title="Treatment left unexplained", xlabel=f"{shown.params.treatment} minus its expectation")
         return
@@ -56,7 +56,7 @@ def _balance(axes: Any, shown: Estimated) -> None:
     for bound in (-IMBALANCE, IMBALANCE):
         axes.axvline(bound, color=GREY, linestyle=":")
     axes.axvline(0, color=GREY, linewidth=0.8)
-    what = "correlation with the treatment" if shown.params.continuous else "difference in standard deviations"
+    what = "correlation with the treatment" if shown.overlap is None else "difference in standard deviations"
     axes.set(title="Balance", xlabel=what)
     if order:
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=2)
@@ -64,7 +64,7 @@ def _balance(axes: Any, shown: Estimated) -> None:
 
 def _effects(axes: Any, shown: Estimated) -> None:
     """Draw the distribution of the rows' effects beside the average."""
-    found = shown.averages[shown.params.estimand]
+    found = shown.effect
     axes.hist(shown.final.effect, bins=40, color=BLUE)
     axes.axvspan(found.low, found.high, color=ORANGE, alpha=0.25)
     axes.axvline(found.value, color=ORANGE, label=shown.params.estimand)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,6 +17,9 @@ from e2i.tools.causal.question import Question
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
+
+WEAK = 10.0
+"""F of the first stage below which an instrument counts as weak (Stock and Yogo 2005; Staiger and Stock 1997)."""
 
 
 class Estimated(Struct, frozen=True, eq=False):
@@ -37,34 +41,58 @@ class Estimated(Struct, frozen=True, eq=False):
 
     @property
     def effect(self) -> Estimate:
-        """The average effect of the estimand that was asked for."""
-        return self.averages[self.params.estimand]
+        """The average effect that was asked for."""
+        return self.averages[answered(self.params)]
+
+    @property
+    def first_stage(self) -> float | None:
+        """F of the first stage; None without an instrument."""
+        return averages.first_stage(self.question, self.adjusted)
+
+
+def answered(params: EstimateParams) -> str:
+    """Return the name of the average that answers the question."""
+    return params.estimand if params.average == "doubly_robust" else "weighted"
 
 
 def estimate(rows: Question, params: EstimateParams, seed: int, threads: int) -> Estimated:
     """Return the answer. Raises StepError for rows that cannot give one."""
     found = crossfit.cross_fit(rows, params, seed, threads)
     overlap, question, adjusted = None, rows, found
-    if not params.continuous:
+    is_binary = compares(params)
+    if is_binary:
         overlap = diagnostics.overlap(rows, found, params.overlap, params.estimand)
         question, adjusted = within(rows, found, params, overlap.outside)
-    balanced = diagnostics.balance(question, adjusted, params.estimand, continuous=params.continuous)
+    balanced = diagnostics.balance(question, adjusted, params.estimand, continuous=not is_binary)
     final = final_stage.fit(question, adjusted, params, seed, threads)
-    if params.continuous:
-        answers = {"ATE": averages.per_unit(question, adjusted, final.effect, params.level)}
-    else:
+    if is_binary:
         answers = {arm: of(question, adjusted, params.level) for arm, of in AVERAGES.items()}
+        answers["weighted"] = averages.weighted(question, adjusted, params.level, params.estimand)
+    else:
+        answers = {"ATE": _by_row(params)(question, adjusted, final.effect, params.level)}
     answers["naive"] = averages.naive(rows, params.level)
-    answer = answers[params.estimand]
+    answer = answers[answered(params)]
     manifest = replace(final.model.manifest, average=(answer.value, answer.standard_error))
     final = replace(final, model=replace(final.model, manifest=manifest))
     warnings = [*unadjusted(params), *diagnostics.warnings(overlap, found, balanced, params.overlap, params.treatment)]
+    strength = averages.first_stage(question, adjusted)
+    if strength is not None and strength < WEAK:
+        warnings.insert(0, diagnostics.weak(str(params.instrument), strength, WEAK))
     return Estimated(params, rows, found, question, adjusted, overlap, balanced, answers, final, tuple(warnings))
+
+
+def compares(params: EstimateParams) -> bool:
+    """Return True for two arms that are compared by what is adjusted for, which have propensities and an overlap."""
+    return not params.continuous and params.instrument is None
+
+
+def _by_row(params: EstimateParams) -> Callable[[Question, Nuisances, Matrix, float], Estimate]:
+    return averages.per_unit if params.instrument is None else averages.instrumented
 
 
 def unadjusted(params: EstimateParams) -> list[str]:
     """Return a warning when nothing is adjusted for, and no graph says that this is right."""
-    if params.confounders or params.effect_modifiers or params.graph:
+    if params.confounders or params.effect_modifiers or params.graph or params.instrument is not None:
         return []
     return [
         "adjusted for nothing: this is the difference without adjustment; it is the effect only if the treatment was "
@@ -78,9 +106,12 @@ AVERAGES = {"ATE": averages.ate, "ATT": averages.att}
 def average(rows: Question, params: EstimateParams, seed: int, threads: int) -> Estimate:
     """Return only the average effect of the estimand, without a model of the effect by row where none is needed."""
     found = crossfit.cross_fit(rows, params, seed, threads)
-    if params.continuous:
-        return estimate(rows, params, seed, threads).effect
+    if not compares(params):
+        final = final_stage.fit(rows, found, params, seed, threads)
+        return _by_row(params)(rows, found, final.effect, params.level)
     question, adjusted = within(rows, found, params, 0.0)
+    if params.average == "weighting":
+        return averages.weighted(question, adjusted, params.level, params.estimand)
     return AVERAGES[params.estimand](question, adjusted, params.level)
 
 

@@ -36,6 +36,12 @@ def hold_out(
     """
     _check(manifests)
     first = manifests[0]
+    if asked.instrument is not None:
+        raise StepError(
+            "effects by an instrument cannot be judged by adjusting, which the instrument is there to avoid",
+            code="other-question",
+            hint="judge models without an instrument",
+        )
     if asked.continuous:
         raise StepError(
             f"the treatment {asked.treatment!r} is an amount, and effects are judged for two values only",

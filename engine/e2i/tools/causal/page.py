@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from e2i.tools.causal import EstimateParams, drawing, model_of
@@ -11,6 +11,7 @@ from e2i.tools.causal.basics import Estimate
 
 if TYPE_CHECKING:
     from e2i.tools.causal.estimation import Estimated
+    from e2i.tools.causal.levels import LevelEffect
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
@@ -22,16 +23,18 @@ STYLE = (
 NAMES = {
     "ATE": "average effect on all rows (ATE)",
     "ATT": "average effect on treated rows (ATT)",
+    "weighted": "by propensity weights alone",
     "naive": "difference without adjustment",
 }
 
 
-def render(shown: Estimated) -> str:
+def render(shown: Estimated, by_level: Sequence[LevelEffect]) -> str:
     """Return the page. Equal input gives equal text."""
     body = [
         f'<p class="answer">{html.escape(answer(shown))}</p>',
         notes(shown.warnings),
         estimates({NAMES[name]: one for name, one in shown.averages.items()}, shown.params.level),
+        _levels(shown, by_level),
         f"<h2>What it rests on</h2>{_assumptions(shown)}",
         f'<img alt="Overlap, balance and effects by row" src="{drawing.draw(shown)}">',
         _overlap(shown),
@@ -72,7 +75,7 @@ def title(params: EstimateParams) -> str:
 
 def answer(shown: Estimated) -> str:
     """Return the result as two or three sentences for a reader who decides by it."""
-    params, found = shown.params, shown.averages[shown.params.estimand]
+    params, found = shown.params, shown.effect
     unit = f"one unit more of {params.treatment}" if params.continuous else f"{params.treatment}"
     where = "in all rows" if params.estimand == "ATE" else "in the treated rows"
     sign = "raises" if found.value > 0 else "lowers"
@@ -82,6 +85,15 @@ def answer(shown: Estimated) -> str:
         first += " The interval contains 0: these rows do not show that it changes anything."
     naive = shown.averages["naive"].value
     return f"{first} Without adjustment the difference is {naive:.3g}."
+
+
+def _levels(shown: Estimated, found: Sequence[LevelEffect]) -> str:
+    """Return the effects of the values of a treatment as a table; nothing for one of them."""
+    if not shown.params.each_level:
+        return ""
+    control = shown.rows.control
+    lines = {f"{one.level} ({one.rows:,} rows), against {control}": one.effect for one in found}
+    return f"<h2>Each value of {html.escape(shown.params.treatment)}</h2>{estimates(lines, shown.params.level)}"
 
 
 def _graph(params: EstimateParams) -> str:
@@ -103,6 +115,8 @@ def _assumptions(shown: Estimated) -> str:
     """Return what must hold for the estimate to be an effect, of which the data can show only a part."""
     params = shown.params
     columns = ", ".join(dict.fromkeys((*params.effect_modifiers, *params.confounders))) or "nothing"
+    if params.instrument is not None:
+        return _instrument(shown, columns)
     said = [
         f"Adjusted for: {columns}. It is assumed that no further cause is common to {params.treatment} and "
         f"{params.outcome}. The data cannot show this; causal.refute says how strong such a cause would have to be.",
@@ -111,6 +125,20 @@ def _assumptions(shown: Estimated) -> str:
     ]
     if params.group is not None:
         said.append(f"Rows of one {params.group} may be alike; the interval allows for it.")
+    return "<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in said) + "</ul>"
+
+
+def _instrument(shown: Estimated, columns: str) -> str:
+    """Return what must hold for an estimate by an instrument."""
+    params = shown.params
+    said = [
+        f"Given {columns}, {params.instrument} is as good as random and changes {params.outcome} only through "
+        f"{params.treatment}. No data can show this.",
+        f"{params.instrument} changes {params.treatment}: F of the first stage is {shown.first_stage or 0:.1f} (weak "
+        "below 10, Stock and Yogo 2005).",
+        "Where the effect differs between rows, the estimate weighs most those whose treatment the instrument changes "
+        "(Imbens and Angrist 1994); it takes for granted that the modifiers describe how it differs.",
+    ]
     return "<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in said) + "</ul>"
 
 
@@ -128,4 +156,6 @@ def _overlap(shown: Estimated) -> str:
 def _method(params: EstimateParams) -> str:
     outcome, treatment = model_of(params.outcome_model), model_of(params.treatment_model)
     models = f"outcome by {outcome.algorithm}, treatment by {treatment.algorithm}"
-    return f"{params.estimator}; {models}; cross-fitted in {params.folds} parts"
+    fitted = f"cross-fitted in {params.folds} parts" if params.folds > 1 else "fitted to all rows"
+    average = "doubly robust average" if params.average == "doubly_robust" else "average by propensity weights"
+    return f"{params.estimator}; {models}; {fitted}; {average}"

@@ -39,6 +39,8 @@ class Question(Struct, frozen=True, eq=False):
     """Positions of these rows in the frame."""
     control: Label | None
     treated: Label | None
+    instrument: Matrix | None = None
+    """0 and 1 of an instrument of two values; an amount otherwise."""
 
     @property
     def rows(self) -> int:
@@ -48,8 +50,9 @@ class Question(Struct, frozen=True, eq=False):
         """Return the chosen rows, by a mask."""
         from msgspec.structs import replace
 
-        arrays = ("outcome", "treatment", "covariates", "modifiers", "groups", "kept")
-        return replace(self, **{name: getattr(self, name)[chosen] for name in arrays})
+        arrays = ("outcome", "treatment", "covariates", "modifiers", "groups", "kept", "instrument")
+        found = {name: getattr(self, name) for name in arrays}
+        return replace(self, **{name: array[chosen] for name, array in found.items() if array is not None})
 
 
 def ask(frame: pd.DataFrame, params: EstimateParams) -> Question:
@@ -84,6 +87,7 @@ def ask(frame: pd.DataFrame, params: EstimateParams) -> Question:
         kept,
         control,
         treated,
+        _instrument(frame, params),
     )
 
 
@@ -121,6 +125,7 @@ def columns_of(feature: Any) -> list[str]:
 def _check_roles(params: EstimateParams, columns: Sequence[Any]) -> None:
     roles = [("treatment", params.treatment), ("outcome", params.outcome)]
     roles += [("group", params.group)] if params.group is not None else []
+    roles += [("instrument", params.instrument)] if params.instrument is not None else []
     roles += [("effect_modifiers", name) for name in params.effect_modifiers]
     roles += [("confounders", name) for name in params.confounders]
     for role, name in roles:
@@ -128,8 +133,13 @@ def _check_roles(params: EstimateParams, columns: Sequence[Any]) -> None:
             hint = f"columns: {few([str(column) for column in columns], 40)}"
             raise StepError(f"the table has no column {name!r}, its {role}", code="unknown-column", hint=hint)
     for name in (*params.effect_modifiers, *params.confounders):
-        if name in (params.treatment, params.outcome):
-            raise StepError(f"{name!r} is the treatment or the outcome, not a confounder", code="bad-covariate")
+        if name in (params.treatment, params.outcome, params.instrument):
+            message = f"{name!r} is the treatment, the outcome or the instrument, not a confounder"
+            raise StepError(message, code="bad-covariate")
+    if params.instrument in (params.treatment, params.outcome):
+        raise StepError(
+            f"{params.instrument!r} is the treatment or the outcome, not an instrument", code="bad-instrument"
+        )
     if params.treatment == params.outcome:
         raise StepError(f"{params.outcome!r} is both treatment and outcome", code="bad-treatment")
 
@@ -150,9 +160,11 @@ def _treatment(column: pd.Series[Any], params: EstimateParams) -> tuple[Matrix, 
     if strange := [value for value in chosen if value not in values]:
         hint = f"its values: {few([repr(value) for value in values], 10)}"
         raise StepError(f"the treatment {column.name!r} is never {strange[0]!r}", code="bad-treatment", hint=hint)
-    if len(values) < 2 or (len(values) > 2 and len(chosen) < 2):
+    if len(values) < 2 or (len(values) > 2 and len(chosen) < 2 and not params.each_level):
         few_values = few([repr(value) for value in values], 10)
-        hint = "name two of them in `control` and `treated`, or set `continuous: true` for an amount"
+        hint = (
+            "name two of them in `control` and `treated`, set `each_level: true`, or `continuous: true` for an amount"
+        )
         message = f"the treatment {column.name!r} has {len(values)} different values, not two: {few_values}"
         raise StepError(message, code="bad-treatment", hint=hint if len(values) > 2 else None)
     control = values[0] if params.control is None else params.control
@@ -167,6 +179,25 @@ def _treatment(column: pd.Series[Any], params: EstimateParams) -> tuple[Matrix, 
     amounts[(column == control).to_numpy()] = 0.0
     amounts[(column == treated).to_numpy()] = 1.0
     return amounts, control, treated
+
+
+def _instrument(frame: pd.DataFrame, params: EstimateParams) -> Matrix | None:
+    """Return the instrument of each row. Raises StepError where the estimator needs one of two values."""
+    import numpy as np
+
+    name = params.instrument
+    if name is None:
+        return None
+    column, two = frame[name], params.estimator == "IntentToTreatDRIV"
+    values = sorted(column.dropna().unique().tolist())
+    if column.isna().any() or len(values) < 2 or (two and len(values) != 2):
+        what = "is missing in some rows" if column.isna().any() else f"has {len(values)} values"
+        needs = ", and IntentToTreatDRIV needs two" if two else ""
+        hint = "remove those rows with data.select, or use OrthoIV for an instrument of numbers"
+        raise StepError(f"the instrument {name!r} {what}{needs}", code="bad-instrument", hint=hint)
+    if len(values) == 2:
+        return np.asarray(column == values[1], dtype=np.float64)
+    return numbers(frame, name)
 
 
 def encoded(frame: pd.DataFrame, outcome: str, names: list[str]) -> tuple[list[Any], Matrix]:

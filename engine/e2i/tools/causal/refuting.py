@@ -92,14 +92,18 @@ class Attempts:
         import numpy as np
 
         random = self._random(1)
-        estimates = [
-            self._average(replace(self._rows, treatment=random.permutation(self._rows.treatment)))
-            for _ in range(repeats)
-        ]
+        estimates = [self._average(self._shuffled(random)) for _ in range(repeats)]
         mean, spread = float(np.mean(estimates)), float(np.std(estimates, ddof=1)) / math.sqrt(repeats)
         value = abs(mean) / spread if spread else 0.0
         meaning = f"with a shuffled treatment the estimate is {mean:.3g} on average, {value:.1f} standard errors from 0"
         return Check("placebo treatment", value, threshold, value <= threshold, meaning)
+
+    def _shuffled(self, random: np.random.Generator) -> Question:
+        """Return the rows with the treatments of others; their instruments come along, and still change them."""
+        order, rows = random.permutation(self._rows.rows), self._rows
+        if rows.instrument is None:
+            return replace(rows, treatment=rows.treatment[order])
+        return replace(rows, treatment=rows.treatment[order], instrument=rows.instrument[order])
 
     def _random_cause(self, threshold: float) -> Check:
         import numpy as np
@@ -145,7 +149,7 @@ class Attempts:
         from e2i.estimators import schema
 
         asked = self._asked
-        if name in (asked.treatment, asked.outcome, *asked.effect_modifiers, *asked.confounders):
+        if name in (asked.treatment, asked.outcome, asked.instrument, *asked.effect_modifiers, *asked.confounders):
             raise StepError(
                 f"the negative control {name!r} is a part of the question",
                 code="bad-covariate",

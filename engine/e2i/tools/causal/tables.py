@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from e2i.catalog.artifacts import EffectModel
 from e2i.errors import StepError
-from e2i.tools.causal.columns import CURVE, DECIDED, GROUPS, RANKING, VALUES
+from e2i.tools.causal.columns import CURVE, DECIDED, GROUPS, LEVELS, RANKING, VALUES
 from e2i.tools.causal.trust import Combination, Estimated, Figure
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from e2i.estimators.scoring import Matrix
     from e2i.tools.causal.comparing import Compared
+    from e2i.tools.causal.levels import LevelEffect
     from e2i.tools.causal.policies import Decided, Valued
     from e2i.tools.causal.validating import Validated
 
@@ -28,6 +29,22 @@ def table(rows: list[Row], columns: Mapping[str, str]) -> pa.Table:
 
     schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def levels(found: list[LevelEffect]) -> pa.Table:
+    """Return the effects of the values of a treatment."""
+    rows: list[Row] = [
+        {
+            "level": None if one.level is None else str(one.level),
+            "rows": one.rows,
+            "effect": one.effect.value,
+            "effect_low": one.effect.low,
+            "effect_high": one.effect.high,
+            "outside": one.outside,
+        }
+        for one in found
+    ]
+    return table(rows, LEVELS)
 
 
 def groups(found: Validated) -> pa.Table:

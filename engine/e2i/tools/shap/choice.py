@@ -30,7 +30,7 @@ def misfit(explainer: str, algorithm: str | None) -> tuple[str, str] | None:
         return None
     if algorithm in EFFECT_ALGORITHMS and native(algorithm) is None:
         return (
-            f"the explainer `{explainer}` does not know the forests of effects, such as {algorithm}",
+            f"the explainer `{explainer}` does not know effects of forests or meta-learners, such as {algorithm}",
             "use `auto`; `permutation`, `kernel` and `exact` suit every model",
         )
     own, what = native(algorithm), {"tree": "trees", "linear": "coefficients"}[explainer]
