@@ -25,6 +25,8 @@ from e2i.tools.causal import EstimateOutputs
 
 LINEAR = {"estimator": "LinearDML"}
 FOREST = {"estimator": "CausalForest", "params": {"n_estimators": 20}}
+LEARNER = {"estimator": "XLearner", "confounders": []}
+OFFER = {"estimator": "OrthoIV", "instrument": "size", "confounders": []}
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +152,7 @@ def test_a_served_effect_model_answers_over_http_as_it_does_locally(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("found", [LINEAR, FOREST, LEARNER, OFFER], indirect=True)
 def test_mlflow_loads_it_without_e2i_and_without_a_pickle_and_answers_the_same(
     studio: LocalContext, frame: pd.DataFrame, found: EstimateOutputs, tmp_path: Path
 ) -> None:
@@ -169,6 +172,31 @@ def test_mlflow_loads_it_without_e2i_and_without_a_pickle_and_answers_the_same(
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environ, check=True, timeout=60)
     there = pd.read_feather(tmp_path / "answers.feather")
     np.testing.assert_allclose(there, answers(studio, found, frame.head(50)), atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("found", [LEARNER], indirect=True)
+def test_differences_of_predictions_are_explained_and_answered_without_bounds(
+    studio: LocalContext, frame: pd.DataFrame, found: EstimateOutputs
+) -> None:
+    pytest.importorskip("shap")
+    from e2i.tools.bentoml import flavours
+
+    table = studio.table(frame)
+    explained = run(studio, "shap.explain", model=found.model, table=table, rows=20, plots=False, seed=1)
+    values = studio.frame(explained.values)
+    effect = answers(studio, found, frame)["effect"].to_numpy()[values["row"]]
+    np.testing.assert_allclose(values[["share", "segment"]].sum(axis=1) + values["expected_value"], effect, atol=1e-8)
+    modules = {"scoring": scoring, "effect_scoring": effect_scoring}
+    served = flavours._read_effects(studio.open(found.model), {}, modules.__getitem__).predict(frame.head(2))
+    assert json.loads(json.dumps(served, allow_nan=False))[0][1:] == [None, None]
+    file = studio.open(found.model) / "treated.skops"
+    content = file.read_bytes()
+    with pytest.raises(scoring.ScoringError, match=r"treated\.skops is not the file that was saved"):
+        folder = studio.scratch / "forged"
+        effects.save(effects.load(studio.open(found.model)), folder)
+        (folder / "treated.skops").write_bytes(content + b" ")
+        effect_scoring.load(folder, scoring)
 
 
 def test_a_registered_effect_model_is_loaded_again_and_cannot_be_compared_by_a_metric(

@@ -110,14 +110,16 @@ def load(folder: str | Path) -> Scorer:
 def read(library: str, file: Path) -> Any:
     """Return the model in a library's own file. Raises ScoringError."""
     try:
-        return _READERS[library](file)
+        return natives.READERS[library](file)
+    except natives.UnreadableError as error:
+        raise ScoringError(str(error)) from error
     except (OSError, KeyError) as error:
         raise ScoringError(f"{file.name} is not a saved model: {type(error).__name__}: {error}") from error
 
 
 def predictions(library: str, native: Any, encoded: Any, shape: str) -> Matrix:
     """Return predictions of encoded rows; ``shape`` is regression, or binary for the probability of the last class."""
-    return np.asarray(_OUTPUTS[library](native, encoded, shape, False), dtype=np.float64)
+    return np.asarray(natives.OUTPUTS[library](native, encoded, shape, False), dtype=np.float64)
 
 
 class Scorer:

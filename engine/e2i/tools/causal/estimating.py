@@ -149,7 +149,7 @@ class EstimateParams(Params):
     ] = None
     treatment_model: Annotated[Nuisance | None, Field(description="Model of the treatment. null: the same.")] = None
     instrument_model: Annotated[
-        Nuisance | None, Field(description="Model of the instrument. null: that of the treatment.")
+        Nuisance | None, Field(description="Model of the instrument. null: that of the treatment if it suits.")
     ] = None
     folds: Annotated[
         int,
