@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 # `make schemas BIN=DIR` takes the programs of another environment, as it is.
 READY := $(if $(filter .venv/bin,$(BIN)),$(STAMP))
-SCHEMAS := pipeline test problems plan events notification log runs run comparison provenance result export doctor sync outbox gc backup restore init fix diff explain tests catalog approvals
+SCHEMAS := pipeline test problems plan events notification log runs run comparison provenance result export doctor sync outbox gc backup restore init fix diff explain tests rehearsal catalog approvals
 PAGES := actions commands codes
 JOBS ?= 2
 # Without compiled modules, the thousands of processes that the tests start would compile them, each for itself.

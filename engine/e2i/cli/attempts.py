@@ -48,7 +48,7 @@ class Attempts:
         self._workspace = workspace
         self._strict = shown.strict
         self._is_begun = shown.as_json
-        self._reporter = _reporter(shown.as_json)
+        self._reporter = reporter(as_json=shown.as_json)
         self._signals = Signals(self._reporter)
         self._retries = RunRetries(shown.retries, workspace.settings.retry_run, _chance, strict=shown.strict)
         self._watch = RunWatch(
@@ -118,7 +118,8 @@ class Attempts:
         return not self._signals.received
 
 
-def _reporter(as_json: bool) -> Reporter:
+def reporter(*, as_json: bool) -> Reporter:
+    """Returns what prints the events of a run: JSON lines, plain lines, or a table on a terminal."""
     if as_json:
         return JsonLines()
     if not sys.stderr.isatty():

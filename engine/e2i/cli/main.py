@@ -21,13 +21,13 @@ COMMANDS = {
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
     **dict.fromkeys(("keys", "approve", "approvals", "revoke"), "approvals"),
     "outbox": "outbox",
-    "test": "testing",
+    **dict.fromkeys(("test", "rehearse"), "testing"),
 }
 """The module of each command."""
 ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
 """The commands that use no models but the project's own, and of which nothing continues: see ``process.own``."""
 HEADINGS = {
-    "Author": ("init", "validate", "plan", "fix", "diff", "test", "explain", "catalog", "schema"),
+    "Author": ("init", "validate", "plan", "fix", "diff", "test", "rehearse", "explain", "catalog", "schema"),
     "Run": ("run",),
     "Approve": ("keys", "approve", "approvals", "revoke"),
     "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),

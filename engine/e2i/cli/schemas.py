@@ -43,6 +43,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.planning.model import PlanDocument
     from e2i.records.differences import RunDiff
     from e2i.records.provenance import ProvenanceDocument
+    from e2i.rehearsal.results import RehearsalDocument
     from e2i.scaffold.project import InitDocument
     from e2i.spec.problems import ProblemsDocument
     from e2i.store.backup import BackupDocument, RestoreDocument
@@ -76,5 +77,6 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "explain": (ExplainDocument, "explain"),
         "approvals": ((ApprovalsDocument, Approval, KeysDocument), "approvals"),
         "tests": ((SuiteDocument, RecordedCase), "results of tests"),
+        "rehearsal": (RehearsalDocument, "rehearsal"),
         "catalog": ((BriefCatalog, FullCatalog, Signatures), "catalog"),
     }

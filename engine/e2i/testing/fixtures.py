@@ -52,7 +52,7 @@ class Fixture(Struct, frozen=True):
 
     def stored(self, store: ArtifactStore) -> OutputValues:
         """Returns the outputs as plain data, with the tables and files in the store."""
-        keep = _Keeper(store)
+        keep = Keeper(store)
         return OutputValues({name: _plain(value, keep.table, keep.file) for name, value in self.outputs.items()})
 
 
@@ -233,8 +233,8 @@ def _no_file(file: _File) -> Any:
     return {**file.facts, "digest": NO_DIGEST}
 
 
-class _Keeper:
-    """Puts tables and files into a store."""
+class Keeper:
+    """Puts tables and files into a store. Returns their documents."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store

@@ -7,10 +7,9 @@ store and its worker processes, but no result is reused. Other cases have a stor
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,6 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from e2i import route
-from e2i.alerting import Log
 from e2i.catalog.action import Effect
 from e2i.documents import OutputValues, ParamValues
 from e2i.errors import E2IError
@@ -28,12 +26,10 @@ from e2i.execution.record import RunRecord
 from e2i.execution.session import Session, executor_of, new_run_id
 from e2i.planning.build import Planner
 from e2i.planning.model import Plan
-from e2i.policy import Approval
-from e2i.resilience import removal
-from e2i.settings import VARIABLES
 from e2i.spec.expansion.expanded import Expanded
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.history import NoHistory
+from e2i.testing import isolation
 from e2i.testing.faults import FaultyExecutor
 from e2i.testing.preparing import PreparedCase
 from e2i.workers.executor import Executor
@@ -64,8 +60,8 @@ class Runner:
     def __init__(self, workspace: Workspace) -> None:
         self._stack = ExitStack()
         self._folder = Path(tempfile.mkdtemp(prefix="e2i-test-"))
-        self._stack.callback(_remove, self._folder)
-        self._workspace = isolated(workspace, self._folder / "store")
+        self._stack.callback(isolation.remove, self._folder)
+        self._workspace = isolation.isolated(workspace, self._folder / "store")
         self._executor: Executor | None = None
         self._count = 0
 
@@ -111,7 +107,7 @@ class Runner:
     ) -> RunRecord:
         executor: Executor = executor_of(workspace, WORKERS, os.environ) if alone else self._shared()
         tools = {node.step.uses.partition(".")[0] for node in planner.expanded.nodes.values()}
-        environ = environment_of(workspace, tools, os.environ)
+        environ = isolation.environment_of(workspace, tools, os.environ)
         faulty = FaultyExecutor(executor, prepared.case.fault, closes=alone)
         try:
             with Session(workspace, None, environ=environ, executor=faulty, clock=faulty.clock) as session:
@@ -137,55 +133,9 @@ class Runner:
         )
 
 
-def isolated(workspace: Workspace, store: Path) -> Workspace:
-    """Returns the workspace with another store, no trackers, no servers, and no files that steps may write.
-
-    Tests of a person's specs need no approval. Those of an agent's do, so that a test runs nothing that a run may not.
-    """
-    settings = workspace.settings
-    embedded = {name: own for name, own in settings.tools.items() if settings.tool(name).is_embedded}
-    quiet = settings.model_copy(
-        update={
-            "sinks": (),
-            "tools": {name: own for name, own in embedded.items() if name not in SERVERS},
-            "shared": None,
-            "on_finish": (),
-            "metrics_file": None,
-            "log": Log(),
-            "max_runs": None,
-            "mode": "private",
-        }
-    )
-    policy = workspace.policy
-    human = policy.human.model_copy(update={"write_roots": (), "approval": Approval()})  # nothing real is reached
-    agent = policy.agent.model_copy(update={"write_roots": ()})
-    return replace(
-        workspace, store=store, settings=quiet, policy=policy.model_copy(update={"human": human, "agent": agent})
-    )
-
-
-SERVERS = frozenset(tool for tool, _ in VARIABLES)
-"""Tools with state of their own, which the settings may put elsewhere. In a test it is in the store of the test."""
-
-
-def environment_of(workspace: Workspace, tools: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment variables without those that lead the tools to a server."""
-    hidden = set(VARIABLES.values())
-    for tool in map(workspace.settings.registry.tool, tools):
-        hidden |= {*tool.variables, *tool.credentials} if tool else set()
-    return {name: value for name, value in environ.items() if name not in hidden}
-
-
 def _planner(
     prepared: PreparedCase, workspace: Workspace, options: RunOptions, given: Mapping[str, OutputValues]
 ) -> Planner:
     assert prepared.expanded is not None
     planner = route.plan(prepared.expanded, NoHistory(), workspace, options)
     return replace(planner, selected={*prepared.run, *given}, given=given, finals=prepared.case.run is None)
-
-
-def _remove(folder: Path) -> None:
-    """Removes the stores. Folders of a store are read-only."""
-    for inner in sorted(folder.iterdir()) if folder.is_dir() else ():
-        removal.remove_below(folder, inner)
-    shutil.rmtree(folder, ignore_errors=True)

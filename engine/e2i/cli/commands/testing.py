@@ -1,4 +1,4 @@
-"""The command that tests specs."""
+"""The commands that try a spec out: on given data, and on a sample."""
 
 from __future__ import annotations
 
@@ -73,6 +73,45 @@ def test(
     else:
         test_view.show_summary(found)
     return Exit.STEP_FAILED if found.failed else Exit.DONE
+
+
+@click.command(cls=flags.Inert)
+@click.argument("spec", shell_complete=completion.files)
+@click.option("--rows", type=click.IntRange(min=1), default=2_000, show_default=True, help="Rows of each source.")
+@click.option("--empty", is_flag=True, help="Take no rows: find wrong columns and types in seconds.")
+@click.option("--by", metavar="COLUMN", help="Take the rows of an entity all or not. Default: the spec's entity.")
+@click.option("--stratify", metavar="COLUMN", help="Keep the shares of these classes. Default: the spec's target.")
+@flags.params
+@flags.profile
+@flags.origin
+@flags.store
+@flags.json
+@guarded
+def rehearse(
+    spec: str,
+    rows: int,
+    empty: bool,
+    by: str | None,
+    stratify: str | None,
+    params: tuple[str, ...],
+    profile: str | None,
+    origin: str | None,
+    store: Path | None,
+    as_json: bool,
+) -> Exit:
+    """Run a whole spec on a sample, in a throw-away store.
+
+    Finds what would fail late. Trackers, databases, files and the store stay as they are. Ends with what was not
+    exercised.
+    """
+    os.umask(0o077)  # as for a run
+    from e2i import api
+    from e2i.cli import options, rehearsal_view
+    from e2i.rehearsal.sampling import Wanted
+
+    workspace = api.Workspace.open(spec=spec, store=store, profile=profile, origin=origin)
+    wanted = Wanted(rows, by, stratify)
+    return rehearsal_view.rehearse(spec, options.parameters(params), wanted, workspace, empty=empty, as_json=as_json)
 
 
 def _record(run: str, step: str, workspace: Workspace, *, as_json: bool) -> Exit:
