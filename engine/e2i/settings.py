@@ -8,7 +8,7 @@ In: ``default.yaml``, ``mlops.yaml`` (the blocks of ``tools:`` alone), a profile
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from e2i import regular
 from e2i.alerting import Hook, Log, RunRetry
-from e2i.catalog import credentials, listed
+from e2i.catalog import credentials, listed, presets
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.registry import SINKS, Registry
 from e2i.catalog.setting_errors import explained
@@ -172,8 +172,12 @@ class Settings(BaseModel):
     tools: Annotated[Mapping[str, Values], Field(description="Each tool's own settings, by the tool's name.")] = {}
     plugins: Annotated[
         listed.Plugins,
-        Field(description="Tools of other installed distributions that specs may use, by name. No other is imported."),
+        Field(description="Plug-ins: tools and algorithms of other installed distributions. No other is imported."),
     ] = ()
+    algorithms: Annotated[
+        Mapping[str, presets.ListedPreset],
+        Field(description="Algorithms by own names, with own defaults: a name → {of, params, space}."),
+    ] = {}
 
     on_finish: Annotated[
         tuple[Hook, ...],
@@ -205,7 +209,7 @@ class Settings(BaseModel):
     @cached_property
     def registry(self) -> Registry:
         """The tools that specs can use in this environment."""
-        return listed.registry(self.plugins)
+        return listed.registry(self.plugins, self.algorithms)
 
     def check(self, tools: Iterable[str] | None = None) -> None:
         """Raises BadInput if a tool does not accept its settings. ``tools``: check only these.
@@ -270,8 +274,8 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
         if not regular.is_there(path):
             continue
         found = _read(path)
-        plugins = listed.read(found, lambda value: _substitute(value, environ, path))  # noqa: B023 - called at once
-        read = {**_substitute(found.data, environ, path), **plugins}
+        fill = partial(_substitute, environ=environ, path=path)
+        read = {**_substitute(found.data, environ, path), **listed.read(found, fill), **presets.read(found, fill)}
         read = {"tools": read} if name == TOOLS_FILE else read
         data = merge(data, read)
         files.append((f"{folder.name}/{name}.yaml", read))

@@ -64,7 +64,7 @@ ACTION = Action("act", "Acts.", Given, Returned)
 
 @pytest.fixture(scope="module")
 def fields() -> dict[str, forms.Field]:
-    return {field.name: field for field in forms.params(ACTION)}
+    return {field.name: field for field in forms.params(ACTION, BUILT_IN)}
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_nested_forms_are_described_key_by_key_and_once(fields: dict[str, forms.
 
 
 def test_a_signature_has_types_choices_defaults_and_outputs() -> None:
-    line = forms.signature("t.act", ACTION)
+    line = forms.signature("t.act", ACTION, BUILT_IN)
     assert line.startswith("t.act(text*: string, count=20, share: number, op*: eq|ne, ")
     assert f"long={'x' * 59}…" in line and line.endswith(" -> table, value")
-    assert forms.signature("data.split", BUILT_IN.action("data.split")) == (  # type: ignore[arg-type]  # it is there
+    assert forms.signature("data.split", BUILT_IN.action("data.split"), BUILT_IN) == (  # type: ignore[arg-type]  # it is there
         "data.split(table*: table, strategy*: entity|time|random, by: string, "
         "fractions={train: 0.6, validation: 0.2, test: 0.2}, seed: integer) -> train, validation, test, parts"
     )
@@ -126,5 +126,5 @@ def test_outputs_are_always_there_so_none_is_marked() -> None:
 def test_nothing_python_is_shown(uses: str) -> None:
     action = BUILT_IN.action(uses)
     assert action is not None
-    shown = repr([field.summary for field in (*forms.params(action), *forms.outputs(action))])
+    shown = repr([field.summary for field in (*forms.params(action, BUILT_IN), *forms.outputs(action))])
     assert not {"()", "None", "True", "False", "Ellipsis", "function-after"} & set(shown.replace(",", " ").split())

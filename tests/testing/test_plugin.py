@@ -145,6 +145,68 @@ def test_columns_are_followed_and_parameters_checked(e2i: Installation) -> None:
     assert [problem["path"] for problem in problems] == ["/steps/count/with/column", "/steps/rank/with/top"]
 
 
+TRAIN = """version: 1
+name: train
+steps:
+  data: {uses: dataset.hcp, with: {rows: 1000}}
+  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}}
+  train:
+    uses: model.train
+    with: {table: "${{ steps.split.train }}", target: target, features: [brand, region], algorithm: small_tree}
+  tune:
+    uses: optuna.tune
+    with:
+      train: ${{ steps.split.train }}
+      validation: ${{ steps.split.validation }}
+      target: target
+      features: [brand, region]
+      algorithm: DecisionTree
+      trials: 2
+  explain:
+    uses: shap.explain
+    with: {model: "${{ steps.tune.model }}", table: "${{ steps.split.test }}", explainer: tree}
+outputs: {algorithm: "${{ steps.train.model.algorithm }}"}
+"""
+SMALL = "algorithms:\n  small_tree: {of: DecisionTree, params: {max_depth: 2}}\n"
+
+
+def test_its_algorithms_and_those_of_the_settings_are_checked_and_listed(e2i: Installation) -> None:
+    e2i.list("words")
+    e2i.write("config/default.yaml", f"sinks: []\nplugins: [words]\n{SMALL}")
+    e2i.write("train.yaml", TRAIN)
+    assert e2i("validate", "train.yaml").returncode == 0
+    assert "|Dummy|DecisionTree|small_tree" in e2i("catalog", "model.train").stdout
+    assert '"small_tree"' in e2i("schema").stdout
+    e2i.write("wrong.yaml", TRAIN.replace("trials: 2", "fixed: {max_dept: 2}").replace("er: tree", "er: linear"))
+    problems = e2i.json("validate", "wrong.yaml")["problems"]
+    assert {problem["code"] for problem in problems} == {"unknown-hyperparameter", "wrong-explainer"}
+    e2i.write("config/default.yaml", f"sinks: []\n{SMALL}")
+    done = e2i("validate", "train.yaml")
+    assert done.returncode == 2 and "default.yaml:3:15: error: algorithms.small_tree: there is no" in done.stderr
+
+
+@pytest.mark.slow
+def test_its_algorithms_run_in_workers_with_its_version_in_the_fingerprint(e2i: Installation) -> None:
+    e2i.list("words")
+    e2i.write("config/default.yaml", f"sinks: []\nplugins: [words]\n{SMALL}")
+    e2i.write("train.yaml", TRAIN)
+    run = e2i.json("run", "train.yaml")
+    assert (run["status"], run["outputs"]["algorithm"]) == ("succeeded", "DecisionTree")
+    e2i.write("config/default.yaml", f"sinks: []\nplugins: [words]\n{SMALL.replace('depth: 2', 'depth: 3')}")
+    reasons = {step["id"]: step["reason"] for step in e2i.json("plan", "train.yaml")["steps"]}
+    assert reasons["train"] == {"code": "parameter-changed", "detail": "small_tree.params.max_depth 2 → 3"}
+    assert reasons["tune"]["code"] == "unchanged"
+    info = e2i.packages / "e2i_words-1.0.0.dist-info" / "METADATA"
+    text = info.read_text("utf-8")
+    info.write_text(text.replace("Version: 1.0.0", "Version: 1.0.1"), "utf-8")
+    try:
+        reasons = {step["id"]: step["reason"] for step in e2i.json("plan", "train.yaml")["steps"]}
+    finally:
+        info.write_text(text, "utf-8")
+    assert reasons["tune"] == {"code": "library-changed", "detail": "e2i-words 1.0.0 → 1.0.1"}
+    assert reasons["split"]["code"] == "unchanged"
+
+
 def test_the_policy_names_its_actions_like_any_others(e2i: Installation) -> None:
     e2i.list("words", policy='agent: {refused: ["words.rank"]}\n')
     done = e2i("validate", "words.yaml", "--origin", "agent", "--json")

@@ -12,8 +12,10 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
+from e2i.catalog import extensions
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
+from e2i.catalog.extensible import Source
 from e2i.catalog.value_schema import ValueSchema
 from e2i.spec.writing import written
 
@@ -58,9 +60,10 @@ class Form(Struct, frozen=True):
     fields: tuple[Field, ...]
 
 
-def params(action: Action) -> tuple[Field, ...]:
-    """Returns the parameters of an action."""
-    return tuple(_Reader().fields(ValueSchema.of_model(action.params.model_json_schema())))
+def params(action: Action, registry: Source) -> tuple[Field, ...]:
+    """Returns the parameters of an action. ``registry`` has the names that plug-ins and settings add to choices."""
+    schema = extensions.widened(action.params.model_json_schema(), registry)
+    return tuple(_Reader().fields(ValueSchema.of_model(schema)))
 
 
 def outputs(action: Action) -> tuple[Field, ...]:
@@ -69,9 +72,9 @@ def outputs(action: Action) -> tuple[Field, ...]:
     return tuple(_Reader(marks_required=False).fields(schema))
 
 
-def signature(uses: str, action: Action) -> str:
+def signature(uses: str, action: Action, registry: Source) -> str:
     """Returns an action on one line: ``data.select(table*: table, columns: [string]) -> table``."""
-    given = ", ".join(map(_parameter, params(action)))
+    given = ", ".join(map(_parameter, params(action, registry)))
     return f"{uses}({given}) -> {', '.join(action.outputs.model_fields) or 'nothing'}"
 
 

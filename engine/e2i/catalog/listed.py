@@ -5,11 +5,12 @@ In: a configuration file. Out: ``ListedPlugin``s with their locations. Nothing i
 
 # Annotations are evaluated here: as text, pydantic would compile each of them at every start.
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from e2i.catalog.presets import ListedPreset
 from e2i.catalog.registry import TOOLS, Registry
 from e2i.errors import InvalidSpec
 from e2i.spec.document import Document
@@ -38,9 +39,12 @@ Plugins = tuple[Annotated[ListedPlugin, BeforeValidator(_listed)], ...]
 """From Python, a plug-in may be listed by its name alone."""
 
 
-def registry(plugins: Iterable[ListedPlugin]) -> Registry:
-    """Returns the tools of e2i with these plug-ins."""
-    return Registry({one.name: Location(one.file, one.line, one.column) for one in plugins})
+def registry(plugins: Iterable[ListedPlugin], presets: Mapping[str, ListedPreset]) -> Registry:
+    """Returns the tools of e2i with these plug-ins and algorithms."""
+    return Registry(
+        {one.name: Location(one.file, one.line, one.column) for one in plugins},
+        {name: one.preset for name, one in presets.items()},
+    )
 
 
 def read(found: Document, substitute: Callable[[Any], Any]) -> dict[str, tuple[ListedPlugin, ...]]:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from msgspec import Struct
 from pydantic import BaseModel
 
+from e2i.catalog.extensible import Extensible
+
 Steps = tuple[str | int | None, ...]
 """Keys from a model down to a value. None means every key of a mapping and every item of a list."""
 
@@ -101,6 +103,7 @@ Mark = (
     | NamedPlace
     | MayBeSecret
     | Changing
+    | Extensible
 )
 
 WorkspacePath = Annotated[str, WorkspaceFile()]

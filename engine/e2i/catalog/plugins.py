@@ -1,7 +1,8 @@
-"""Load plug-ins: tools of other distributions, by the entry point group ``e2i.tools``.
+"""Load plug-ins of other distributions: tools, by the entry point group ``e2i.tools``, and names that they add.
 
-In: the name of a tool, and the location of the setting that lists it. Out: a ``Plugin``, or ``BadPlugin``. Only listed
-plug-ins are imported: the operator decides what runs.
+In: the name of a plug-in, and the location of the setting that lists it. Out: a ``Plugin``, or ``BadPlugin``. Only
+listed plug-ins are imported: the operator decides what runs. The group of added names, such as ``e2i.algorithms``, has
+an entry point of the same name. A plug-in may have either or both.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import ValidationError
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
+from e2i.catalog.extensible import Group
 from e2i.errors import InvalidSpec
 from e2i.spec import suggest
 from e2i.spec.problems import Location, Problem
 
-GROUP = "e2i.tools"
+PREFIX = "e2i."
+GROUP = f"{PREFIX}tools"
 
 
 class BadPlugin(InvalidSpec):
@@ -71,18 +74,45 @@ class Plugin(Struct, frozen=True):
         return _broken(self.tool.name, f"{self.distribution}: {what}", self.where, error)
 
 
+class Provided(Struct, frozen=True):
+    """What a plug-in adds to a group of names: ``value`` is its own declaration, not yet checked."""
+
+    value: Any
+    name: str
+    distribution: str
+    where: Location
+
+    def wrong(self, what: str) -> BadPlugin:
+        """Returns the error of a declaration that cannot be used."""
+        message = f'the plug-in "{self.name}" ({self.distribution}) {what}'
+        return BadPlugin("bad-plugin", message, self.where, _REPORT)
+
+
+@lru_cache(maxsize=100)
+def provided(name: str, where: Location, group: str) -> Provided | None:
+    """Returns what the plug-in adds to a group of names; None when it adds nothing. Raises BadPlugin."""
+    point = _entry_point(name, where, PREFIX + group)
+    if point is None:
+        _declared_somewhere(name, where)
+        return None
+    distribution = point.dist.name if point.dist else point.module
+    return Provided(_loaded(point, name, distribution, where), name, distribution, where)
+
+
 @lru_cache(maxsize=100)
 def load(name: str, where: Location) -> Plugin:
     """Returns the plug-in that provides the tool ``name``. Raises BadPlugin.
 
     Its own distribution is among the libraries of each action, so another version of it is another fingerprint.
     """
-    point = _entry_point(name, where)
+    point = _entry_point(name, where, GROUP)
+    if point is None:
+        other = _declared_somewhere(name, where)
+        distribution = other.dist.name if other.dist else other.module
+        empty = Tool(name=name, summary=f"Adds names by {other.group}.", actions=(), distribution=distribution)
+        return Plugin(empty, other.module, distribution, where)
     distribution = point.dist.name if point.dist else point.module
-    try:
-        tool = point.load()
-    except (Exception, SystemExit) as error:
-        raise _broken(name, f"{distribution}: {point.value} cannot be imported", where, error) from error
+    tool = _loaded(point, name, distribution, where)
     if wrong := _wrong(tool, name, point.module):
         raise BadPlugin("bad-plugin", f'the plug-in "{name}" ({distribution}) {wrong}', where, _REPORT)
     actions = tuple(_own(action, distribution) for action in tool.actions)
@@ -99,20 +129,33 @@ def _own(action: Action, distribution: str) -> Action:
 _REPORT = "report it to the authors of the plug-in, or take it out of `plugins:`"
 
 
-def _entry_point(name: str, where: Location) -> EntryPoint:
-    """Returns the one entry point of that name."""
-    installed = entry_points(group=GROUP)
-    found = {point.value: point for point in installed if point.name == name}
-    if not found:
-        message = f'the plug-in "{name}" is not installed: no distribution has an entry point {GROUP}: {name}'
-        known = {point.name for point in installed}
-        hint = suggest.hint(name, known) or "install its distribution into the environment of e2i"
-        raise BadPlugin("plugin-missing", message, where, hint)
+def _loaded(point: EntryPoint, name: str, distribution: str, where: Location) -> Any:
+    try:
+        return point.load()
+    except (Exception, SystemExit) as error:
+        raise _broken(name, f"{distribution}: {point.value} cannot be imported", where, error) from error
+
+
+def _declared_somewhere(name: str, where: Location) -> EntryPoint:
+    """Returns an entry point of that name in another group of e2i's. Raises BadPlugin when there is none."""
+    installed = [point for group in ("tools", *get_args(Group)) for point in entry_points(group=PREFIX + group)]
+    found = [point for point in installed if point.name == name]
+    if found:
+        return found[0]
+    message = f'the plug-in "{name}" is not installed: no distribution has an entry point {GROUP}: {name}'
+    hint = suggest.hint(name, {point.name for point in installed})
+    raise BadPlugin("plugin-missing", message, where, hint or "install its distribution into the environment of e2i")
+
+
+def _entry_point(name: str, where: Location, group: str) -> EntryPoint | None:
+    """Returns the one entry point of that name, or None. Raises BadPlugin when several distributions have one."""
+    found = {point.value: point for point in entry_points(group=group) if point.name == name}
     if len(found) > 1:
         owners = " and ".join(sorted(str(point.dist.name if point.dist else point.value) for point in found.values()))
-        message = f'more than one distribution provides the tool "{name}": {owners}'
+        what = "provides the tool" if group == GROUP else f"has an entry point {group}:"
+        message = f'more than one distribution {what} "{name}": {owners}'
         raise BadPlugin("bad-plugin", message, where, "uninstall all but one of them")
-    return next(iter(found.values()))
+    return next(iter(found.values()), None)
 
 
 def _wrong(tool: Any, name: str, module: str) -> str | None:

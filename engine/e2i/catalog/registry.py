@@ -5,12 +5,13 @@ In: a name such as ``optuna.tune``. Out: its ``Action``, or its ``Tool``. Only t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from e2i.catalog.action import Action, ActionFunction, EffectCheck, Params, Tool
+from e2i.catalog.extensible import Group, Named, Preset
 from e2i.errors import InvalidSpec
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ TOOLS: Final[Mapping[str, str]] = {
 SINKS = ("mlflow", "opik")
 """The tools that receive telemetry from the outbox: each has ``open_sink`` in its module ``sink``."""
 
+EXTENSIONS: Final[Mapping[Group, str]] = {"algorithms": "e2i.estimators.extended"}
+"""A group of names that plug-ins and settings add to → the module whose ``load`` checks what they add."""
+
 
 def tool_name(uses: str) -> str:
     """Returns the name of the tool in ``uses``, also of a tool that does not exist."""
@@ -56,9 +60,14 @@ class Registry:
     use it. A method that needs a broken one raises BadPlugin, which has the location of the setting.
     """
 
-    def __init__(self, plugins: Mapping[str, Location] | None = None) -> None:
-        """``plugins``: the name of each listed plug-in → the location of its setting, for messages."""
+    def __init__(
+        self, plugins: Mapping[str, Location] | None = None, presets: Mapping[str, Preset] | None = None
+    ) -> None:
+        """``plugins``: the name of each listed plug-in → the location of its setting, for messages. ``presets``: the
+        algorithms that the settings define.
+        """
         self.plugins: Final[Mapping[str, Location]] = dict(plugins or {})
+        self.presets: Final[Mapping[str, Preset]] = dict(presets or {})
 
     def __contains__(self, tool: object) -> bool:
         return tool in TOOLS or tool in self.plugins
@@ -94,6 +103,26 @@ class Registry:
         """Returns every ``tool.action`` that can be loaded, sorted. For messages and listings only."""
         return sorted(f"{tool.name}.{action.name}" for tool in self.tools() for action in tool.actions)
 
+    def names_in(self, group: Group) -> list[str]:
+        """Returns the names that plug-ins and settings add to a group, sorted; none when one of them is broken. For
+        listings only: ``problems`` has the errors.
+        """
+        try:
+            return sorted(map(str, self.extended(group)))
+        except InvalidSpec:
+            return []
+
+    def problems(self) -> list[tuple[str, InvalidSpec]]:
+        """Returns the error of each plug-in that cannot be loaded, and of names that cannot be added. For listings."""
+        found = [(name, problem) for name in self.plugins if (problem := self.problem(name))]
+        for group in EXTENSIONS:
+            try:
+                self.extended(group)
+            except InvalidSpec as error:
+                if not any(error.message == known.message for _, known in found):
+                    found.append((group, error))
+        return found
+
     def problem(self, name: str) -> InvalidSpec | None:
         """Returns the error of a plug-in that cannot be loaded, or None."""
         try:
@@ -103,6 +132,10 @@ class Registry:
             return error
         return None
 
+    def extended(self, group: Group) -> Mapping[str, Named]:
+        """Returns the names that plug-ins and settings add to a group. Raises InvalidSpec for what cannot be used."""
+        return _extended(self, group) if self.plugins or self.presets else {}
+
     def module(self, tool: str) -> str:
         """Returns the name of the package of a tool, which has ``actions`` and the other modules."""
         return TOOLS[tool] if tool in TOOLS else self._plugin(tool).module
@@ -111,7 +144,7 @@ class Registry:
         """Returns the validated parameters of an action. Raises ValidationError; BadPlugin for a plug-in's defect."""
         tool, action = tool_name(uses), self.action(uses)
         assert action is not None, uses
-        validate = action.params.model_validate
+        validate: Callable[..., Params] = partial(action.params.model_validate, context=self)
         if tool not in TOOLS:
             validate = self._plugin(tool).calling(validate, f"the validation of {uses}")
         return validate(params)
@@ -143,6 +176,18 @@ class Registry:
         from e2i.catalog import plugins  # with the modules about installed distributions, which most specs do not need
 
         return plugins.load(name, self.plugins[name])
+
+
+@lru_cache(maxsize=20)
+def _extended(registry: Registry, group: Group) -> Mapping[str, Named]:
+    provided = []
+    if registry.plugins:
+        from e2i.catalog import plugins
+
+        found = (plugins.provided(name, where, group) for name, where in registry.plugins.items())
+        provided = [one for one in found if one is not None]
+    named: Mapping[str, Named] = import_module(EXTENSIONS[group]).load(provided, registry.presets)
+    return named
 
 
 BUILT_IN: Final = Registry()

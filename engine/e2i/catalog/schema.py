@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from e2i.catalog import extensions
 from e2i.catalog.action import Action
 from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import DIALECT, JsonSchema
@@ -39,7 +40,7 @@ def pipeline_schema(registry: Registry = BUILT_IN) -> JsonSchema:
         ],
     }
     step["allOf"] = []
-    definitions |= {"expression": EXPRESSION, **_parameters(actions)}
+    definitions |= {"expression": EXPRESSION, **_parameters(actions, registry)}
     for name, action in actions.items():
         then: JsonSchema = {"properties": {"with": {"$ref": f"#/$defs/with {name}"}}}
         if any(field.is_required() for field in action.params.model_fields.values()):
@@ -48,12 +49,13 @@ def pipeline_schema(registry: Registry = BUILT_IN) -> JsonSchema:
     return {"$schema": DIALECT, "$id": "pipeline.v1.json", **schema, "title": "e2i pipeline, version 1"}
 
 
-def _parameters(actions: Mapping[str, Action]) -> JsonSchema:
+def _parameters(actions: Mapping[str, Action], registry: Registry) -> JsonSchema:
     """Returns the definitions of each action's parameters, and of the values in them, which actions share."""
     models = list(dict.fromkeys(action.params for action in actions.values()))
     found, schema = models_json_schema(
         [(model, "validation") for model in models], ref_template=f"#/$defs/{VALUE}{{model}}"
     )
+    schema = extensions.widened(schema, registry)
     inner = {f"{VALUE}{name}": _open(definition) for name, definition in schema.get("$defs", {}).items()}
     for name, definition in inner.items():  # a title that only repeats the name is left out
         if definition.get("title") == name.removeprefix(VALUE):

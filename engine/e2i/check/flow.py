@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from e2i.catalog import extensions
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownTable
@@ -49,7 +50,7 @@ def follow(
         if name not in value and not field.is_required()
     }
     given |= {name: _known(item, (name,), waiting) for name, item in value.items()}
-    found: Flow = flow(given, files)
+    found: Flow = flow({**given, **extensions.named(action.params, given, registry)}, files)
     inside = {
         name: types.with_known(item, _placed(found, str(name), node.id)) if name in found.outputs else item
         for name, item in declared.inside.items()

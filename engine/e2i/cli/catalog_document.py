@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 from msgspec import Meta
 from pydantic import BaseModel
 
-from e2i.catalog import examples, forms
+from e2i.catalog import examples, extensions, forms
 from e2i.catalog.action import Action, Effect, Tool
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
 from e2i.catalog.registry import Registry
@@ -87,7 +87,7 @@ class Signatures(JsonDocument, frozen=True, kw_only=True):
     signatures: Annotated[list[str], Meta(description="Each action on one line.")]
 
 
-def brief(tool: Tool, action: Action) -> BriefAction:
+def brief(tool: Tool, action: Action, registry: Registry) -> BriefAction:
     """Returns the short entry of an action."""
     return BriefAction(
         action=f"{tool.name}.{action.name}",
@@ -95,7 +95,7 @@ def brief(tool: Tool, action: Action) -> BriefAction:
         effect=action.effect,
         extra=tool.extra,
         required=[name for name, field in action.params.model_fields.items() if field.is_required()],
-        params={field.name: field.summary for field in forms.params(action)},
+        params={field.name: field.summary for field in forms.params(action, registry)},
         outputs={field.name: field.type for field in forms.outputs(action)},
     )
 
@@ -108,7 +108,7 @@ def full(tool: Tool, action: Action, registry: Registry) -> FullAction:
         action=uses,
         tool=tool.name,
         summary=action.summary,
-        signature=forms.signature(uses, action),
+        signature=forms.signature(uses, action, registry),
         about=_about(action.params),
         effect=action.effect,
         always=action.always,
@@ -116,7 +116,7 @@ def full(tool: Tool, action: Action, registry: Registry) -> FullAction:
         version=action.version,
         libraries=list(action.libraries),
         extra=tool.extra,
-        params=action.params.model_json_schema(),
+        params=extensions.widened(action.params.model_json_schema(), registry),
         outputs=action.outputs.model_json_schema(mode="serialization"),
         types=ActionTypes(params=_types(action.params), outputs=_types(action.outputs)),
         takes=_artifacts(action.params),

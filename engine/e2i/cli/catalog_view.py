@@ -23,14 +23,16 @@ def document(name: str | None, registry: Registry) -> BriefCatalog | FullCatalog
     """Returns the whole catalog in brief, or the actions of one tool or one action in full."""
     chosen = _chosen(name, registry)
     if name is None:
-        return BriefCatalog(actions=[catalog_document.brief(tool, action) for tool, action in chosen])
+        return BriefCatalog(actions=[catalog_document.brief(tool, action, registry) for tool, action in chosen])
     return FullCatalog(actions=[catalog_document.full(tool, action, registry) for tool, action in chosen])
 
 
 def signatures(name: str | None, registry: Registry) -> Signatures:
     """Returns each action on one line: all that is needed to write a first step."""
     return Signatures(
-        signatures=[forms.signature(f"{tool.name}.{action.name}", action) for tool, action in _chosen(name, registry)]
+        signatures=[
+            forms.signature(f"{tool.name}.{action.name}", action, registry) for tool, action in _chosen(name, registry)
+        ]
     )
 
 
@@ -73,7 +75,7 @@ def _show_action(tool: Tool, action: Action, registry: Registry) -> None:
     if tool.extra:
         click.echo(f'needs: pip install "e2i[{tool.extra}]"\n')
     click.echo("with (* is required):")
-    _show_fields(forms.params(action), "  ")
+    _show_fields(forms.params(action, registry), "  ")
     click.echo("outputs:")
     _show_fields(forms.outputs(action), "  ")
     if example := examples.of(f"{tool.name}.{action.name}", registry).step:

@@ -131,7 +131,7 @@ def _tools(workspace: Workspace) -> list[ToolState]:
     tools = [tool for tool in registry.tools() if tool.distribution]
     with ThreadPoolExecutor(len(tools)) as pool:  # each question has its own deadline; all run at the same time
         found = list(pool.map(lambda tool: _examine(tool, workspace, past), tools))
-    return [*found, *(_broken(name, problem) for name in registry.plugins if (problem := registry.problem(name)))]
+    return [*found, *(_broken(name, problem) for name, problem in registry.problems())]
 
 
 def _state(workspace: Workspace) -> StoreState:

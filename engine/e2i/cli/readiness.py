@@ -65,9 +65,7 @@ def examine(workspace: Workspace) -> ReadyDocument:
     with ThreadPoolExecutor(max(1, len(tools))) as pool:
         asked = pool.map(lambda tool: list(_services(tool, workspace)), tools)
         services = [_store(workspace.store), *_shared(workspace), *(service for found in asked for service in found)]
-    services += [
-        _not_ready(name, "plug-in", problem) for name in registry.plugins if (problem := registry.problem(name))
-    ]
+    services += [_not_ready(name, "plug-in", problem) for name, problem in registry.problems()]
     found = ReadyDocument(ready=all(service.ready for service in services), services=services)
     return convert(doctor.masker(workspace).data(plain(found)), ReadyDocument)
 

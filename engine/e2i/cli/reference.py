@@ -50,8 +50,8 @@ def _action(tool: Tool, action: Action) -> Iterator[str]:
     yield f"### {uses}\n"
     always = ", and the result is never reused" if action.always else ""
     yield f"{action.summary} {EFFECTS[action.effect.value]}{always}. Version {action.version}.\n"
-    yield f"```\n{forms.signature(uses, action)}\n```\n"
-    for title, fields in (("Parameters", forms.params(action)), ("Outputs", forms.outputs(action))):
+    yield f"```\n{forms.signature(uses, action, BUILT_IN)}\n```\n"
+    for title, fields in (("Parameters", forms.params(action, BUILT_IN)), ("Outputs", forms.outputs(action))):
         if fields:
             yield f"**{title}**\n"
             yield "\n".join(_fields(fields, "")) + "\n"

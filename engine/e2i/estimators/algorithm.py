@@ -9,22 +9,9 @@ from msgspec import Struct
 
 from e2i.estimators.space import Dimension
 
-AlgorithmName = Literal[
-    "XGBoost",
-    "LightGBM",
-    "CatBoost",
-    "RandomForest",
-    "LogisticRegression",
-    "Ridge",
-    "Lasso",
-    "ElasticNet",
-    "LinearRegression",
-    "ExtraTrees",
-    "HistGradientBoosting",
-    "KNeighbors",
-    "Dummy",
-]
 Task = Literal["classification", "regression"]
+Encoding = Literal["doubles", "codes", "frame", "filled", "one-hot"]
+"""The form of the rows that the library is given, as ``scoring.encode`` describes it."""
 Family = Literal["boosted trees", "forest", "linear", "neighbours", "baseline"]
 Flavour = Literal["xgboost", "lightgbm", "catboost", "sklearn"]
 """The root module of a library, and MLflow's name of its flavour. ``scoring`` reads a file of each."""
@@ -60,7 +47,7 @@ class Algorithm(Struct, frozen=True, kw_only=True):
     family: Family
     flavour: Flavour
     module: str
-    encoding: Literal["doubles", "codes", "frame", "filled", "one-hot"]
+    encoding: Encoding
     tasks: tuple[Task, ...]
     estimator: Estimator
     explainer: Explainer
@@ -69,6 +56,10 @@ class Algorithm(Struct, frozen=True, kw_only=True):
     params: frozenset[str]
     requirements: tuple[str, ...]
     rounds: bool = False
+    preset: Mapping[str, bool | int | float | str | None] = {}
+    """Hyperparameters that are set unless a spec sets them."""
+    of: str = ""
+    """The algorithm that a preset of the settings is of; empty: it is none. Saved models have this name."""
 
 
 def both(stem: str) -> Mapping[Task, str]:

@@ -7,13 +7,13 @@ explanations, MLflow's flavours and the checks of a plan read it.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
+from e2i.catalog.extensible import Extensible, Named
 from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators.algorithm import (
     Algorithm,
-    AlgorithmName,
     Estimator,
     Family,
     Flavour,
@@ -25,6 +25,26 @@ from e2i.estimators.sklearn_algorithms import SKLEARN, TREES
 from e2i.estimators.space import FloatRange, IntRange
 
 __all__ = ["ALGORITHMS", "Algorithm", "AlgorithmName", "Family", "Flavour", "Precision", "Task"]
+
+
+def of(name: str) -> Algorithm:
+    """Return the algorithm of a name: one that was added to the registry is in the name itself. Raises KeyError."""
+    return name.about if isinstance(name, Named) else ALGORITHMS[name]
+
+
+def known(name: Any) -> Algorithm | None:
+    """Return the algorithm of a name; None when it is not known, or is only known in a run."""
+    return of(name) if isinstance(name, Named) or (isinstance(name, str) and name in ALGORITHMS) else None
+
+
+def recorded(name: str) -> str:
+    """Return the name in a saved model: of a preset, that of its algorithm."""
+    return of(name).of or str(name)
+
+
+def learnt(name: str) -> str:
+    """Return the name in a saved model, with what was added under it."""
+    return Named(recorded(name), of(name), name.distribution) if isinstance(name, Named) else name
 
 
 def named(estimator: Any) -> str | None:
@@ -44,7 +64,7 @@ def precision(name: str) -> Precision:
 
 def check(name: str, task: str, params: Values) -> Algorithm:
     """Return the algorithm of that name. Raises StepError when it does not support the task or a parameter."""
-    algorithm = ALGORITHMS[name]
+    algorithm = of(name)
     if task not in algorithm.tasks:
         able = ", ".join(other for other, found in ALGORITHMS.items() if task in found.tasks)
         raise StepError(f"{name} does not support {task}", code="wrong-task", hint=f"algorithms for {task}: {able}")
@@ -198,3 +218,5 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     **SKLEARN,
 }
+AlgorithmName = Annotated[str, Extensible("algorithms", tuple(ALGORITHMS))]
+"""A parameter with the name of an algorithm, also of one that a plug-in or the settings add."""

@@ -10,8 +10,7 @@ from typing import Any
 
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.catalog.lineage import Rows
-from e2i.estimators import recipe_columns
-from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators import algorithms, recipe_columns
 from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import few
 
@@ -45,7 +44,7 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
         problems += recipe_columns.check(recipe, rows, chosen, target, _task(given)).problems
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
     problems += seen(given[validation], (validation,), trained_on, "warning")
-    algorithm = given["algorithm"] if isinstance(given["algorithm"], str) else None
+    algorithm = algorithms.learnt(given["algorithm"]) if isinstance(given["algorithm"], str) else None
     named = target if isinstance(target, str) else None
     return KnownModel(named, chosen, _task(given), trained_on, algorithm), problems
 
@@ -159,7 +158,7 @@ def _task(given: Given) -> str | None:
     task, algorithm = given["task"], given["algorithm"]
     if isinstance(task, str):
         return task
-    known = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else None
+    known = algorithms.known(algorithm)
     return known.tasks[0] if known and len(known.tasks) == 1 else None
 
 

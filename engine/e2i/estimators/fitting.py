@@ -111,10 +111,10 @@ def prepare(
     algorithms.check(algorithm, derived.task, {})
     rows = Encoded(derived.encode(table), derived.labels(table))
     held_out = None if held is None else Encoded(derived.encode(held), derived.labels(held))
-    is_scaled = ALGORITHMS[algorithm].rounds and derived.task == "regression"
+    is_scaled = algorithms.of(algorithm).rounds and derived.task == "regression"
     center, scale = _standard(rows.labels) if is_scaled else (0.0, 1.0)
     encoded = rows.standardised(center, scale), held_out and held_out.standardised(center, scale)
-    shared = library(ALGORITHMS[algorithm]).prepare(derived, *encoded, threads)
+    shared = library(algorithms.of(algorithm)).prepare(derived, *encoded, threads)
     assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
     given = derived if own is None else replace(derived, features=own.features, encoding="doubles")
     suspicious = leaks.warnings(train, validation, given, rows.labels)
@@ -147,6 +147,7 @@ def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: W
     algorithm = algorithms.check(prepared.algorithm, prepared.schema.task, params)
     if watch is not None:
         _check_watch(prepared, watch)
+    params = {**algorithm.preset, **params}
     module = library(algorithm)
     native = module.fit(
         prepared.algorithm, prepared.schema, prepared.shared, params, seed=seed, threads=threads, watch=watch
@@ -161,7 +162,7 @@ def save(fitted: Fitted, folder: Path) -> Path:
     folder.mkdir(parents=True)
     manifest = fitted.scorer.manifest
     file = folder / manifest["file"]
-    library(ALGORITHMS[manifest["algorithm"]]).save(fitted.scorer.native, file)
+    library(algorithms.of(fitted.prepared.algorithm)).save(fitted.scorer.native, file)
     sketch.save(fitted.prepared.sketch, folder)
     manifest = {**manifest, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
@@ -192,7 +193,7 @@ def _baseline(labels: Matrix, derived: Schema) -> tuple[float, ...]:
 
 
 def _check_watch(prepared: Prepared, watch: Watch) -> None:
-    if not ALGORITHMS[prepared.algorithm].rounds:
+    if not algorithms.of(prepared.algorithm).rounds:
         able = ", ".join(name for name, found in ALGORITHMS.items() if found.rounds)
         raise StepError(
             f"{prepared.algorithm} does not train in rounds, so it supports neither early stopping nor pruning",
@@ -222,15 +223,15 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
     derived, own = prepared.schema, prepared.preparation
     found: Manifest = {
         "schema_version": 1 if own is None else 2,
-        "algorithm": prepared.algorithm,
-        "library": ALGORITHMS[prepared.algorithm].flavour,
+        "algorithm": algorithms.recorded(prepared.algorithm),
+        "library": algorithms.of(prepared.algorithm).flavour,
         "task": derived.task,
         "target": derived.target,
         "classes": None if derived.classes is None else list(derived.classes),
         "encoding": derived.encoding,
         "features": list(derived.features if own is None else own.features),
         "file": module.FILE,
-        "requirements": [f"{name}=={version(name)}" for name in ALGORITHMS[prepared.algorithm].requirements],
+        "requirements": [f"{name}=={version(name)}" for name in algorithms.of(prepared.algorithm).requirements],
         "example": prepared.example,
         "seed": seed,
         "params": dict(params),
@@ -238,6 +239,8 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
         "target_scale": prepared.target_scale,
         "baseline": list(prepared.baseline),
     }
+    if prepared.algorithm not in ALGORITHMS and algorithms.recorded(prepared.algorithm) not in ALGORITHMS:
+        found["explainer"] = algorithms.of(prepared.algorithm).explainer
     if own is not None:
         found["prepare"] = {"steps": list(own.steps), "features": list(derived.features)}
     return found

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from e2i.catalog.columns import ColumnProblem
 from e2i.documents import Values
-from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators import algorithms
 from e2i.spec.problems import Code
 from e2i.spec.suggest import few, nearest
 
@@ -76,10 +76,11 @@ def check(given: Values, *parameters: str, task: str | None) -> Iterator[ColumnP
     """Yield problems of the hyperparameters in parameters of an action. The last of repeated ones count."""
     name = given["algorithm"]
     held = {key: given[key] for key in parameters if isinstance(given[key], Mapping)}
-    if not isinstance(name, str) or name not in ALGORITHMS:
+    algorithm = algorithms.known(name)
+    if algorithm is None:
         return
-    known = ALGORITHMS[name].params
-    together = {key: value for found in held.values() for key, value in found.items()}
+    known = algorithm.params
+    together = dict(algorithm.preset) | {key: value for found in held.values() for key, value in found.items()}
     for parameter, chosen in held.items():
         for key in chosen:
             if key not in known:
@@ -89,7 +90,7 @@ def check(given: Values, *parameters: str, task: str | None) -> Iterator[ColumnP
                 hint = f'it is called "{meant}" here' if meant else listed
                 path, code = (parameter, key), "unknown-hyperparameter"
                 yield ColumnProblem(path, code, message, key, known, hint, at_key=True, meant=meant)
-            elif reason := _idle(name, key, together, task):
+            elif reason := _idle(algorithms.recorded(name), key, together, task):
                 message = f'"{key}" has no effect here: {reason}'
                 yield ColumnProblem(
                     (parameter, key), "idle-hyperparameter", message, at_key=True, severity="warning", hint="remove it"

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from e2i.documents import Values
 from e2i.errors import StepError
+from e2i.estimators import algorithms
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.hyperparameters import known_as
 from e2i.estimators.live import library_of
@@ -21,7 +22,7 @@ from e2i.spec.suggest import few, nearest
 def check(algorithm: str, task: Task, params: Values) -> None:
     """Check that the algorithm supports the task and has each parameter. Raises StepError."""
     kind = _kind(algorithm, task)
-    known = _accepted(kind) | ALGORITHMS[algorithm].params
+    known = _accepted(kind) | algorithms.of(algorithm).params
     for name in params:
         if name in known:
             continue
@@ -29,7 +30,9 @@ def check(algorithm: str, task: Task, params: Values) -> None:
         raise StepError(
             f"{algorithm} has no parameter {name!r}",
             code="unknown-hyperparameter",
-            hint=f'did you mean "{near}"?' if near else f"parameters: {few(sorted(ALGORITHMS[algorithm].params), 25)}",
+            hint=f'did you mean "{near}"?'
+            if near
+            else f"parameters: {few(sorted(algorithms.of(algorithm).params), 25)}",
         )
 
 
@@ -38,11 +41,11 @@ def make(algorithm: str, task: Task, params: Values, seed: int, threads: int | N
 
     LightGBM ignores ``subsample`` without ``subsample_freq``, which is therefore 1 unless it is given.
     """
-    family = ALGORITHMS[algorithm].estimator
+    family = algorithms.of(algorithm).estimator
     settings = {**family.settings, **({family.seed: seed} if family.seed else {})}
     if threads is not None and family.threads:
         settings[family.threads] = threads
-    if algorithm == "LightGBM" and "subsample" in params:
+    if algorithms.recorded(algorithm) == "LightGBM" and "subsample" in params:
         settings["subsample_freq"] = 1
     try:
         return _kind(algorithm, task)(**{**settings, **params})
@@ -112,7 +115,7 @@ def validation_argument(estimator: Any, table: Any, labels: Any) -> Values:
 
 
 def _kind(algorithm: str, task: Task) -> Any:
-    family = ALGORITHMS[algorithm].estimator
+    family = algorithms.of(algorithm).estimator
     if task not in family.classes:
         able = ", ".join(name for name, found in ALGORITHMS.items() if task in found.estimator.classes)
         raise StepError(

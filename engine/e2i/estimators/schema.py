@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from e2i.errors import StepError
-from e2i.estimators.algorithms import ALGORITHMS, Task
+from e2i.estimators import algorithms
+from e2i.estimators.algorithms import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,7 @@ def learn(
     """Derive the schema from a training table. ``positive`` is the class whose probability is predicted, of two; null:
     the last in order. Raises StepError naming each unusable column and the fix.
     """
-    known = ALGORITHMS[algorithm]
+    known = algorithms.of(algorithm)
     task, classes = goal(frame, target, algorithm, task=task, positive=positive)
     encoding = known.encoding
     names = _names(frame, target, features, exclude)
@@ -107,7 +108,7 @@ def goal(
     if target not in frame.columns:
         raise StepError(f"the table has no target column {target!r}", code="unknown-column", hint=_available(frame))
     _refuse_missing(frame, target)
-    able = ALGORITHMS[algorithm].tasks
+    able = algorithms.of(algorithm).tasks
     task = task or (able[0] if len(able) == 1 else infer_task(frame[target]))
     classes = _classes(frame[target], target) if task == "classification" else None
     return task, classes if positive is None else ordered(classes, positive, target)
@@ -149,7 +150,7 @@ def assumed(schema: Schema, target: Matrix, algorithm: str) -> str | None:
     """
     import numpy as np
 
-    if schema.task != "regression" or len(ALGORITHMS[algorithm].tasks) == 1:
+    if schema.task != "regression" or len(algorithms.of(algorithm).tasks) == 1:
         return None
     values = np.unique(target)
     if len(values) > FEW_VALUES or (values != np.round(values)).any():

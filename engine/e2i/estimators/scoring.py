@@ -83,6 +83,8 @@ class Manifest(TypedDict):
     """The library was trained on the target minus the center, divided by the scale."""
     baseline: list[float]
     """The mean of the training target, or the shares of its classes."""
+    explainer: NotRequired[Literal["tree", "linear"] | None]
+    """Where exact SHAP values come from, of an algorithm that a plug-in added; None: nowhere."""
     sha256: NotRequired[str]
     """Digest of the library's own file, once it is written."""
 

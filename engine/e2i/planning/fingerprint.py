@@ -8,15 +8,16 @@ credentials.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from e2i.catalog import marks
+from e2i.catalog import extensions, marks
 from e2i.catalog.action import Action, Identity
 from e2i.catalog.artifacts import ARTIFACTS
+from e2i.catalog.extensible import Named
 from e2i.catalog.marks import FilePattern, MayNameFiles, WorkspaceFile
 from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import ParamValues
@@ -54,16 +55,18 @@ def fixed(
     """Returns the components that no upstream step can change. ``raw`` is ``with`` as far as literals go, ``paths`` are
     the values of parameters of the type ``path``.
     """
+    added = list(extensions.found(action.params, raw, environment.registry))
     server = dict(environment.server(uses.partition(".")[0], raw))
     return Components(
         action=uses,
         version=action.version,
         written=shown(raw),
         files={name: environment.file(name) for name in sorted(_named(action, raw, environment, paths))},
-        libraries={name: environment.library(name) for name in sorted(action.libraries)},
+        libraries={name: environment.library(name) for name in sorted({*action.libraries, *_distributions(added)})},
         python=environment.python,
         seed=seed,
         server=server or UNSET,
+        definitions=_definitions(added) or UNSET,
     )
 
 
@@ -80,7 +83,14 @@ def components(
     """
     later = _named(action, params, environment, paths) - known.files.keys()
     found = {name: environment.file(name) for name in sorted(later)}
-    return replace(settled(known, params), found_files=found or UNSET)
+    added = list(extensions.found(action.params, params, environment.registry))
+    libraries = {name: environment.library(name) for name in _distributions(added)} | known.libraries
+    return replace(
+        settled(known, params),
+        found_files=found or UNSET,
+        libraries=dict(sorted(libraries.items())),
+        definitions=_definitions(added) or UNSET,
+    )
 
 
 def fingerprint(parts: Components) -> str:
@@ -128,6 +138,8 @@ def difference(now: Components, before: Components | None) -> Reason:
         return Reason(Why.SEED_CHANGED, f"{before.seed} → {now.seed}")
     if (servers := [_server(parts) for parts in (before, now)]) and servers[0] != servers[1]:
         return Reason(Why.SERVER_CHANGED, f"{now.action.partition('.')[0]}: {servers[0]} → {servers[1]}")
+    if found := changes(before.definitions or {}, now.definitions or {}):
+        return Reason(Why.PARAMETER_CHANGED, "; ".join(found[:3]))
     if found := changes(before.params, now.params, show=False):
         return Reason(Why.INPUT_CHANGED, ", ".join(found))
     return Reason(Why.RESULT_LOST, "it ran before, but its result is no longer in the store")
@@ -170,6 +182,15 @@ def _named(action: Action, params: Any, environment: Environment, paths: Collect
                 found = {text for text in _texts(value) if _leads_from(text, paths)}
                 named.update(text for text in found if environment.file(text) is not None)
     return named
+
+
+def _distributions(added: Iterable[Named]) -> set[str]:
+    """Returns the distributions that provide what plug-ins added under names in the parameters."""
+    return {name.distribution for name in added if name.distribution is not None}
+
+
+def _definitions(added: Iterable[Named]) -> dict[str, Any]:
+    return {str(name): name.definition for name in added if name.definition is not None}
 
 
 def _texts(value: Any) -> Iterator[str]:

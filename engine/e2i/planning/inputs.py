@@ -25,6 +25,9 @@ class Inputs(Part, frozen=True, kw_only=True):
     server: Annotated[dict[str, str] | UnsetType, Meta(description="The server of the tool; absent if embedded.")] = (
         UNSET
     )
+    definitions: Annotated[
+        dict[str, Any] | UnsetType, Meta(description="What the settings define under names in the parameters.")
+    ] = UNSET
     params: Annotated[Any, Meta(description="Parameters of the action; expressions for values still unknown.")]
 
 
@@ -64,6 +67,8 @@ class Components(Struct, frozen=True, kw_only=True):
     seed: int | bool
     server: dict[str, str] | UnsetType = UNSET
     """The identity of the server that the tool acts on. Absent when it is embedded."""
+    definitions: dict[str, Any] | UnsetType = UNSET
+    """What the settings define under names in the parameters. Absent when these are the names of e2i's own things."""
     params: Any = UNSET
     """The resolved parameters, with the digest of every artifact."""
     found_files: dict[str, str | None] | UnsetType = UNSET
@@ -80,5 +85,6 @@ class Components(Struct, frozen=True, kw_only=True):
             python=self.python,
             seed=self.seed,
             server=self.server,
+            definitions=self.definitions,
             params=self.written,
         )

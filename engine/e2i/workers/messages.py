@@ -14,6 +14,7 @@ from msgspec import UNSET, DecodeError, Struct, convert
 from msgspec.json import Decoder
 from msgspec.structs import asdict
 
+from e2i.catalog.extensible import Preset
 from e2i.documents import JsonObject, OutputValues, made
 from e2i.spec.problems import Location
 from e2i.telemetry.bodies import Measurement
@@ -36,6 +37,8 @@ class Start(Struct, frozen=True, kw_only=True):
     """The settings as JSON."""
     plugins: Mapping[str, Location]
     """The listed plug-ins, with the locations of their settings."""
+    presets: Mapping[str, Preset]
+    """The algorithms that the settings define."""
     most: int
     """Memory that the worker may use between two calls, in bytes."""
 

@@ -73,6 +73,7 @@ class Pool:
             operator=roots.operator,
             settings=settings,
             plugins=registry.plugins,
+            presets=registry.presets,
             most=max(RECYCLED_AT_LEAST, self._machine // (2 * size)),
         )
         self._kills = memory.kills()

@@ -71,7 +71,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
             lambda: _settings(start.settings),
             Roots(Path(start.workspace), start.folders, start.hidden, start.written, start.operator),
             Lifelines(engine, guardians),
-            Registry(start.plugins),
+            Registry(start.plugins, start.presets),
         )
         runner = CallRunner(worker, Outgoing(connection), most=start.most)
         taker = Taker(claims)

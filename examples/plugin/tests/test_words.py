@@ -7,8 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from e2i_words import CountParams, RankParams, actions
+from e2i_words.algorithms import ALGORITHMS
 
+from e2i.catalog.extensible import Named
 from e2i.errors import StepError
+from e2i.estimators.making import fit, make
 from e2i.testing import contract
 from e2i.testing.context import LocalContext
 
@@ -26,6 +29,12 @@ def test_words_are_counted_text_by_text(tmp_path: Path) -> None:
     counted = ctx.frame(actions.count(CountParams(table=table, column="note"), ctx).table)
     assert counted["words"].tolist() == [2, 1, 0, 0]
     assert actions.rank(RankParams(table=table, column="note", top=1), ctx).words == {"two": 2}
+
+
+def test_its_algorithm_learns(tmp_path: Path) -> None:
+    table, target = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0]}), [0, 0, 1, 1]
+    tree = fit(make(Named("DecisionTree", ALGORITHMS["DecisionTree"]), "classification", {}, seed=1), table, target, {})
+    assert tree.predict(table).tolist() == target
 
 
 def test_a_column_that_is_missing_is_an_error_of_the_user(tmp_path: Path) -> None:

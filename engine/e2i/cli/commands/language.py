@@ -90,6 +90,5 @@ def _report(registry: Registry) -> None:
     """Prints the problems of plug-ins that cannot be loaded, and are therefore not listed."""
     from e2i.cli import problems_view
 
-    for name in registry.plugins:
-        if problem := registry.problem(name):
-            problems_view.show(problem.problems)
+    for _, problem in registry.problems():
+        problems_view.show(problem.problems)

@@ -12,7 +12,6 @@ from e2i.catalog.artifacts import Report, Study
 from e2i.catalog.context import ChildRun, StepContext
 from e2i.errors import StepError
 from e2i.estimators import algorithms, saved
-from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.space import ordered
 from e2i.tools.optuna import Scalar, TuneOutputs, TuneParams, choosing, options, ranges, report, search, tables, warming
 from e2i.tools.optuna.choosing import Goals
@@ -90,7 +89,7 @@ def _check(params: TuneParams, task: str) -> None:
 
 
 def _plan(params: TuneParams, sought: Goals, watched: int, seed: int) -> search.Plan:
-    space = params.space or ALGORITHMS[params.algorithm].space
+    space = params.space or algorithms.of(params.algorithm).space
     return search.Plan(
         space=ordered({name: dimension for name, dimension in space.items() if name not in params.fixed}),
         trials=params.trials,

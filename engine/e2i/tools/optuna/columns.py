@@ -7,8 +7,7 @@ from typing import Any
 
 from e2i.catalog.columns import Flow, Given, Known, KnownKeys, KnownTable, settled
 from e2i.catalog.files import Files
-from e2i.estimators import columns, fold_columns, hyperparameters
-from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators import algorithms, columns, fold_columns, hyperparameters
 from e2i.estimators.metrics import METRICS
 from e2i.tools.optuna import options, ranges
 
@@ -49,6 +48,6 @@ def _task(names: tuple[str, ...]) -> str | None:
 def _space(given: Given) -> Mapping[str, Any] | None:
     """Return the hyperparameters to search; None when they are not known."""
     space, algorithm = given["space"], given["algorithm"]
-    if space is None and isinstance(algorithm, str) and algorithm in ALGORITHMS:
-        return ALGORITHMS[algorithm].space
+    if space is None and (known := algorithms.known(algorithm)) is not None:
+        return known.space
     return space if isinstance(space, Mapping) and settled(space) else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from e2i.catalog.columns import ColumnProblem, Given
+from e2i.estimators import algorithms
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import USABLE
@@ -99,7 +100,8 @@ def _pruned(given: Given, names: tuple[str, ...], task: str | None) -> Iterator[
     algorithm = given["algorithm"]
     if given["pruner"] in (None, "none") or not isinstance(given["pruner"], str) or given["folds"] is not None:
         return  # with folds, trials are pruned after a split, whatever the algorithm and the metric
-    if isinstance(algorithm, str) and algorithm in ALGORITHMS and not ALGORITHMS[algorithm].rounds:
+    chosen = algorithms.known(algorithm)
+    if chosen is not None and not chosen.rounds:
         able = ", ".join(name for name, known in ALGORITHMS.items() if known.rounds)
         message = f"{algorithm} does not train in rounds, so its trials cannot be pruned"
         yield ColumnProblem(("pruner",), "unprunable", message, hint=f"remove it, or use one of {able}", take_out=True)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from e2i.catalog.columns import ColumnProblem, Given, settled
-from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators import algorithms
 from e2i.estimators.bounds import BOUNDS
 from e2i.estimators.space import Choices, Dimension, conditions, may_have, ordered
 from e2i.spec.problems import Code
@@ -19,11 +19,13 @@ _SPACE: TypeAdapter[dict[str, Dimension]] = TypeAdapter(dict[str, Dimension])
 def check(given: Given) -> Iterator[ColumnProblem]:
     """Yield ranges that the algorithm refuses, conditions that cannot be met, and what a grid cannot list."""
     space, fixed, algorithm = given["space"], given["fixed"], given["algorithm"]
-    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or not isinstance(fixed, Mapping):
+    known = algorithms.known(algorithm)
+    if known is None or not isinstance(fixed, Mapping):
         return
+    algorithm, fixed = algorithms.recorded(algorithm), {**known.preset, **fixed}
     yield from _fixed(algorithm, fixed)
     if space is None:
-        searched = {name: found for name, found in ALGORITHMS[algorithm].space.items() if name not in fixed}
+        searched = {name: found for name, found in known.space.items() if name not in fixed}
         yield from _finite(given, searched, written=False)
     elif settled(space):
         try:

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from e2i.documents import Values
 from e2i.errors import StepError
-from e2i.estimators import arrays, live, making
-from e2i.estimators.algorithms import ALGORITHMS, Task
+from e2i.estimators import algorithms, arrays, live, making
+from e2i.estimators.algorithms import Task
 from e2i.estimators.effect_algorithms import EFFECT_METRICS
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.rounds import WatchedMetric
@@ -75,7 +75,7 @@ class Recipe(Struct, frozen=True):
         found = arrays.labels(labels, "y", len(rows))
         if not isinstance(self.algorithm, str):
             return self.algorithm(**params).fit(table, labels, **arguments)
-        is_forest = ALGORITHMS[self.algorithm].family == "forest"  # others use all cores by themselves
+        is_forest = algorithms.of(self.algorithm).family == "forest"  # others use all cores by themselves
         estimator = prepared(self.make(params, len(os.sched_getaffinity(0)) if is_forest else None), rows)
         if self.task == "classification":
             estimator = live.with_labels(estimator, arrays.classes_of(found, "y"))

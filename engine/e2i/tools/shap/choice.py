@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from e2i.estimators.algorithms import ALGORITHMS
+from typing import TYPE_CHECKING
+
+from e2i.estimators import algorithms
 from e2i.estimators.effect_algorithms import EFFECT_ALGORITHMS
+
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Manifest
 
 ASKED = ("permutation", "kernel", "exact")
 """Explainers that only ask for predictions, so that they suit every model."""
@@ -15,8 +20,13 @@ MOST_EXACT = 12
 
 def native(algorithm: str) -> str | None:
     """Return the exact explainer of an algorithm, ``tree`` or ``linear``; None for one that has none."""
-    known = ALGORITHMS.get(algorithm) or EFFECT_ALGORITHMS.get(algorithm)
+    known = algorithms.known(algorithm) or EFFECT_ALGORITHMS.get(algorithm)
     return None if known is None else known.explainer
+
+
+def native_of(manifest: Manifest) -> str | None:
+    """Return the exact explainer of a saved model. That of a plug-in's algorithm is in the manifest itself."""
+    return manifest["explainer"] if "explainer" in manifest else native(manifest["algorithm"])
 
 
 def auto(features: int) -> str:
@@ -26,14 +36,20 @@ def auto(features: int) -> str:
 
 def misfit(explainer: str, algorithm: str | None) -> tuple[str, str] | None:
     """Return why an explainer does not suit an algorithm, and a hint; None when it does, or when it is not known."""
-    if explainer in ("auto", *ASKED) or algorithm is None or explainer == native(algorithm):
+    is_known = algorithm is not None and (algorithms.known(algorithm) or algorithm in EFFECT_ALGORITHMS)
+    return unsuited(explainer, algorithm, native(algorithm)) if is_known and algorithm is not None else None
+
+
+def unsuited(explainer: str, algorithm: str, own: str | None) -> tuple[str, str] | None:
+    """Return why an explainer does not suit an algorithm whose exact explainer is ``own``; None when it does."""
+    if explainer in ("auto", *ASKED) or explainer == own:
         return None
-    if algorithm in EFFECT_ALGORITHMS and native(algorithm) is None:
+    if algorithm in EFFECT_ALGORITHMS and own is None:
         return (
             f"the explainer `{explainer}` does not know effects of forests or meta-learners, such as {algorithm}",
             "use `auto`; `permutation`, `kernel` and `exact` suit every model",
         )
-    own, what = native(algorithm), {"tree": "trees", "linear": "coefficients"}[explainer]
+    what = {"tree": "trees", "linear": "coefficients"}[explainer]
     return (
         f"the explainer `{explainer}` needs a model of {what}, and {algorithm} is none",
         f"use `{own or 'permutation'}` or `auto`; `permutation`, `kernel` and `exact` suit every model",

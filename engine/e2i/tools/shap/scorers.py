@@ -32,10 +32,11 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, how: 
 
     algorithm = scorer.manifest["algorithm"]
     names = [feature["name"] for feature in scorer.encoded]
-    explainer = choice.native(algorithm) or choice.auto(len(names))
+    own = choice.native_of(scorer.manifest)
+    explainer = own or choice.auto(len(names))
     if how.explainer != "auto":
         explainer = how.explainer
-        if refused := choice.misfit(explainer, algorithm):
+        if refused := choice.unsuited(explainer, algorithm, own):
             raise StepError(refused[0], code="wrong-explainer", hint=refused[1])
     try:
         encoded = scorer.encode(frame)
