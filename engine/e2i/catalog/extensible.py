@@ -20,19 +20,31 @@ KEY = "x-extensible"
 """The key with which a parameter's own schema names its group. ``extensions.widened`` removes it."""
 
 
+Scalar = bool | int | float | str | None
+Definition = dict[str, Scalar]
+
+
 class Preset(Struct, frozen=True):
     """A name that the settings define: ``of`` another one, with its own default parameters and search space."""
 
     of: str
-    params: Mapping[str, bool | int | float | str | None]
+    params: Mapping[str, Scalar]
     space: Mapping[str, JsonObject] | None
     """None: that of the other one, without ``params``."""
     where: Location
 
     @property
-    def definition(self) -> JsonObject:
-        """What the name stands for, as data."""
-        return {"of": self.of, "params": dict(self.params), "space": self.space}
+    def definition(self) -> Definition:
+        """What the name stands for: each value by its path, such as ``params.max_depth``."""
+        return {"of": self.of, **_leaves("params", self.params), **_leaves("space", self.space)}
+
+
+def _leaves(path: str, value: object) -> Definition:
+    if isinstance(value, Mapping):
+        return {name: leaf for key in value for name, leaf in _leaves(f"{path}.{key}", value[key]).items()}
+    if isinstance(value, list | tuple):
+        return {name: leaf for i, item in enumerate(value) for name, leaf in _leaves(f"{path}.{i}", item).items()}
+    return {path: value} if isinstance(value, bool | int | float | str) else {path: None}
 
 
 class Named(str):
@@ -41,11 +53,11 @@ class Named(str):
     about: Any
     distribution: str | None
     """The distribution that provides it; None: only e2i does."""
-    definition: JsonObject | None
+    definition: Definition | None
     """The preset; None: it is none."""
 
     def __new__(
-        cls, name: str, about: Any, distribution: str | None = None, definition: JsonObject | None = None
+        cls, name: str, about: Any, distribution: str | None = None, definition: Definition | None = None
     ) -> Named:
         made = super().__new__(cls, name)
         made.about, made.distribution, made.definition = about, distribution, definition

@@ -25,12 +25,7 @@ if TYPE_CHECKING:
     from e2i.catalog.plugins import Provided
 
 _SPACE: TypeAdapter[dict[str, Dimension]] = TypeAdapter(dict[str, Dimension])
-_CHOICES: Mapping[str, Any] = {
-    "family": Family,
-    "flavour": Flavour,
-    "encoding": Encoding,
-    "precision": Precision,
-}
+_CHOICES = (("family", Family), ("flavour", Flavour), ("encoding", Encoding), ("precision", Precision))
 
 
 class BadPreset(InvalidSpec):
@@ -69,7 +64,7 @@ def _wrong(name: Any, algorithm: Any, before: Collection[str]) -> str | None:
         return f'declares the algorithm "{name}", which is the name of another one'
     if not isinstance(algorithm, Algorithm):
         return f'declares "{name}" as a {type(algorithm).__name__}, not an Algorithm'
-    for field, choices in _CHOICES.items():
+    for field, choices in _CHOICES:
         if (value := getattr(algorithm, field)) not in get_args(choices):
             return f'declares "{name}" with {field} {value!r}; choose {" or ".join(map(repr, get_args(choices)))}'
     if algorithm.explainer not in (None, *get_args(get_args(Explainer)[0])):

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from e2i.catalog import extensions, marks
 from e2i.catalog.action import Action, Identity
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.extensible import Named
+from e2i.catalog.extensible import Definition, Named
 from e2i.catalog.marks import FilePattern, MayNameFiles, WorkspaceFile
 from e2i.catalog.registry import BUILT_IN, Registry
 from e2i.documents import ParamValues
@@ -189,8 +189,9 @@ def _distributions(added: Iterable[Named]) -> set[str]:
     return {name.distribution for name in added if name.distribution is not None}
 
 
-def _definitions(added: Iterable[Named]) -> dict[str, Any]:
-    return {str(name): name.definition for name in added if name.definition is not None}
+def _definitions(added: Iterable[Named]) -> Definition:
+    """Returns what the settings define under names in the parameters: each value by the name and its path."""
+    return {f"{name}.{path}": value for name in added for path, value in (name.definition or {}).items()}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from e2i.catalog.extensible import Scalar
 from e2i.documents import JsonObject, ParamValues
 
 
@@ -26,7 +27,7 @@ class Inputs(Part, frozen=True, kw_only=True):
         UNSET
     )
     definitions: Annotated[
-        dict[str, Any] | UnsetType, Meta(description="What the settings define under names in the parameters.")
+        dict[str, Scalar] | UnsetType, Meta(description="What the settings define under names in the parameters.")
     ] = UNSET
     params: Annotated[Any, Meta(description="Parameters of the action; expressions for values still unknown.")]
 
@@ -67,7 +68,7 @@ class Components(Struct, frozen=True, kw_only=True):
     seed: int | bool
     server: dict[str, str] | UnsetType = UNSET
     """The identity of the server that the tool acts on. Absent when it is embedded."""
-    definitions: dict[str, Any] | UnsetType = UNSET
+    definitions: dict[str, Scalar] | UnsetType = UNSET
     """What the settings define under names in the parameters. Absent when these are the names of e2i's own things."""
     params: Any = UNSET
     """The resolved parameters, with the digest of every artifact."""
