@@ -65,7 +65,7 @@ def test_a_wrong_declaration_is_an_error_at_the_setting(value: Any, presets: Any
     with pytest.raises(InvalidSpec) as found:
         extended.load([provided(value)], presets)
     (problem,) = found.value.problems
-    assert wrong in problem.message and problem.where == WHERE
+    assert wrong in problem.message and problem.location == WHERE
 
 
 def test_a_preset_of_a_plug_in_trains_and_is_saved_under_the_name_of_its_algorithm() -> None:

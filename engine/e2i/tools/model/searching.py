@@ -14,8 +14,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.columns import ColumnProblem, Given
 from e2i.errors import StepError, ToolUnavailable
-from e2i.estimators import hyperparameters
-from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators import algorithms, hyperparameters
 from e2i.estimators.metrics import METRICS
 from e2i.tools.model.params.training import CrossValidateParams, Search
 from e2i.tools.optuna import ranges
@@ -59,8 +58,8 @@ def names(given: Given) -> tuple[str, ...] | None:
     if not isinstance(fixed, Mapping) or not isinstance(search, Mapping | None):
         return None
     space = {} if search is None else search.get("space")
-    if space is None and isinstance(algorithm, str) and algorithm in ALGORITHMS:
-        space = ALGORITHMS[algorithm].space
+    if space is None and (known := algorithms.known(algorithm)) is not None:
+        space = known.space
     if not isinstance(space, Mapping) or any(isinstance(one, Mapping) and one.get("when") for one in space.values()):
         return None
     return tuple(dict.fromkeys([*fixed, *space]))
@@ -70,7 +69,7 @@ class Searching:
     """Searches of hyperparameters, each within given rows of one table."""
 
     def __init__(self, params: CrossValidateParams, search: Search, request: Request, threads: int) -> None:
-        from e2i.estimators import algorithms, metrics
+        from e2i.estimators import metrics
 
         if find_spec("optuna") is None:
             raise ToolUnavailable(
@@ -79,7 +78,7 @@ class Searching:
         assert request.task is not None
         self._params, self._search, self._request, self._threads = params, search, request, threads
         self._metric = metrics.choose(search.metric or next(iter(params.metrics or ()), None), request.task)
-        space = search.space or ALGORITHMS[params.algorithm].space
+        space = search.space or algorithms.of(params.algorithm).space
         self._space = {name: found for name, found in space.items() if name not in params.params}
         algorithms.check(params.algorithm, request.task, {**self._space, **params.params})
 
