@@ -199,6 +199,10 @@ class Action(Struct, frozen=True):
     """True when the purpose of the action is to fail on errors: its step is useful although nothing reads its
     outputs.
     """
+    question: bool = False
+    """True when its parameters are a statistical question, which a plan registers and a report compares with what was
+    executed.
+    """
     inline: bool = False
     """True when it uses nothing of its context and takes negligible time: executed in the engine's process."""
     privilege: Literal["run_python", "change_endpoints"] | None = None

@@ -15,6 +15,7 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import asdict
 
+from e2i.catalog.registry import BUILT_IN
 from e2i.documents import ParamValues, Version
 from e2i.errors import BadInput
 from e2i.records import lineage, provenance
@@ -130,7 +131,8 @@ def _run(reader: Reader, name: str) -> PastRun:
     found = reader.run(name)
     if found is None:  # a collection has just removed it
         raise _unknown(name, reader.path.parent)
-    return PastRun(found, reader.results_of(name))
+    asked = {step.uses for step in found.steps if (action := BUILT_IN.action(step.uses)) and action.question}
+    return PastRun(found, reader.results_of(name), reader.made_before(sorted(asked), name) if asked else ())
 
 
 def _producer(reader: Reader, digest: str, store: Path) -> tuple[PastRun, str, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from e2i import __version__
 from e2i.records import one_row
 from e2i.records.past import PastRun
-from e2i.report import graph, links, measures, origin, pictures, reproduce, steps, timeline, values
+from e2i.report import graph, links, measures, origin, pictures, registered, reproduce, steps, timeline, values
 from e2i.report.pictures import OpenArtifact
 from e2i.spec.models import PipelineSpec
 from e2i.store import names
@@ -77,6 +77,8 @@ def build(past: PastRun, open_artifact: OpenArtifact, folder: Path | None = None
             chart=chart,
             chained={step.id for step in chart.chain.steps} if chart and chart.chain else set(),
             graph=graph.draw(found),
+            questions=registered.of(past, found),
+            bound=run.options.bound is True,
             metrics=measures.metrics(found),
             importances=measures.importances(found),
             gallery=pictures.gallery(found, open_artifact, folder),

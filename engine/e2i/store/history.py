@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -216,6 +216,16 @@ class Reader(Results):
             for row in rows
             if checksum.is_intact(row)
         }
+
+    @guarded
+    def made_before(self, actions: Collection[str], run: str) -> tuple[Components, ...]:
+        """Returns the inputs of the kept results of these actions that other runs made before a run began."""
+        rows = self._database.execute(
+            f"SELECT results.* FROM results, runs WHERE runs.run = ? AND results.run <> runs.run"
+            f" AND created_ms < runs.started_ms AND uses IN ({', '.join('?' * len(actions))}) ORDER BY fingerprint",
+            (run, *actions),
+        )
+        return tuple(compact.loads(row["components"], Components) for row in rows if checksum.is_intact(row))
 
     @guarded
     def giving(self, digest: str) -> list[tuple[str, str]]:

@@ -38,6 +38,7 @@ TOOL = Tool(
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
             version=2,
+            question=True,
         ),
         Action(
             "refute",
@@ -47,6 +48,7 @@ TOOL = Tool(
             libraries=LIBRARIES,
             columns=True,
             gate=True,
+            question=True,
         ),
         Action(
             "effects",

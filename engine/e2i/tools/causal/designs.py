@@ -162,6 +162,7 @@ ACTIONS = (
         libraries=(*LIBRARIES, "matplotlib"),
         columns=True,
         gate=True,
+        question=True,
     ),
     Action(
         "iv",
@@ -171,5 +172,6 @@ ACTIONS = (
         libraries=(*LIBRARIES, "matplotlib"),
         columns=True,
         gate=True,
+        question=True,
     ),
 )

@@ -212,6 +212,7 @@ ACTIONS = (
         libraries=(*LIBRARIES, "matplotlib"),
         columns=True,
         gate=True,
+        question=True,
     ),
     Action(
         "experiment",
@@ -221,6 +222,7 @@ ACTIONS = (
         libraries=(*LIBRARIES, "matplotlib"),
         columns=True,
         gate=True,
+        question=True,
     ),
     Action(
         "power",
