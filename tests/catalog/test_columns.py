@@ -140,6 +140,8 @@ VALID: dict[str, dict[str, Any]] = {
     "great_expectations.validate_source": {"suite": [], "on_failure": "quarantine", "problem_type": None},
     "model.train": {**LEARN, "table": TABLE, "validation": TABLE, "params": {"alpha": 1}, "prepare": RECIPE},
     "model.evaluate": {"model": MODEL, "table": TABLE, "by": ["x"], "group": "id", "at_most": {"rmse": 3}},
+    "model.errors": {"model": MODEL, "table": TABLE, "columns": ["x"], "metric": "mae", "group": "id"},
+    "model.fairness": {"model": MODEL, "table": TABLE, "by": ["x"], "at_least": {"mae_ratio": 0.8}, "group": "id"},
     "model.compare": {
         "models": {"new": MODEL, "old": MODEL},
         "table": TABLE,

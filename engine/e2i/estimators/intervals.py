@@ -62,7 +62,7 @@ def draws(rows: Rows, *, groups: Matrix | None = None, seed: int = 0) -> dict[st
         decided = rows.decided[order] if rows.decided.size else rows.decided
         rows = Rows(rows.labels[order], rows.predicted[order], decided, rows.quantile)
         groups = None if groups is None else groups[order]
-    drawn = [_weighted(rows, weights) for weights in _resamples(len(rows.labels), groups, seed)]
+    drawn = [_weighted(rows, weights) for weights in resamples(len(rows.labels), groups, seed)]
     return {name: np.concatenate([block[name] for block in drawn]) for name in drawn[0]}
 
 
@@ -99,7 +99,7 @@ def worse(measured: Mapping[str, float], constant: Mapping[str, float]) -> list[
     ]
 
 
-def _resamples(count: int, groups: Matrix | None, seed: int) -> Iterator[Matrix]:
+def resamples(count: int, groups: Matrix | None, seed: int) -> Iterator[Matrix]:
     """Yields weights of rows, (resamples, n), in blocks."""
     import numpy as np
 

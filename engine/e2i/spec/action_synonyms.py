@@ -51,6 +51,10 @@ ACTIONS = {
     **dict.fromkeys(
         ("model.diff", "model.test", "model.versus", "mlxtend.paired_ttest", "pycaret.compare_models"), "model.compare"
     ),
+    **dict.fromkeys(
+        ("model.error_analysis", "model.slices", "model.worst_slices", "deepchecks.weak_segments"), "model.errors"
+    ),
+    **dict.fromkeys(("fairlearn.metrics", "fairlearn.metric_frame", "model.bias", "aif360.metrics"), "model.fairness"),
     **dict.fromkeys(("data.sort", "pandas.sort_values", "table.order_by"), "table.sort"),
     **dict.fromkeys(("data.rename", "pandas.rename"), "table.rename"),
     **dict.fromkeys(("data.cast", "data.convert", "pandas.astype"), "table.cast"),

@@ -41,7 +41,7 @@ def test_resamples_of_both_models_are_the_same_and_measured_as_scikit_learn_does
     one, other = judged(1.0), judged(2.0, 1)
     found = differ(one, other, groups, level=0.9)
     drawn = [intervals.draws(rows.measurable(), groups=groups, seed=3) for rows in (one, other)]
-    weights = next(iter(intervals._resamples(200, groups, 3)))
+    weights = next(iter(intervals.resamples(200, groups, 3)))
     measures = {"roc_auc": theirs.roc_auc_score, "log_loss": theirs.log_loss, "brier": theirs.brier_score_loss}
     for name, measure in measures.items():
         change = drawn[0][name] - drawn[1][name]

@@ -35,8 +35,9 @@ CODES = (
     ),
     Code(
         "few-rows",
-        "Too few rows for a design",
-        "A design compares few rows of many, such as those near a cutoff, or a group before and after.",
+        "Too few rows for a design, or for slices",
+        "A design compares few rows of many, such as those near a cutoff, or a group before and after. Slices of a "
+        "table need at least `min_rows` rows each.",
         "Check the cutoff, the groups and the periods, or give more rows.",
         example="cutoff: 500, and all scores are below 100",
     ),

@@ -316,8 +316,8 @@ CODES = (
     Code(
         "limit-missed",
         "A metric that does not reach its limit",
-        "`at_least` and `at_most` of model.evaluate are requirements. With `confidence`, the bound of the interval "
-        "must reach them, so that a lucky test table is not enough.",
+        "`at_least` and `at_most` of model.evaluate and model.fairness are requirements. With `confidence`, the bound "
+        "of the interval must reach them, so that a lucky test table is not enough.",
         "Improve the model, evaluate on more rows, or change the limit.",
         example="at_least: {roc_auc: 0.7, confidence: 0.95}, where the interval of roc_auc is 0.68 to 0.75",
     ),

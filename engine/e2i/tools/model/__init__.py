@@ -9,6 +9,7 @@ from e2i.catalog.action import Action, Tool
 from e2i.tools.model.params.applying import PredictOutputs, PredictParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
 from e2i.tools.model.params.comparing import CompareOutputs, CompareParams
+from e2i.tools.model.params.inspecting import ErrorsOutputs, ErrorsParams, FairnessOutputs, FairnessParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
 from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainOutputs, TrainParams
 
@@ -52,6 +53,23 @@ TOOL = Tool(
             CompareOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
+        ),
+        Action(
+            "errors",
+            "Finds the slices of a table in which a model is worst.",
+            ErrorsParams,
+            ErrorsOutputs,
+            libraries=(*LIBRARIES, "matplotlib"),
+            columns=True,
+        ),
+        Action(
+            "fairness",
+            "Compares groups by how a model treats them, and fails beyond limits.",
+            FairnessParams,
+            FairnessOutputs,
+            libraries=(*LIBRARIES, "matplotlib"),
+            columns=True,
+            gate=True,
         ),
         Action(
             "predict",

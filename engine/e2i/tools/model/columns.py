@@ -22,6 +22,8 @@ from e2i.estimators.metrics import METRICS
 from e2i.spec.suggest import few
 from e2i.tools.model import searching
 from e2i.tools.model.comparing_columns import compare as compare
+from e2i.tools.model.inspecting_columns import errors as errors
+from e2i.tools.model.inspecting_columns import fairness as fairness
 from e2i.tools.model.judging_columns import evaluate as evaluate
 from e2i.tools.model.known_candidates import common, known_models
 

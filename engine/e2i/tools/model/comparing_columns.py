@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, absent
 from e2i.catalog.files import Files
 from e2i.estimators import columns
+from e2i.estimators.metrics import MetricName
 from e2i.tools.model import comparing
 from e2i.tools.model.judging_columns import wrong_metric
 from e2i.tools.model.known_candidates import common, known_models
@@ -20,7 +22,9 @@ def compare(given: Given, files: Files) -> Flow:
     problems += _unlike(sorted({model.target for model in models if model.target}), "target")
     problems += _unlike(sorted({model.task for model in models if model.task}), "task")
     problems += absent(table, ("group",), given.get("group"))
-    problems += wrong_metric(("metric",), given.get("metric"), common({model.task for model in models}))
+    problems += wrong_metric(
+        ("metric",), given.get("metric"), common({model.task for model in models}), able=get_args(MetricName)
+    )
     problems += _reference(given)
     return Flow({"differences": KnownTable(comparing.COLUMNS)}, tuple(dict.fromkeys(problems)))
 

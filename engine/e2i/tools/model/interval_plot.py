@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 BLUE, ORANGE, GREY = "#4477aa", "#cc8844", "#888888"
-NAME = 44
+NAME = 60
 """Most characters of a name."""
 
 

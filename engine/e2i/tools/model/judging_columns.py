@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from e2i.catalog.columns import (
@@ -77,12 +77,12 @@ def wrong_keys(given: Given, name: str, task: str | None) -> Iterator[ColumnProb
 
 
 def wrong_metric(
-    path: tuple[str | int, ...], metric: Any, task: str | None, *, at_key: bool = False
+    path: tuple[str | int, ...], metric: Any, task: str | None, *, able: Iterable[str] = JUDGED, at_key: bool = False
 ) -> Iterator[ColumnProblem]:
     """Yield a problem when the task does not have the metric."""
     known = JUDGED.get(metric) if isinstance(metric, str) else None
     if known is not None and task in ("classification", "regression") and known.task != task:
-        message, hint = f"{metric} is not a metric of {task}", few(metrics_of(task))
+        message, hint = f"{metric} is not a metric of {task}", few([name for name in able if JUDGED[name].task == task])
         yield ColumnProblem(path, "wrong-metric", message, hint=hint, at_key=at_key)
 
 

@@ -125,14 +125,14 @@ def _cut(values: pd.Series[Any]) -> Iterator[tuple[str, Matrix]]:
     known = values.notna().to_numpy()
     if pd.api.types.is_datetime64_any_dtype(values):
         yield from _texts(_periods(values), known, in_order=True)
-    elif _is_number(values) and values.nunique() > MOST_NUMBERS:
+    elif is_number(values) and values.nunique() > MOST_NUMBERS:
         yield from _quartiles(values.to_numpy(dtype="float64", na_value=float("nan")), known)
     else:
-        yield from _texts(values, known, in_order=_is_number(values))
+        yield from _texts(values, known, in_order=is_number(values))
     yield NULL, ~known
 
 
-def _is_number(values: pd.Series[Any]) -> bool:
+def is_number(values: pd.Series[Any]) -> bool:
     import pandas as pd
 
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
@@ -171,11 +171,11 @@ def _texts(values: pd.Series[Any], known: Matrix, *, in_order: bool) -> Iterator
     for value in (value for value in order.index if value in shown):
         inside = known & (values == value).fillna(False).to_numpy(dtype=bool)
         rest &= ~inside
-        yield _text(value), inside
+        yield text(value), inside
     yield OTHER, rest
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     """Return a value as a spec has it."""
     import numpy as np
 

@@ -1,0 +1,53 @@
+"""Derive the outputs of model.errors and model.fairness while planning. In: known parameters. Out: tables, problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import get_args
+
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent
+from e2i.catalog.files import Files
+from e2i.estimators import columns
+from e2i.spec.suggest import few
+from e2i.tools.model import erring, slicing
+from e2i.tools.model import fairness as comparing_groups
+from e2i.tools.model.disparities import DISPARITIES
+from e2i.tools.model.judging_columns import slices, task_of, wrong_metric
+from e2i.tools.model.params.inspecting import RowMetric
+
+
+def errors(given: Given, files: Files) -> Flow:
+    problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
+    problems += slices({**given, "group": None}, "columns", given["model"])
+    problems += wrong_metric(("metric",), given.get("metric"), task_of(given["model"]), able=get_args(RowMetric))
+    return Flow({"slices": KnownTable(erring.COLUMNS)}, problems)
+
+
+def fairness(given: Given, files: Files) -> Flow:
+    problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
+    problems += slices(given, "by", given["model"])
+    task = task_of(given["model"])
+    for limits in ("at_least", "at_most"):
+        problems += _wrong_limits(given, limits, task)
+    return Flow(
+        {
+            "worst": KnownKeys(_disparities(task)),
+            "disparities": KnownTable(comparing_groups.COLUMNS),
+            "groups": KnownTable(slicing.COLUMNS),
+        },
+        problems,
+    )
+
+
+def _wrong_limits(given: Given, name: str, task: str | None) -> Iterator[ColumnProblem]:
+    """Yield a problem for each limit of a disparity that the task does not have."""
+    limits = given.get(name)
+    for disparity in limits if isinstance(limits, Mapping) and task is not None else ():
+        if disparity in DISPARITIES and disparity not in _disparities(task):
+            message, hint = f"{disparity} is not a disparity of {task}", few(_disparities(task))
+            yield ColumnProblem((name, disparity), "wrong-metric", message, hint=hint, at_key=True)
+
+
+def _disparities(task: str | None) -> tuple[str, ...]:
+    able = {"regression": {"regression"}, "classification": {"binary", "many"}}.get(task or "")
+    return tuple(name for name, one in DISPARITIES.items() if able is None or able & set(one.shapes))
