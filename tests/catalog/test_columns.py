@@ -149,7 +149,10 @@ VALID: dict[str, dict[str, Any]] = {
         "metric": "rmse",
         "group": "id",
     },
-    "model.predict": {"model": MODEL, "table": TABLE, "keep": ["id"]},
+    "model.calibrate": {"model": KnownModel("y", ("x",), "classification"), "table": TABLE},
+    "model.threshold": {"model": KnownModel("y", ("x",)), "table": TABLE, "costs": {"fp": 1, "fn": "x"}},
+    "model.conformal": {"model": MODEL, "table": TABLE, "level": 0.9, "by": "x"},
+    "model.predict": {"model": MODEL, "table": TABLE, "keep": ["id"], "intervals": True},
     "model.select": {
         "candidates": [{"matrix": {"a": 1}, "outputs": {"model": MODEL}}, {"model": MODEL}],
         "table": TABLE,

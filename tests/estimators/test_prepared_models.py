@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from bento_copies import served
 from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
-from e2i.estimators import fitting, recipes, scoring, travelling
-from e2i.estimators.algorithms import ALGORITHMS, AlgorithmName
+from e2i.estimators import fitting, recipes, scoring
+from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.rounds import EarlyStopping
-from e2i.tools.bentoml import flavours
 from learning import others, table
 
 NUMBER, TEXT = {"types": ["number"]}, {"types": ["text"]}
@@ -51,7 +48,7 @@ GRID = [
         * 2,
         strict=True,
     )
-    for algorithm in get_args(AlgorithmName)
+    for algorithm in ALGORITHMS
     for task, targets in (("classification", ("binary", "three")), ("regression", ("amount",)))
     for target in targets
     if task in ALGORITHMS[algorithm].tasks
@@ -76,26 +73,6 @@ def fitted(algorithm: str, target: str, *steps: Mapping[str, Any], **more: Any) 
         frame[:200], frame[200:], target, algorithm, exclude=others(target), recipe=recipe(*steps), seed=1
     )
     return fitting.fit(prepared, {**size, **more.pop("params", {})}, seed=7, threads=1, **more)
-
-
-def served(folder: Path, root: Path) -> flavours.Served:
-    """The model as the service of a Bento loads it, from copies of the modules."""
-    root.mkdir()
-    for name, file in travelling.files().items():
-        shutil.copyfile(file, root / f"{name}.py")
-    shutil.copytree(folder, root / "model")
-    files = {f"model/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    about = {"stages": [{"folder": "model", "flavour": "e2i"}], "features": None, "files": files}
-    (root / "serving.json").write_text(json.dumps(about))
-
-    def module(name: str) -> Any:
-        spec = importlib.util.spec_from_file_location(f"e2i_{name}", root / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        found = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(found)
-        return found
-
-    return flavours.load(root, module)
 
 
 @pytest.mark.parametrize(("algorithm", "target", "name"), GRID)

@@ -44,13 +44,21 @@ class Table(Stored):
 
 
 class Model(Stored):
-    """A fitted model: a folder with ``manifest.json`` and the library's own model file. Contains no pickle."""
+    """A fitted model: a folder with ``manifest.json`` and the library's own model file. Contains no pickle.
+
+    ``classes`` are texts, the positive of two last. ``calibration``, ``threshold`` and ``level`` (of its intervals) are
+    what was fitted after training; None: nothing.
+    """
 
     type: Literal["model"] = "model"
     algorithm: str
     task: Literal["classification", "regression"]
     target: str
     features: tuple[str, ...]
+    classes: tuple[str, ...] | None = None
+    calibration: str | None = None
+    threshold: float | None = None
+    level: float | None = None
 
 
 class EffectModel(Stored):

@@ -144,6 +144,14 @@ class KnownModel(Struct, frozen=True):
     task: str | None = None
     trained_on: Rows = Rows()
     algorithm: str | None = None
+    classes: tuple[str, ...] | None = None
+    calibrated: bool | None = None
+    threshold: bool | None = None
+    """Whether a threshold was chosen for it."""
+    level: float | bool | None = None
+    """The level of its intervals; False: it has none, True: it has some of a level that is only known in a run."""
+    fitted_on: tuple[Rows, ...] = ()
+    """Rows that its calibration, threshold and intervals were fitted to."""
 
 
 class KnownView(Struct, frozen=True):

@@ -46,7 +46,10 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     problems += seen(given[validation], (validation,), trained_on, "warning")
     algorithm = algorithms.learnt(given["algorithm"]) if isinstance(given["algorithm"], str) else None
     named = target if isinstance(target, str) else None
-    return KnownModel(named, chosen, _task(given), trained_on, algorithm), problems
+    known = KnownModel(
+        named, chosen, _task(given), trained_on, algorithm, calibrated=False, threshold=False, level=False
+    )
+    return known, problems
 
 
 def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -> Iterator[ColumnProblem]:
@@ -60,8 +63,12 @@ def lacking(table: Any, path: tuple[str, ...], names: Iterable[str], why: str) -
         )
 
 
-def uses(given: Given, *, target: bool = False) -> list[ColumnProblem]:
-    """Return the columns of the model in the parameter ``model`` that the parameter ``table`` lacks."""
+def uses(given: Given, *, target: bool = False, judges: bool = True) -> list[ColumnProblem]:
+    """Return the columns of the model in the parameter ``model`` that the parameter ``table`` lacks.
+
+    With ``target``, also problems of rows that the model was trained on and, if the rows are to judge it, of those that
+    its calibration, threshold or intervals were fitted to.
+    """
     model = given["model"]
     if not isinstance(model, KnownModel):
         return []
@@ -69,8 +76,17 @@ def uses(given: Given, *, target: bool = False) -> list[ColumnProblem]:
     if target and model.target is not None:
         problems += lacking(given["table"], ("table",), [model.target], "the target of the model")
     if target:
-        problems += seen(given["table"], ("table",), model.trained_on)
+        memory = list(seen(given["table"], ("table",), model.trained_on))
+        problems += memory if memory or not judges else fitted_to(given["table"], model)
     return problems
+
+
+def fitted_to(table: Any, model: KnownModel, severity: Severity = "error") -> Iterator[ColumnProblem]:
+    """Return a problem when rows that judge a model are those of what was fitted after its training."""
+    if isinstance(table, KnownTable) and any(map(table.rows.overlap, model.fitted_on)):
+        message = "rows of this table are those that the model's calibration, threshold or intervals were fitted to"
+        hint = "split into more parts with data.split: train, fit what follows, and judge on different ones"
+        yield ColumnProblem(("table",), "trained-on", message, hint=hint, severity=severity)
 
 
 def seen(table: Any, path: tuple[str, ...], trained_on: Rows, severity: Severity = "error") -> Iterator[ColumnProblem]:

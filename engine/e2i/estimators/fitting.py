@@ -165,9 +165,14 @@ def save(fitted: Fitted, folder: Path) -> Path:
     library(algorithms.of(fitted.prepared.algorithm)).save(fitted.scorer.native, file)
     sketch.save(fitted.prepared.sketch, folder)
     manifest = {**manifest, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    write_manifest(folder, manifest)
+    return folder
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json`` into a model's folder. Equal manifests give equal bytes."""
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
-    return folder
 
 
 def _standard(labels: Matrix) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.fitting import Fitted
-    from e2i.estimators.scoring import Matrix, Scorer
+    from e2i.estimators.scoring import Manifest, Matrix, Scorer
 
 MISSING = "count as missing"
 RARE = "count as rare ones (one_hot)"
@@ -46,14 +47,32 @@ def keep_model(fitted: Fitted, ctx: StepContext) -> Model:
     """Save a fitted model in the store."""
     from e2i.estimators.fitting import save
 
-    manifest = fitted.scorer.manifest
+    return _keep(save(fitted, Path(ctx.scratch) / "model"), fitted.scorer.manifest, ctx)
+
+
+def keep_changed(model: Model, manifest: Manifest, ctx: StepContext) -> Model:
+    """Save a model of the store again, with what was fitted after its training in the manifest."""
+    from e2i.estimators.fitting import write_manifest
+
+    folder = Path(ctx.scratch) / "model"
+    shutil.copytree(ctx.open(model), folder, copy_function=shutil.copyfile)
+    write_manifest(folder, {**manifest, "schema_version": 3})
+    return _keep(folder, manifest, ctx)
+
+
+def _keep(folder: Path, manifest: Manifest, ctx: StepContext) -> Model:
+    classes = manifest["classes"]
     return ctx.keep(
-        save(fitted, Path(ctx.scratch) / "model"),
+        folder,
         Model,
         algorithm=manifest["algorithm"],
         task=manifest["task"],
         target=manifest["target"],
-        features=tuple(fitted.scorer.features),
+        features=tuple(feature["name"] for feature in manifest["features"]),
+        classes=None if classes is None else tuple(map(str, classes)),
+        calibration=manifest["calibration"]["method"] if "calibration" in manifest else None,
+        threshold=manifest.get("threshold"),
+        level=manifest["conformal"]["level"] if "conformal" in manifest else None,
     )
 
 
@@ -77,6 +96,17 @@ def predict(scorer: Scorer, frame: pd.DataFrame) -> Matrix:
             hint="compare how both tables were read, for example 1 and 01, or other names of the same categories",
         )
     return predicted
+
+
+def bounds(scorer: Scorer, frame: pd.DataFrame, predicted: Matrix) -> dict[str, Matrix]:
+    """Return ``scorer.bounds``. Raises StepError for a model without intervals."""
+    from e2i.estimators.scoring import ScoringError
+
+    try:
+        return scorer.bounds(frame, predicted)
+    except ScoringError as error:
+        hint = "fit them with model.conformal, and predict with its model"
+        raise StepError(str(error), code="no-intervals", hint=hint) from error
 
 
 def unseen(scorer: Scorer, frame: pd.DataFrame) -> dict[str, float]:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from e2i.estimators.deciding import Calibration, Conformal
     from e2i.estimators.encoding import Feature
 
 
@@ -36,15 +37,15 @@ def _beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from e2i.estimators import encoding, natives
+    from e2i.estimators import deciding, encoding, natives
 else:
-    encoding, natives = _beside("encoding"), _beside("natives")
+    deciding, encoding, natives = _beside("deciding"), _beside("encoding"), _beside("natives")
 
 Matrix = np.ndarray[Any, np.dtype[Any]]
 ScoringError = encoding.ScoringError
 encode = encoding.encode
 
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 """Versions of ``manifest.json`` that are read."""
 
 
@@ -58,7 +59,10 @@ class Preparation(TypedDict):
 
 
 class Manifest(TypedDict):
-    """The description of a saved model, as ``manifest.json`` holds it. Version 2 has ``prepare``."""
+    """The description of a saved model, as ``manifest.json`` holds it.
+
+    Version 2 has ``prepare``, version 3 ``calibration``, ``threshold`` or ``conformal``.
+    """
 
     schema_version: int
     algorithm: str
@@ -85,6 +89,10 @@ class Manifest(TypedDict):
     """The mean of the training target, or the shares of its classes."""
     explainer: NotRequired[Literal["tree", "linear"] | None]
     """Where exact SHAP values come from, of an algorithm that a plug-in added; None: nowhere."""
+    calibration: NotRequired[Calibration]
+    threshold: NotRequired[float]
+    """Probability from which a row is of the positive class, of two."""
+    conformal: NotRequired[Conformal]
     sha256: NotRequired[str]
     """Digest of the library's own file, once it is written."""
 
@@ -95,7 +103,9 @@ def load(folder: str | Path) -> Scorer:
     try:
         manifest = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
         if manifest["schema_version"] not in VERSIONS:
-            raise ScoringError(f"manifest.json has schema version {manifest['schema_version']}; this module reads 1, 2")
+            raise ScoringError(
+                f"manifest.json has schema version {manifest['schema_version']}; this module reads 1 to 3"
+            )
         file = saved / Path(manifest["file"]).name
         reader = natives.READERS[manifest["library"]]
         intact = hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
@@ -163,14 +173,63 @@ class Scorer:
         return self.output(self.encode(frame), margin=True)
 
     def output(self, encoded: Any, *, margin: bool = False) -> Matrix:
-        """Return ``predict`` or ``margin`` of encoded rows, in float64."""
+        """Return ``predict`` or ``margin`` of encoded rows, in float64. A margin is that before calibration."""
         shape = "regression" if self.manifest["classes"] is None else "binary" if self.binary else "multiclass"
         found = np.asarray(
             natives.OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64
         )
+        if "calibration" in self.manifest and not margin:
+            return deciding.calibrated(found, self.manifest["calibration"])
         if self.scale == 1.0 and not self.center:
             return found
         return found * self.scale + self.center
+
+    def table(
+        self, frame: pd.DataFrame, *, intervals: bool = False, threshold: float | None = None
+    ) -> dict[str, Matrix]:
+        """Return the columns of ``columns`` and, of ``intervals``, those of ``bounds``. Raises ScoringError."""
+        predicted = self.predict(frame)
+        return self.columns(predicted, threshold) | (self.bounds(frame, predicted) if intervals else {})
+
+    def columns(self, predicted: Matrix, threshold: float | None = None) -> dict[str, Matrix]:
+        """Return ``prediction`` and, for classes, ``probability`` of the positive one of two or
+        ``probability_CLASS`` of each.
+
+        ``predicted`` are those of ``predict``; ``threshold`` replaces that of the model.
+        """
+        classes = self.manifest["classes"]
+        if classes is None:
+            return {"prediction": predicted}
+        places = deciding.decided(predicted, self.threshold if threshold is None else threshold)
+        prediction = pd.Series(classes).take(places).to_numpy()
+        if self.binary:
+            return {"prediction": prediction, "probability": predicted}
+        named = {f"probability_{label}": predicted[:, index] for index, label in enumerate(classes)}
+        return {"prediction": prediction, **named}
+
+    def bounds(self, frame: pd.DataFrame, predicted: Matrix) -> dict[str, Matrix]:
+        """Return ``lower`` and ``upper`` of a regression; for classes ``set_CLASS``, whether it is in the row's set.
+
+        ``predicted`` are those of ``predict`` for ``frame``. Raises ScoringError for a model without quantiles.
+        """
+        if "conformal" not in self.manifest:
+            raise ScoringError("the model has no intervals: it has no conformal quantiles")
+        conformal, classes = self.manifest["conformal"], self.manifest["classes"]
+        quantile = deciding.quantiles(self.groups(frame, conformal["by"]), conformal, len(frame))
+        if classes is None:
+            return dict(zip(("lower", "upper"), deciding.interval(predicted, quantile), strict=True))
+        inside = deciding.prediction_set(predicted, quantile)
+        return {f"set_{label}": inside[:, index] for index, label in enumerate(classes)}
+
+    def groups(self, frame: pd.DataFrame, by: str | None) -> Matrix | None:
+        """Return the values of a feature, (n,), by which rows are grouped: numbers or texts. None without one."""
+        found = [feature for feature in self.manifest["features"] if feature["name"] == by]
+        return encoding.columns_of(frame, found)[found[0]["name"]] if found else None
+
+    @property
+    def threshold(self) -> float:
+        """Return the probability from which a row is of the positive class, of two."""
+        return self.manifest.get("threshold", deciding.HALF)
 
     @property
     def center(self) -> float:
@@ -198,13 +257,19 @@ def prepare(frame: pd.DataFrame, features: Sequence[Feature], steps: Sequence[An
 
 
 class _PyFunc:
-    """MLflow model: ``predict`` of a frame, or of anything that converts to a frame."""
+    """MLflow model: ``predict`` of a frame, or of anything that converts to a frame.
+
+    With the parameter ``table``, it returns a frame of predictions, probabilities and bounds, as ``model.predict``.
+    """
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
 
-    def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Matrix:
-        return self.scorer.predict(frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame))
+    def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Matrix | pd.DataFrame:
+        rows = frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame)
+        if not (params or {}).get("table"):
+            return self.scorer.predict(rows)
+        return pd.DataFrame(self.scorer.table(rows, intervals="conformal" in self.scorer.manifest))
 
     def get_raw_model(self) -> Any:
         """Return the library's own object, as the flavour of its library loads it (called by MLflow)."""

@@ -93,6 +93,17 @@ ACTIONS = {
     ),
     **dict.fromkeys(("data.kfold", "sklearn.kfold", "sklearn.model_selection.kfold"), "data.folds"),
     **dict.fromkeys(
+        ("model.recalibrate", "sklearn.calibrate", "sklearn.calibratedclassifiercv", "model.calibration"),
+        "model.calibrate",
+    ),
+    **dict.fromkeys(
+        ("model.cutoff", "model.tune_threshold", "sklearn.tunedthresholdclassifiercv", "model.choose_threshold"),
+        "model.threshold",
+    ),
+    **dict.fromkeys(
+        ("model.intervals", "model.prediction_intervals", "mapie.fit", "mapie.conformalize"), "model.conformal"
+    ),
+    **dict.fromkeys(
         ("model.cv", "model.crossval", "sklearn.cross_validate", "sklearn.cross_val_score"), "model.cross_validate"
     ),
     **dict.fromkeys(("dowhy.refute", "dowhy.refute_estimate", "causal.sensitivity"), "causal.refute"),
@@ -181,6 +192,9 @@ PARAMETERS = {
     "seed": ("random_state", "random_seed"),
     "trials": ("n_trials", "num_trials", "max_trials", "iterations"),
     "space": ("search_space", "param_space", "parameters", "params"),
+    "costs": ("cost", "cost_matrix", "payoffs", "cost_function"),
+    "level": ("confidence", "confidence_level", "coverage"),
+    "threshold": ("cutoff", "decision_threshold"),
     "metric": ("scoring", "objective", "score", "eval_metric"),
     "suite": ("expectation_suite", "expectations", "suite_name"),
     "stage": ("alias", "environment"),

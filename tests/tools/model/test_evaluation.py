@@ -11,11 +11,11 @@ import pytest
 from context import LocalContext
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
+from e2i.estimators.calibrating import curve as calibration
 from e2i.tools.model.actions import evaluate, predict, train
 from e2i.tools.model.params.applying import PredictParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
 from e2i.tools.model.params.training import TrainParams
-from e2i.tools.model.plots import calibration
 from e2i.tools.prepare import RecipeParams
 from e2i.tools.prepare.actions import recipe
 from learning import others, table

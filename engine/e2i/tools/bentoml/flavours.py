@@ -75,31 +75,43 @@ class Served:
         if isinstance(self.model, _Scored):
             known = self.model.scorer.manifest
             features = [{key: feature[key] for key in ("name", "kind", "type")} for feature in known["features"]]
-            return {**{key: known[key] for key in ("algorithm", "task", "target")}, "features": features}
+            about = {key: known[key] for key in ("algorithm", "task", "target")}
+            about |= {"threshold": known["threshold"]} if "threshold" in known else {}
+            about |= {"calibration": known["calibration"]["method"]} if "calibration" in known else {}
+            about |= {"level": known["conformal"]["level"]} if "conformal" in known else {}
+            return {**about, "features": features}
         if isinstance(self.model, _Effects):
             return self.model.described()
         return {"algorithm": type(self.model).__name__, "features": self.features}
 
     def predict(self, rows: Sequence[Any]) -> tuple[list[Any], list[Any] | None]:
-        """Return one prediction for each row, and its probabilities by class if the model has them.
+        """Return the ``predictions`` and ``probabilities`` of ``answer``. Raises ServingError."""
+        found = self.answer(rows)
+        return found["predictions"], found["probabilities"]
 
-        Predictions are the model's own: classes for a classifier, numbers for a regression. Raises ServingError.
+    def answer(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """Return ``predictions``, one for each row, and its ``probabilities`` by class if the model has them.
+
+        Predictions are the model's own: classes for a classifier, numbers for a regression. A model of e2i with
+        conformal quantiles has ``intervals`` too: lower and upper bound, or the classes of the row's set. Raises
+        ServingError.
         """
         try:
             data = self.table(rows)
             for step in self.steps:
                 data = step.transform(data)
             if isinstance(self.model, _Scored):
-                return self.model.both(data)
+                return self.model.answer(data)
             if isinstance(self.model, _Effects):
-                return self.model.predict(data), None
+                return {"predictions": self.model.predict(data), "probabilities": None}
             predictions = self.model.predict(data)
             probabilities = self.model.predict_proba(data) if hasattr(self.model, "predict_proba") else None
         except ServingError:
             raise
         except Exception as error:  # each library has its own errors for rows that do not fit
             raise ServingError(f"the model refuses the rows: {str(error)[:500]}") from error
-        return _plain(predictions), None if probabilities is None else _plain(probabilities)
+        shares = None if probabilities is None else _plain(probabilities)
+        return {"predictions": _plain(predictions), "probabilities": shares}
 
     def table(self, rows: Sequence[Any]) -> Any:
         """Return the rows as the first stage takes them: a frame if it knows names of columns, else an array."""
@@ -157,6 +169,11 @@ def _plain(values: Any) -> list[Any]:
     return listed
 
 
+def _inside(classes: Sequence[Any], row: Sequence[bool]) -> list[Any]:
+    """Return the classes that are in a set."""
+    return [label for label, one in zip(classes, row, strict=True) if one]
+
+
 def _own_names(model: Any) -> list[str]:
     """Return the names of the columns that the model was fitted with; none for arrays."""
     found: Any = None
@@ -182,18 +199,26 @@ class _Scored:
         self.columns: list[str] = scorer.features
         self.classes_: list[Any] | None = scorer.manifest["classes"]
 
-    def both(self, frame: Any) -> tuple[list[Any], list[Any] | None]:
+    def answer(self, frame: Any) -> dict[str, Any]:
+        """Return the entries of an answer, those of ``intervals`` for a model that has some."""
         try:
             output = self.scorer.predict(frame)
+            bounds = self.scorer.bounds(frame, output) if "conformal" in self.scorer.manifest else {}
         except self.refused as error:
             raise ServingError(str(error)) from error
+        found: dict[str, Any] = {"predictions": _plain(self.scorer.columns(output)["prediction"])}
         if self.classes_ is None:
-            return output.tolist(), None
-        shares = np.column_stack([1 - output, output]) if output.ndim == 1 else output
-        return [self.classes_[place] for place in shares.argmax(1)], shares.tolist()
+            found["probabilities"] = None
+        else:
+            shares = np.column_stack([1 - output, output]) if output.ndim == 1 else output
+            found["probabilities"] = shares.tolist()
+        if bounds:
+            rows = np.column_stack(list(bounds.values())).tolist()
+            found["intervals"] = rows if self.classes_ is None else [_inside(self.classes_, row) for row in rows]
+        return found
 
     def predict_proba(self, frame: Any) -> Any:
-        return np.asarray(self.both(frame)[1])
+        return np.asarray(self.answer(frame)["probabilities"])
 
 
 class _Effects:

@@ -79,18 +79,19 @@ class ModelService:
         """Return predictions for rows, given by feature name or in the order of the features. Missing values are null.
 
         ``predictions`` has one entry per row, as the model's own ``predict`` gives them: a class, or a number.
-        ``probabilities`` has one number per class for each row; it is null for a model that has none. Of an effect
-        model, a prediction is the list of the effect on the row, and the lower and upper bound of its interval.
+        ``probabilities`` has one number per class for each row; it is null for a model that has none. A model with
+        conformal quantiles has ``intervals``: for each row the lower and upper bound, or the classes of its set. Of an
+        effect model, a prediction is the list of the effect on the row, and the bounds of its interval.
         """
         if len(input) > MAX_ROWS:
             raise InvalidArgument(f"{len(input)} rows; at most {MAX_ROWS} in one request")
         if not input:
             return {"predictions": [], "probabilities": None}
         try:
-            predictions, probabilities = self.model.predict(input)
+            answer: dict[str, Any] = self.model.answer(input)
         except self.refusal as error:
             raise InvalidArgument(str(error)) from error
-        return {"predictions": predictions, "probabilities": probabilities}
+        return answer
 
     @bentoml.api  # type: ignore[untyped-decorator]  # BentoML's types are not followed
     def metadata(self) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     A prediction is the native output, in float64, times ``target_scale`` plus ``target_center``. They are 1 and 0
     except for regressions on targets that the library cannot learn as they are. ``prepared`` are the columns that the
     model's recipe makes of its features, in the order in which they are encoded; null: the features themselves.
+    ``calibration``, ``threshold`` and ``level`` are those of the Python function: the native output has none of them.
     """
     if "estimator" in manifest:
         names = ("estimator", "treatment", "outcome", "control", "treated")
@@ -46,6 +47,9 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "encoding": manifest["encoding"],
         "target_center": manifest["target_center"],
         "target_scale": manifest["target_scale"],
+        **({"calibration": manifest["calibration"]["method"]} if "calibration" in manifest else {}),
+        **({"threshold": manifest["threshold"]} if "threshold" in manifest else {}),
+        **({"level": manifest["conformal"]["level"]} if "conformal" in manifest else {}),
     }
 
 

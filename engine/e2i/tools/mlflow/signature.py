@@ -24,11 +24,12 @@ INTEGERS = {"int8", "int16", "int32", "uint8", "uint16"}
 def signature_of(manifest: Mapping[str, Any]) -> ModelSignature:
     """Return inputs as in the training table; output float64, (n,) or (n, classes) for more than two classes.
 
-    Of an effect model: the effect on a row with the bounds of its interval.
+    A model with a threshold or with intervals takes the parameter ``table``, for a frame of what ``model.predict``
+    returns. Of an effect model: the effect on a row with the bounds of its interval.
     """
     import numpy as np
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
     classes = manifest.get("classes") or ()
     shape = (-1, len(classes)) if len(classes) > 2 else (-1,)
@@ -37,7 +38,12 @@ def signature_of(manifest: Mapping[str, Any]) -> ModelSignature:
         from e2i.estimators.effect_scoring import OUTPUTS
 
         return ModelSignature(inputs, Schema([ColSpec("double", name) for name in OUTPUTS]))
-    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), shape)]))
+    asked = ParamSchema([ParamSpec("table", "boolean", False)]) if _decides(manifest) else None
+    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), shape)]), asked)
+
+
+def _decides(manifest: Mapping[str, Any]) -> bool:
+    return "threshold" in manifest or "conformal" in manifest
 
 
 def example_of(manifest: Mapping[str, Any]) -> pd.DataFrame | None:

@@ -6,6 +6,14 @@ Declarations only: ``params`` has the parameters by theme, ``actions`` does the 
 from __future__ import annotations
 
 from e2i.catalog.action import Action, Tool
+from e2i.tools.model.params.after_training import (
+    CalibrateOutputs,
+    CalibrateParams,
+    ConformalOutputs,
+    ConformalParams,
+    ThresholdOutputs,
+    ThresholdParams,
+)
 from e2i.tools.model.params.applying import PredictOutputs, PredictParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
 from e2i.tools.model.params.comparing import CompareOutputs, CompareParams
@@ -36,6 +44,30 @@ TOOL = Tool(
             libraries=(*LIBRARIES, "optuna"),
             columns=True,
             version=2,
+        ),
+        Action(
+            "calibrate",
+            "Calibrates the probabilities of a model on held-out rows.",
+            CalibrateParams,
+            CalibrateOutputs,
+            libraries=(*LIBRARIES, "scipy", "matplotlib"),
+            columns=True,
+        ),
+        Action(
+            "threshold",
+            "Chooses the threshold of a model of two classes, by costs or a metric.",
+            ThresholdParams,
+            ThresholdOutputs,
+            libraries=(*LIBRARIES, "matplotlib"),
+            columns=True,
+        ),
+        Action(
+            "conformal",
+            "Fits prediction intervals, or sets of classes, that contain the truth as often as a level says.",
+            ConformalParams,
+            ConformalOutputs,
+            libraries=LIBRARIES,
+            columns=True,
         ),
         Action(
             "evaluate",

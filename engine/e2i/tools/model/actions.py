@@ -11,6 +11,9 @@ from e2i.errors import StepError
 from e2i.estimators import effects, metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.tools.model import evaluation, page, slicing
+from e2i.tools.model.after_training import calibrate as calibrate
+from e2i.tools.model.after_training import conformal as conformal
+from e2i.tools.model.after_training import threshold as threshold
 from e2i.tools.model.choice import choose
 from e2i.tools.model.comparing import compare as compare
 from e2i.tools.model.erring import errors as errors
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from e2i.estimators.fitting import Fitted, Prepared
     from e2i.estimators.library import Encoded
-    from e2i.estimators.scoring import Matrix, Scorer
+    from e2i.estimators.scoring import Matrix
 
 
 def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
@@ -141,7 +144,10 @@ def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
         columns = {str(name): found[name] for name in found.columns}
     else:
         scorer = saved.open_model(params.model, ctx)
-        columns = _predictions(scorer, saved.predict(scorer, frame), params.threshold)
+        predicted = saved.predict(scorer, frame)
+        columns = scorer.columns(predicted, params.threshold)
+        if params.intervals:
+            columns = columns | saved.bounds(scorer, frame, predicted)
         saved.report_unseen(scorer, frame, ctx)
     taken = sorted(set(columns) & set(kept.columns))
     if taken:
@@ -181,19 +187,6 @@ def _measure(fitted: Fitted, part: str, rows: Encoded) -> dict[str, float]:
     task = fitted.prepared.schema.task
     measured = metrics.evaluate(task, rows.labels, fitted.scorer.output(rows.matrix))
     return {f"{part}_{name}": value for name, value in measured.items()}
-
-
-def _predictions(scorer: Scorer, predicted: Matrix, threshold: float) -> dict[str, Matrix | pd.Series[Any]]:
-    import pandas as pd
-
-    classes = scorer.manifest["classes"]
-    if classes is None:
-        return {"prediction": predicted}
-    if scorer.binary:
-        decided = (predicted >= threshold).astype(int)
-        return {"prediction": pd.Series(classes).take(decided).to_numpy(), "probability": predicted}
-    named = {f"probability_{label}": predicted[:, index] for index, label in enumerate(classes)}
-    return {"prediction": pd.Series(classes).take(predicted.argmax(axis=1)).to_numpy(), **named}
 
 
 def _record(measured: Mapping[str, float], ctx: StepContext) -> None:

@@ -21,6 +21,10 @@ from e2i.estimators import columns, fold_columns, hyperparameters
 from e2i.estimators.metrics import METRICS
 from e2i.spec.suggest import few
 from e2i.tools.model import searching
+from e2i.tools.model.after_columns import calibrate as calibrate
+from e2i.tools.model.after_columns import conformal as conformal
+from e2i.tools.model.after_columns import threshold as threshold
+from e2i.tools.model.after_columns import without_intervals
 from e2i.tools.model.comparing_columns import compare as compare
 from e2i.tools.model.inspecting_columns import errors as errors
 from e2i.tools.model.inspecting_columns import fairness as fairness
@@ -64,13 +68,16 @@ def predict(given: Given, files: Files) -> Flow:
     kept = table if keep is None else table.only(keep)
     task = _task(given["model"])
     added: Mapping[str, str | None] = columns.EFFECTS if task == "effect" else {"prediction": None}
+    problems += without_intervals(given)
+    if task == "regression" and given.get("intervals") is True:
+        added = {"prediction": None, "lower": "double", "upper": "double"}
     hint = "list the columns to copy in `keep`, without it"
     problems += [
         ColumnProblem(("table",), "duplicate-column", f'the table already has a column "{name}"', hint=hint)
         for name in added
         if name in kept.columns
     ]
-    if task not in ("regression", "effect"):
+    if task not in ("regression", "effect") or not settled(given.get("intervals")):
         return Flow({}, problems)
     return Flow({"table": kept.plus(added)}, problems)
 
@@ -86,7 +93,11 @@ def select(given: Given, files: Files) -> Flow:
     for model in dict.fromkeys(models):
         problems += columns.uses({"model": model, "table": given["table"]}, target=True)
     algorithm = common({model.algorithm for model in models})
-    outputs: dict[str, Any] = {"model": KnownModel(target, features, task, algorithm=algorithm)}
+    shared: dict[str, Any] = {
+        name: common({getattr(model, name) for model in models})
+        for name in ("classes", "calibrated", "threshold", "level")
+    }
+    outputs: dict[str, Any] = {"model": KnownModel(target, features, task, algorithm=algorithm, **shared)}
     return Flow(outputs | ({"metrics": KnownKeys(_metrics(task))} if judged else {}), tuple(dict.fromkeys(problems)))
 
 

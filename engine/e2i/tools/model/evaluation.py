@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,7 @@ def judge(
     model: Model,
     *,
     positive: Any = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     quantile: float | None = None,
 ) -> Judged:
     """Return the rows with labels and predictions. Raises StepError when the table does not match the model."""
@@ -109,7 +110,7 @@ def judge(
 
     classes: Sequence[Any] | None = scorer.manifest["classes"]
     labels = schema.labels(frame, model.target, classes)
-    predicted = saved.predict(scorer, frame)
+    predicted, own = saved.predict(scorer, frame), scorer.threshold
     constant = np.asarray(scorer.manifest["baseline"])
     if classes is None:
         constant = constant[0]
@@ -117,7 +118,8 @@ def judge(
         ordered = schema.ordered(tuple(classes) if classes else None, positive, model.target)
         if list(ordered) != list(classes or ()):
             classes, labels, predicted, constant = ordered, 1 - labels, 1.0 - predicted, constant[::-1]
-    return Judged(model.task, classes, labels, predicted, threshold, constant, quantile)
+            own = math.nextafter(1.0 - own, 2.0)  # a probability of exactly the threshold is of the other class
+    return Judged(model.task, classes, labels, predicted, own if threshold is None else threshold, constant, quantile)
 
 
 def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: int) -> Measured:

@@ -24,7 +24,9 @@ class Opened(Struct, frozen=True, eq=False):
     warnings: list[str]
 
 
-def open_rows(model: Model, table: Table, ctx: StepContext, *, positive: Any = None, threshold: float = 0.5) -> Opened:
+def open_rows(
+    model: Model, table: Table, ctx: StepContext, *, positive: Any = None, threshold: float | None = None
+) -> Opened:
     """Return the judged rows. Raises StepError when the table does not match the model."""
     scorer = saved.open_model(model, ctx)
     frame = ctx.frame(table)

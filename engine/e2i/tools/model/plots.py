@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from e2i.estimators import calibrating
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
@@ -17,22 +17,8 @@ if TYPE_CHECKING:
 
 MARGINS = {"left": 0.08, "right": 0.98, "bottom": 0.06, "top": 0.96, "wspace": 0.3, "hspace": 0.25}
 """Positions of the plots, as fractions. Letting matplotlib compute them takes as long as drawing."""
-BINS = 10
-"""Most points of a calibration curve, of about equal numbers of rows."""
 CURVES = 8
 """Most classes with a curve of their own: the most frequent ones."""
-Z = 1.96
-"""Standard deviations of a 95 % band."""
-
-
-class Bin(Struct, frozen=True):
-    """One point of a calibration curve: mean prediction, observed share with its 95 % band, and rows."""
-
-    predicted: float
-    observed: float
-    low: float
-    high: float
-    rows: int
 
 
 def draw(rows: Judged) -> bytes:
@@ -52,34 +38,12 @@ def draw(rows: Judged) -> bytes:
     return picture.getvalue()
 
 
-def calibration(labels: Matrix, predicted: Matrix) -> list[Bin]:
-    """Return the points of a calibration curve, with Wilson's band. Equal predictions are in one point.
-
-    ``labels`` (n,) are 0 and 1, ``predicted`` (n,) probabilities.
-    """
-    import numpy as np
-
-    order = np.lexsort((labels, predicted))
-    labels, predicted = labels[order], predicted[order]
-    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
-    number = np.searchsorted(edges, predicted, side="left")
-    found = []
-    for index in np.unique(number):
-        inside = number == index
-        count = int(inside.sum())
-        share = float(labels[inside].mean())
-        middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
-        half = Z / (1 + Z**2 / count) * np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
-        found.append(Bin(float(predicted[inside].mean()), share, float(middle - half), float(middle + half), count))
-    return found
-
-
 def _classes(axes: Any, rows: Judged) -> None:
     roc, recall, bands, confusion = axes.flat
     counts: list[int] = []
     for name, labels, predicted in _curves(rows):
         _ranking(roc, recall, name, labels, predicted)
-        points = calibration(labels, predicted)
+        points = calibrating.curve(labels, predicted)
         below = [max(0.0, one.observed - one.low) for one in points]  # a rounding below 0 for a share of 0 or 1
         heights = [below, [max(0.0, one.high - one.observed) for one in points]]
         predictions, shares = [one.predicted for one in points], [one.observed for one in points]

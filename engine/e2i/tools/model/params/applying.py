@@ -19,7 +19,14 @@ class PredictParams(Params):
     keep: Annotated[tuple[ColumnName, ...] | None, Field(description="Columns to copy to the result; null: all.")] = (
         None
     )
-    threshold: Threshold = 0.5
+    threshold: Threshold = None
+    intervals: Annotated[
+        bool,
+        Field(
+            description="Add the intervals of model.conformal: `lower` and `upper`, or for classes `set_CLASS`, "
+            "whether the class is in the set of the row."
+        ),
+    ] = False
 
 
 class PredictOutputs(Outputs):
@@ -29,7 +36,8 @@ class PredictOutputs(Outputs):
         Table,
         Field(
             description="The copied columns and `prediction`. Two classes: also `probability` of the "
-            "positive class. More classes: also `probability_CLASS` for each class. An effect model: `effect`, `lower` "
-            "and `upper` instead, the interval of the level that it was estimated with."
+            "positive class. More classes: also `probability_CLASS` for each class. With `intervals`, also `lower` and "
+            "`upper`, or `set_CLASS` for each class. An effect model: `effect`, `lower` and `upper` instead, the "
+            "interval of the level that it was estimated with."
         ),
     ]

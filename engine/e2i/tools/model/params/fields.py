@@ -38,7 +38,13 @@ TaskName = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float, Field(gt=0, lt=1, description="Probability from which a row is classified as positive, for two classes.")
+    float | None,
+    Field(
+        gt=0,
+        lt=1,
+        description="Probability from which a row is classified as positive, for two classes; null: the threshold of "
+        "model.threshold, or 0.5.",
+    ),
 ]
 Label = bool | int | float | str
 CONFIDENCE = "confidence"

@@ -18,7 +18,7 @@ class EvaluateParams(Params):
 
     model: Annotated[Model, Field(description="The model to evaluate.")]
     table: Annotated[Table, Field(description="Rows with the target that the model was not trained on.")]
-    threshold: Threshold = 0.5
+    threshold: Threshold = None
     positive: Annotated[Label | None, Field(description="The positive class, of two; null: that of the model.")] = None
     interval: Annotated[
         float | None, Field(gt=0.5, lt=1, description="Level of the bootstrap intervals; null: no intervals.")

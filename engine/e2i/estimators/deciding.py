@@ -1,0 +1,124 @@
+"""Apply what was fitted to a model after its training: calibration, threshold, conformal quantiles.
+
+In: a model's predictions, and numbers of its manifest. Out: calibrated probabilities, decisions, bounds.
+
+This module is self-contained, and is copied unchanged beside ``scoring`` into every Bento and MLflow model. It needs
+NumPy only. ``calibrating``, ``thresholds`` and ``conformal`` compute the numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+import numpy as np
+
+Matrix = np.ndarray[Any, np.dtype[Any]]
+
+HALF = 0.5
+"""The threshold of a model for which none was chosen."""
+
+
+class CalibrationMap(TypedDict):
+    """How the probability of one class is calibrated. Which entries it has depends on the method."""
+
+    slope: NotRequired[float]
+    intercept: NotRequired[float]
+    knots: NotRequired[list[float]]
+    """Probabilities, ascending; ``values`` are the calibrated ones. Straight lines lie between them."""
+    values: NotRequired[list[float]]
+
+
+class Calibration(TypedDict):
+    """How probabilities are calibrated: one map for the positive of two classes, or one for each of more classes.
+
+    ``temperature`` has one map for all classes, whose slope is 1 / temperature.
+    """
+
+    method: Literal["sigmoid", "isotonic", "temperature"]
+    maps: list[CalibrationMap]
+    nearest: float
+    """Probabilities nearer to 0 or 1 count as this far from it: those of a forest may be exactly 0, without a logit."""
+
+
+class Group(TypedDict):
+    """The rows in which the feature ``by`` has this value. ``rows``: how many the quantile was computed from."""
+
+    value: str | float
+    quantile: float
+    rows: int
+
+
+class Conformal(TypedDict):
+    """Quantiles of the conformity scores: absolute residuals, or 1 minus the probability of the true class."""
+
+    level: float
+    rows: int
+    quantile: float
+    """The quantile of all rows, for rows of no group that is listed."""
+    by: str | None
+    groups: list[Group]
+
+
+def calibrated(predicted: Matrix, calibration: Calibration) -> Matrix:
+    """Return calibrated probabilities: of the positive of two classes (n,), or of all (n, k), which add up to 1."""
+    method, maps, nearest = calibration["method"], calibration["maps"], calibration["nearest"]
+    if predicted.ndim == 1:
+        return _mapped(predicted, method, maps[0], nearest)
+    if method == "temperature":
+        return _softmax(np.log(predicted.clip(nearest, 1.0)) * maps[0]["slope"])
+    found = np.column_stack([_mapped(predicted[:, k], method, one, nearest) for k, one in enumerate(maps)])
+    total = found.sum(axis=1, keepdims=True)
+    return np.where(total > 0, found / np.where(total > 0, total, 1.0), 1.0 / found.shape[1])
+
+
+def logits(probabilities: Matrix, nearest: float) -> Matrix:
+    """Return ln(p / (1 - p)), of probabilities that are kept so far from 0 and 1."""
+    kept = probabilities.clip(nearest, 1.0 - nearest)
+    found: Matrix = np.log(kept) - np.log1p(-kept)
+    return found
+
+
+def decided(predicted: Matrix, threshold: float = HALF) -> Matrix:
+    """Return the position of each row's class: by the threshold for two classes, the most probable one of more."""
+    if predicted.ndim == 1:
+        return (predicted >= threshold).astype(np.int64)
+    found: Matrix = predicted.argmax(axis=1)
+    return found
+
+
+def quantiles(groups: Matrix | None, conformal: Conformal, rows: int) -> Matrix:
+    """Return the quantile for each row, (n,). ``groups`` (n,) are the values of the feature ``by``."""
+    found = np.full(rows, conformal["quantile"])
+    for group in conformal["groups"] if groups is not None else ():
+        found[groups == group["value"]] = group["quantile"]
+    return found
+
+
+def interval(predicted: Matrix, quantile: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the bounds of a regression's interval: the prediction minus and plus the quantile."""
+    return predicted - quantile, predicted + quantile
+
+
+def prediction_set(predicted: Matrix, quantile: Matrix) -> Matrix:
+    """Return which classes are in the set of each row, (n, k): those with a probability of at least 1 - quantile."""
+    shares = np.column_stack([1.0 - predicted, predicted]) if predicted.ndim == 1 else predicted
+    found: Matrix = 1.0 - shares <= quantile[:, None]
+    return found
+
+
+def _mapped(probabilities: Matrix, method: str, one: CalibrationMap, nearest: float) -> Matrix:
+    if method == "isotonic":
+        found: Matrix = np.interp(probabilities, one["knots"], one["values"])
+        return found
+    return _sigmoid(one["slope"] * logits(probabilities, nearest) + one.get("intercept", 0.0))
+
+
+def _sigmoid(values: Matrix) -> Matrix:
+    found: Matrix = np.exp(-np.logaddexp(0.0, -values))
+    return found
+
+
+def _softmax(values: Matrix) -> Matrix:
+    raised = np.exp(values - values.max(axis=1, keepdims=True))
+    found: Matrix = raised / raised.sum(axis=1, keepdims=True)
+    return found
