@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
@@ -32,6 +32,9 @@ class Files(Protocol):
         It may be outside the workspace, and specs cannot choose it.
         """
 
+    def configured_names(self, tool: str, setting: str) -> Mapping[str, str] | None:
+        """Returns a mapping of names in the operator's settings of a tool; None while no settings are known."""
+
 
 class _NoFiles:
     """A workspace that cannot be read."""
@@ -49,6 +52,9 @@ class _NoFiles:
         return None
 
     def configured(self, tool: str, setting: str) -> None:
+        return None
+
+    def configured_names(self, tool: str, setting: str) -> None:
         return None
 
 
@@ -79,6 +85,9 @@ class BoundedFiles:
 
     def configured(self, tool: str, setting: str) -> Path | None:
         return self._files.configured(tool, setting)
+
+    def configured_names(self, tool: str, setting: str) -> Mapping[str, str] | None:
+        return self._files.configured_names(tool, setting)
 
 
 class _Charged(io.BufferedIOBase):

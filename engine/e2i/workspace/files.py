@@ -68,6 +68,13 @@ class WorkspaceFiles(Struct, frozen=True):
         found = None if self.settings is None else getattr(self.settings.tool(tool), setting)
         return None if found is None else (self.roots.workspace / found).resolve()
 
+    def configured_names(self, tool: str, setting: str) -> Mapping[str, str] | None:
+        """Returns a mapping of names in the settings; None without settings."""
+        if self.settings is None:
+            return None
+        names: Mapping[str, str] = getattr(self.settings.tool(tool), setting)
+        return names
+
     def own(self, path: str) -> Path | None:
         """Returns the file of a path, links followed, if it is in the workspace itself and so may be written."""
         try:
@@ -100,3 +107,6 @@ class ChangedFiles(Struct, frozen=True):
 
     def configured(self, tool: str, setting: str) -> Path | None:
         return self.files.configured(tool, setting)
+
+    def configured_names(self, tool: str, setting: str) -> Mapping[str, str] | None:
+        return self.files.configured_names(tool, setting)

@@ -36,6 +36,9 @@ class RecordedFiles(Struct, frozen=True):
     def configured(self, tool: str, setting: str) -> None:
         return None
 
+    def configured_names(self, tool: str, setting: str) -> None:
+        return None
+
     def look(self, path: str) -> Found:
         """Returns the type of what was at a path."""
         return "file" if path in self.texts else "missing"

@@ -57,6 +57,9 @@ class Revision(Struct, frozen=True):
     def configured(self, tool: str, setting: str) -> None:
         return None  # the settings are not those of the revision
 
+    def configured_names(self, tool: str, setting: str) -> None:
+        return None
+
     def glob(self, pattern: str) -> None:
         return None  # a revision is only read for specs
 

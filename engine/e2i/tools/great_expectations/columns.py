@@ -16,7 +16,7 @@ from e2i.spec.problems import Code
 from e2i.spec.suggest import Names, nearest
 from e2i.tools.data import filters
 from e2i.tools.great_expectations import conditions, suited
-from e2i.tools.great_expectations.suite import DEFAULT, FOLDER, Suite, parsed, path_of, shipped_text
+from e2i.tools.great_expectations.suite import DEFAULT, DEFAULT_SUITE, FOLDER, Suite, parsed, path_of, shipped_text
 
 ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 """Arguments of expectations that name columns."""
@@ -34,7 +34,8 @@ def validate(given: Given, files: Files) -> Flow:
     problems = [*filters.problems(table, given["where"]), *absent(table, ("target",), given["target"])]
     if name == DEFAULT and not _has_file(files):
         problems += _undecided([given["problem_type"], given["target"]], "`target` or `problem_type`")
-    elif isinstance(name, str):
+        name = _default(given["problem_type"], table, given["target"], files)
+    if isinstance(name, str):
         found, unusable = _suite(name, files)
         problems += unusable
         if found is not None:
@@ -56,7 +57,8 @@ def validate_source(given: Given, files: Files) -> Flow:
     problems: list[ColumnProblem] = []
     if name == DEFAULT and not _has_file(files):
         problems += _undecided([given["problem_type"]], "`problem_type`")
-    elif isinstance(name, str):
+        name = _default(given["problem_type"], None, None, files)
+    if isinstance(name, str):
         problems += _suite(name, files)[1]
     if not isinstance(on_failure, str):
         return Flow({}, problems)
@@ -83,6 +85,18 @@ def _undecided(given: list[Any], needed: str) -> Iterator[ColumnProblem]:
     if all(value is None for value in given):
         message = f"`suite: {DEFAULT}` is that of a problem type, which is not given"
         yield ColumnProblem(("suite",), "missing-action-parameter", message, hint=f"set {needed}")
+
+
+def _default(kind: Any, table: Any, target: Any, files: Files) -> str | None:
+    """Return the name of the suite that ``default`` stands for; None while the problem type or settings are not known.
+
+    Of a target, the problem type is certain when its values cannot be numbers.
+    """
+    if kind is None and isinstance(target, str) and isinstance(table, KnownTable):
+        texts = ("string", "large_string", "bool", "dictionary")
+        kind = "classification" if (table.columns.get(target) or "").startswith(texts) else None
+    suites = files.configured_names("great_expectations", "default_suites")
+    return suites.get(kind, DEFAULT_SUITE) if suites is not None and isinstance(kind, str) else None
 
 
 def profile(given: Given, files: Files) -> Flow:
