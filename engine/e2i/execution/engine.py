@@ -166,6 +166,7 @@ class Engine:
                 self._execute_inline()
                 self._take(messages)
                 self._report_circuits()
+                self._recorder.measure_machine()
                 self._decide_ready()
                 calls = self._start_waiting()
             for call in calls:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
@@ -58,6 +58,9 @@ from e2i.telemetry.bodies import (
 )
 from e2i.telemetry.entries import Entry, target_of
 from e2i.telemetry.outbox import Tally
+
+if TYPE_CHECKING:
+    from e2i.execution.machine import MachineWatch
 from e2i.workers.executor import Ended, Failure
 
 
@@ -81,6 +84,10 @@ class StepExecution(Struct):
         """Returns what was missing of an effect when the step was planned to run again."""
         reason = self.decision.reason
         return reason.detail if reason.code is Why.EFFECT_LOST else ""
+
+
+SYSTEM = "system"
+"""What metrics of the machine have in place of a step, as in MLflow."""
 
 
 class RunRecorder:
@@ -113,6 +120,7 @@ class RunRecorder:
             size_limit=sizes.parse(request.settings.outbox_limit),
             target=lambda sink: target_of(request.settings.tool(sink)),
         )
+        self._machine: MachineWatch | None = None
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -166,6 +174,7 @@ class RunRecorder:
             self._telemetry.wake()
         for tracker in self._telemetry.known_to() if resumed else ():
             self._involve(tracker)
+        self._machine = self._watch()
 
     def start(self, node: StepNode, execution: StepExecution, *, ends_at_once: bool = False) -> None:
         """Records the start of an attempt. One that ends before the next commit has no row for its start."""
@@ -195,6 +204,29 @@ class RunRecorder:
         body = replace(body, step=step)
         execution.measured.append(body)
         self._run_store.record(self._telemetry.entries(body))
+
+    def measure_machine(self) -> None:
+        """Records the state of the machine when it is due, if the settings of MLflow ask for it."""
+        if self._machine is None or not self._machine.due() or not self._telemetry.began:
+            return
+        index = max(0, self._now_ms() - self.started_ms) // 1000
+        for name, value in self._machine.measure().items():
+            if not self._telemetry.thin(SYSTEM, name):
+                body = Metric(step=SYSTEM, name=name, value=value, index=index, at_ms=self._now_ms())
+                self._run_store.record(self._telemetry.entries(body, ("mlflow",)))
+
+    def _watch(self) -> MachineWatch | None:
+        settings = self._request.settings
+        if "mlflow" not in settings.sinks or settings.tools.get("mlflow", {}).get("system_metrics") is not True:
+            return None
+        from e2i.execution.machine import MachineWatch  # most runs do not need psutil
+
+        try:
+            return MachineWatch(time.monotonic)
+        except ModuleNotFoundError:
+            problem = 'system_metrics needs the package psutil: pip install "e2i[mlflow]"'
+            self.emit(partial(ToolDegraded, tool="mlflow", problem=problem))
+            return None
 
     def end_attempt(self, execution: StepExecution, ended: Ended, failure: Failure | None) -> None:
         """Records the end of an attempt, successful or not, for the record of its step."""

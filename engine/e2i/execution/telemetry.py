@@ -73,6 +73,11 @@ class Telemetry:
         """Returns whether any tracker receives telemetry."""
         return bool(self._sinks)
 
+    @property
+    def began(self) -> bool:
+        """Returns whether the run was reported: a step of it is executed."""
+        return self._began
+
     def known_to(self) -> list[str]:
         """Returns the trackers that know the run from before: it is resumed, and they must receive its new end."""
         return [sink for sink in SINKS if self._run_store.reported_to(sink, self._run)]

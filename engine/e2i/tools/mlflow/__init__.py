@@ -99,6 +99,14 @@ class MLflowSettings(ToolSettings):
         ),
     ] = True
 
+    system_metrics: Annotated[
+        bool,
+        Field(
+            description="Measure the machine during runs: processors, memory, disk and network, every 10 s, as the "
+            "system metrics of MLflow. Needs psutil."
+        ),
+    ] = False
+
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.tracking_uri) if self.tracking_uri else None
 

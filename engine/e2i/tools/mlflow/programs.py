@@ -191,7 +191,7 @@ def _child(tracking: Tracking, parent: RunRef, entry: Entry) -> None:
             parent.experiment,
             start_time=int(body["started_ms"]),
             run_name=body["name"],
-            tags={PARENT_TAG: parent.id, KEY_TAG: entry.key},
+            tags={**tracking.tags, PARENT_TAG: parent.id, KEY_TAG: entry.key},
         )
         child = known(made.info.run_id)
     log_batch(

@@ -226,7 +226,7 @@ class MLflowSink:
                 parent.experiment,
                 start_time=int(body["started_ms"]),
                 run_name=body["name"],
-                tags={PARENT_TAG: parent.id, KEY_TAG: entry.key, "e2i.step": body["step"]},
+                tags={**self._tracking.tags, PARENT_TAG: parent.id, KEY_TAG: entry.key, "e2i.step": body["step"]},
             )
             child = known(made.info.run_id)
             there[entry.key] = (child, False)
