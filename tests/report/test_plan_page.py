@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from msgspec.structs import replace
 
 from e2i.planning.model import Plan, Reason, Undecided, Why
-from e2i.report import plan_page
+from e2i.report import causal_graph, plan_page
 from plans import step
 
 
@@ -43,6 +43,25 @@ def test_neither_loads_anything_from_elsewhere() -> None:
     page = plan_page.html(plan("load", "train"))
     assert set(re.findall(r"https?://[^\s\"'<>]+", page)) == {"http://www.w3.org/2000/svg"}
     assert "default-src 'none'" in page
+
+
+def test_a_causal_graph_is_drawn_with_all_its_arrows_and_what_is_adjusted_for() -> None:
+    graph = ["t -> y", "t <- a -> y", "<b> -> a", "b <-> y"]
+    params = {"treatment": "t", "outcome": "y", "graph": graph}
+    asking = step("effect", "causal.estimate")
+    asking = replace(asking, components=replace(asking.components, written=params))
+    made = Plan("demo", (asking,), {})
+    (drawn,) = causal_graph.of(made)
+    said = ["<b> -> a", "a -> t, y", "t -> y", "(unmeasured) -> b, y", "adjusted for: a (back-door criterion)"]
+    assert drawn.lines == said
+    parts = {node.name: node.part for node in drawn.nodes}
+    assert (parts["t"], parts["y"], parts["a"], parts["b"]) == ("treatment", "outcome", "adjusted", "other")
+    root = ElementTree.fromstring(drawn.svg)
+    assert sum(element.get("class") == "cause" for element in root.iter()) == 6  # also a -> y, which others imply
+    assert "Causal graph of effect" in plan_page.html(made) and "<b>" not in plan_page.html(made).partition("Causal")[2]
+    for broken in (["t -> "], ["a -> y"], "${{ params.graph }}"):
+        other = replace(asking, components=replace(asking.components, written={**params, "graph": broken}))
+        assert causal_graph.of(Plan("demo", (other,), {})) == ()
 
 
 def test_a_long_name_is_cut_in_its_box_and_whole_in_its_title() -> None:

@@ -11,6 +11,7 @@ from e2i.cli import destinations, documents
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
 from e2i.planning.model import Plan, PlanStep, Verdict
+from e2i.report import causal_graph
 
 SIGNS: dict[Verdict, tuple[str, str, str]] = {
     Verdict.RUN: ("+", "green", "will run"),
@@ -69,6 +70,10 @@ def show(plan: Plan, workspace: Workspace) -> None:
     width = max(len(step.id) for step in plan.steps)
     for step in plan.steps:
         click.echo(_block(step, width))
+    for drawn in causal_graph.of(plan):
+        click.echo(f"\n  {click.style('causal graph', fg='cyan')} of {safe(drawn.step)}")
+        for line in drawn.lines:
+            click.echo(f"    {safe(line)}")
     if plan.params:
         shown = ", ".join(f"{name}={value}" for name, value in plan.params.items())
         click.echo(f"\n  params: {safe(shown)}")

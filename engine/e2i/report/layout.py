@@ -46,13 +46,13 @@ class _Point(Struct):
     downstream: list[_Point] = field(default_factory=list)
 
 
-def draw(needs: Mapping[str, Sequence[str]], node_width: float, space: float) -> Drawing:
+def draw(needs: Mapping[str, Sequence[str]], node_width: float, space: float, *, implied: bool = False) -> Drawing:
     """Returns the drawing of a graph. ``needs`` has the dependencies of each node, in topological order.
 
-    Layers are drawn from left to right if that fits into ``space``, else from top to bottom. Implied edges are not
-    drawn.
+    Layers are drawn from left to right if that fits into ``space``, else from top to bottom. Edges that others imply
+    are drawn only if ``implied``.
     """
-    edges = essential(needs)
+    edges = {name: list(upstream) for name, upstream in needs.items()} if implied else essential(needs)
     layers = _layers(edges)
     depth = len(layers)
     sideways = 2 * MARGIN + depth * node_width + (depth - 1) * SIDEWAYS <= space

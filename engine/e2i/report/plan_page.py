@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from e2i.errors import BadInput
 from e2i.planning.model import Plan, PlanStep
-from e2i.report import layout
+from e2i.report import causal_graph, layout
 from e2i.report.page import environment
 
 LETTER = 7.4
@@ -59,7 +59,12 @@ def html(plan: Plan) -> str:
     return (
         environment()
         .get_template("plan.html.j2")
-        .render(plan=plan, picture=svg(plan) if len(plan.steps) <= layout.MOST_DRAWN else "", signs=SIGNS)
+        .render(
+            plan=plan,
+            picture=svg(plan) if len(plan.steps) <= layout.MOST_DRAWN else "",
+            signs=SIGNS,
+            causal=causal_graph.of(plan),
+        )
     )
 
 

@@ -168,3 +168,15 @@ def test_intervals_cover_and_clean_trends_pass_as_often_as_they_say() -> None:
         alarms += (did.pre_trend(found, [one for event, one in events.items() if event < 0]) or 1.0) < 0.05
     print(f"{covered} of 200 intervals, {alarms} alarms at 0.05")
     assert 180 <= covered <= 200 and alarms <= 24
+
+
+def test_texts_whose_order_is_not_that_of_their_numbers_and_sparse_panels_are_refused(ctx: LocalContext) -> None:
+    frame = panel(40)
+    short = (frame["year"] - 1995).astype(str)
+    with pytest.raises(StepError, match="in whose order 'p10' comes before 'p5'") as caught:
+        run(ctx, frame.assign(year="p" + short))
+    assert caught.value.code == "not-a-number"
+    assert run(ctx, frame.assign(year="p" + short.str.zfill(2))).effect == run(ctx, frame).effect
+    sparse = frame[(frame["year"] != 2002) | (frame["unit"] < 3)]
+    with pytest.raises(StepError, match=r"3 of 40 units have a row in each of the 8 periods; 2002 is absent in 37 of"):
+        run(ctx, sparse)

@@ -116,3 +116,10 @@ def test_the_tree_is_the_best_of_all_and_no_worse_than_that_of_econml() -> None:
     assert alone is not None and alone.second == (None, None) and worth(alone) <= worth(found)
     assert policy_tree.learn(masks, splits, gains, 2, 200) is None
     assert found.words(0) and " and " in found.words(3)
+
+
+def test_a_budget_that_the_rule_exceeds_on_other_rows_is_said(ctx: LocalContext) -> None:
+    model = ask(ctx, data(800)).model
+    other = data(800, 2)
+    decide(ctx, model, data(800, 1), other.assign(share=other["share"] + 1), cost=0.8, budget={"share": 0.2})
+    assert any("on the held-out rows the rule uses a share of rows of" in warning for warning in ctx.warned)

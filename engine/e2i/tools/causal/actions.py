@@ -183,7 +183,8 @@ def policy(params: PolicyParams, ctx: StepContext) -> PolicyOutputs:
     chosen = decided.rule.probability(target.priority(held.frame))
     by_cost = params.budget.cost is not None
     values = policies.values(chosen, gains, elsewhere, held.groups, params.level, by_cost=by_cost)
-    warnings = policy_page.warnings(values, decided)
+    exceeded = policy_page.elsewhere(chosen, elsewhere, params)
+    warnings = [*policy_page.warnings(values, decided), *([exceeded] if exceeded else [])]
     for warning in warnings:
         ctx.warn(warning)
     ctx.metric("policy_value", values[0].value.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
 
 
+FEWEST = 4
+"""Fewest units with all periods: two treated ones and two that are not."""
+DIGITS = re.compile(r"(\d+)")
+
+
 class Read(Struct, frozen=True, eq=False):
     """A panel with the names of its periods, and what was left out of it."""
 
@@ -36,14 +42,14 @@ def read(frame: pd.DataFrame, params: DidParams) -> Read:
     units, times = codes(frame[params.unit], params.unit), frame[params.time]
     if times.isna().any():
         raise StepError(f"{params.time!r} is missing in {int(times.isna().sum())} rows", code="bad-group")
-    periods = sorted(times.unique())
+    periods = _ordered(times.unique().tolist(), params.time)
     numbers = pd.Index(periods).get_indexer(pd.Index(times))
     outcome = _matrix(units, numbers, outcome_of(frame, params.outcome), params)
     treated = _matrix(units, numbers, _treated(frame[params.treatment]), params)
     whole = ~np.isnan(outcome).any(axis=1)
     warnings = []
     if not whole.all():
-        warnings.append(f"{int((~whole).sum())} units lack a period and were left out")
+        warnings.append(_sparse(np.isnan(outcome), [_name(one) for one in periods], params))
     first = _first(treated[whole], params)
     always = first == 0
     if always.any():
@@ -73,6 +79,35 @@ def left_out(read: Read, absent: Mapping[int, Sequence[int]], params: DidParams)
         f"left out of the effect, as fewer than two of these units, or of those {untreated}, are there to compare: "
         + "; ".join(named)
     ]
+
+
+def _ordered(periods: list[Any], time: str) -> list[Any]:
+    """Return the periods in order. Raises StepError for texts that have another order than their numbers."""
+    if not isinstance(periods[0], str):
+        return sorted(periods)
+    found = sorted(periods)
+    counted = sorted(periods, key=lambda text: [int(part) if part.isdigit() else part for part in DIGITS.split(text)])
+    wrong = next(((one, other) for one, other in zip(found, counted, strict=True) if one != other), None)
+    if wrong is not None:
+        message = f"the periods in {time!r} are texts, in whose order {wrong[0]!r} comes before {wrong[1]!r}"
+        hint = "make numbers or dates of them with table.derive"
+        raise StepError(message, code="not-a-number", hint=hint)
+    return found
+
+
+def _sparse(absent: Matrix, periods: list[str], params: DidParams) -> str:
+    """Return the warning of units without some periods. Raises StepError when too few have all of them."""
+    lacking = absent.any(axis=1)
+    most = int(absent.sum(axis=0).argmax())
+    where = f"{periods[most]} is absent in {int(absent[:, most].sum()):,} of {len(absent):,}"
+    whole = int((~lacking).sum())
+    if whole < FEWEST:
+        raise StepError(
+            f"{whole} of {len(absent):,} units have a row in each of the {len(periods)} periods; {where}",
+            code="few-rows",
+            hint=f"choose periods that most units have, with data.select, or coarser ones than {params.time!r}",
+        )
+    return f"{int(lacking.sum()):,} units lack a period and were left out ({where})"
 
 
 def _matrix(units: Matrix, numbers: Matrix, values: Matrix, params: DidParams) -> Matrix:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import html
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e2i.tools.causal import page, pictures
 from e2i.tools.causal.choosing import PolicyParams
 from e2i.tools.causal.policies import Decided, Valued
 from e2i.tools.causal.targeting import Target
 
+if TYPE_CHECKING:
+    from e2i.estimators.scoring import Matrix
+
+TOLERATED = 0.05
+"""Share by which the budget may be exceeded on other rows without a warning."""
 NAMES = {
     "policy": "this policy",
     "all": "treat all",
     "random": "as many rows at random",
     "none": "treat nobody",
 }
+BUDGET = (
+    "The budget holds for the rows that were decided about. The rule is a threshold: on other rows it may treat more "
+    "or fewer of them than the budget allows."
+)
 SOURCE = (
     "Values are means of doubly robust scores, net of cost, on rows that neither the model nor the rule has seen "
     "(Athey and Wager 2021). Other rows than these may gain otherwise."
@@ -30,7 +39,7 @@ def render(
     body = [
         f'<p class="answer">{html.escape(answer(params, values, treated))}</p>',
         page.notes(warnings),
-        f"<h2>Whom to treat</h2><ul>{lines}</ul>",
+        f"<h2>Whom to treat</h2><ul>{lines}</ul><p>{html.escape(BUDGET)}</p>",
         "<h2>Value per row, over treating nobody</h2>",
         page.estimates({_name(one): one.value for one in values}, params.level),
         "<h2>How much better this policy is</h2>",
@@ -87,6 +96,25 @@ def warnings(values: list[Valued], decided: Decided) -> list[str]:
             f"{one.high:.3g})"
         )
     return said
+
+
+def elsewhere(chosen: Matrix, cost: Matrix, params: PolicyParams) -> str | None:
+    """Return a warning when the rule uses more than the budget on other rows than it was made for."""
+    budget = params.budget
+    if budget.cost is not None:
+        used, allowed = float((chosen * cost).mean()), budget.cost / params.table.rows
+    elif budget.share is not None or budget.rows is not None:
+        used, allowed = float(chosen.mean()), budget.share or (budget.rows or 0) / params.table.rows
+    else:
+        return None
+    if used <= allowed * (1 + TOLERATED):
+        return None
+    what = "cost a row" if budget.cost is not None else "share of rows"
+    return (
+        f"on the held-out rows the rule uses a {what} of {used:.3g}, more than the {allowed:.3g} of the budget: it is "
+        "a threshold, and other rows are above it more often. Their value is that of the larger use. To decide about "
+        "further rows under a budget, run causal.policy on them, or treat them by `rank` until the budget is used up"
+    )
 
 
 def _name(one: Valued) -> str:
