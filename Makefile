@@ -6,7 +6,8 @@ STAMP := .venv/.ready
 READY := $(if $(filter .venv/bin,$(BIN)),$(STAMP))
 SCHEMAS := pipeline test problems plan events notification log runs run comparison provenance result export doctor sync outbox gc backup restore init fix diff explain tests rehearsal catalog approvals
 PAGES := actions commands codes
-JOBS ?= 2
+JOBS ?= 4
+SLOW_JOBS ?= 2
 # Without compiled modules, the thousands of processes that the tests start would compile them, each for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -30,11 +31,11 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup ## the main job: 40,000 real flights through all tools, in .e2i
 	$(BIN)/e2i-run specs/flight_delays.yaml
 
-test: setup ## the default tests, JOBS=2 at a time
+test: setup ## the default tests, JOBS=4 at a time: most of them wait for processes
 	$(BIN)/python -m pytest -n $(JOBS)
 
 test-all: setup ## the default tests, the slow ones and the sweeps
-	$(BIN)/python -m pytest -n $(JOBS) -m ''
+	$(BIN)/python -m pytest -n $(SLOW_JOBS) -m ''
 
 lint: setup ## style, types, layers, drift of schemas and reference pages
 	$(BIN)/ruff check .
@@ -69,10 +70,10 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
 chaos: setup ## kills, corrupts and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
-	$(BIN)/python -m pytest -n $(JOBS) -m 'slow and not sweep'
+	$(BIN)/python -m pytest -n $(SLOW_JOBS) -m 'slow and not sweep'
 
 sweeps: setup ## tries secrets, bombs, effects, wrong answers of trackers and breakers in all variants, half an hour or more
-	$(BIN)/python -m pytest -n $(JOBS) -m sweep
+	$(BIN)/python -m pytest -n $(SLOW_JOBS) -m sweep
 
 bench: setup ## e2i against the hand-written scripts: checks and plans, steps, then the flagship run; both sides in one run
 	$(BIN)/python benchmarks/validate.py

@@ -59,7 +59,8 @@ def test_an_action_is_described_in_full(uses: str) -> None:
 
 def test_artifacts_are_listed_with_their_paths() -> None:
     (tune,) = catalog("optuna.tune")
-    assert tune["takes"] == {"table": ["train", "validation"], "recipe": ["prepare"], "study": ["warm_start[*]"]}
+    taken = {"table": ["train", "validation"], "folds": ["folds"], "recipe": ["prepare"], "study": ["warm_start[*]"]}
+    assert tune["takes"] == taken
     assert tune["gives"] == {
         "study": ["study"],
         "model": ["model"],
