@@ -142,6 +142,17 @@ VALID: dict[str, dict[str, Any]] = {
     "model.evaluate": {"model": MODEL, "table": TABLE, "by": ["x"], "group": "id", "at_most": {"rmse": 3}},
     "model.errors": {"model": MODEL, "table": TABLE, "columns": ["x"], "metric": "mae", "group": "id"},
     "model.fairness": {"model": MODEL, "table": TABLE, "by": ["x"], "at_least": {"mae_ratio": 0.8}, "group": "id"},
+    "model.learning_curve": {
+        **LEARN,
+        "table": TABLE,
+        "validation": TABLE,
+        "held_out": TABLE,
+        "exclude": ["id", "at", "z"],
+        "params": {"alpha": 1},
+        "shares": [0.5, 1.0],
+        "metric": "rmse",
+        "group": "id",
+    },
     "model.compare": {
         "models": {"new": MODEL, "old": MODEL},
         "table": TABLE,

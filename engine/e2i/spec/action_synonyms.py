@@ -55,6 +55,7 @@ ACTIONS = {
         ("model.error_analysis", "model.slices", "model.worst_slices", "deepchecks.weak_segments"), "model.errors"
     ),
     **dict.fromkeys(("fairlearn.metrics", "fairlearn.metric_frame", "model.bias", "aif360.metrics"), "model.fairness"),
+    **dict.fromkeys(("sklearn.learning_curve", "model.validation_curve", "model.curve"), "model.learning_curve"),
     **dict.fromkeys(("data.sort", "pandas.sort_values", "table.order_by"), "table.sort"),
     **dict.fromkeys(("data.rename", "pandas.rename"), "table.rename"),
     **dict.fromkeys(("data.cast", "data.convert", "pandas.astype"), "table.cast"),

@@ -19,6 +19,7 @@ from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
 from e2i.tools.model.params.comparing import CompareOutputs, CompareParams
 from e2i.tools.model.params.inspecting import ErrorsOutputs, ErrorsParams, FairnessOutputs, FairnessParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
+from e2i.tools.model.params.learning import LearningCurveOutputs, LearningCurveParams
 from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainOutputs, TrainParams
 
 LIBRARIES = ("xgboost", "lightgbm", "catboost", "scikit-learn", "skops", "numpy", "pandas")
@@ -102,6 +103,14 @@ TOOL = Tool(
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
             gate=True,
+        ),
+        Action(
+            "learning_curve",
+            "Fits a model to growing shares of the rows, and judges each fit.",
+            LearningCurveParams,
+            LearningCurveOutputs,
+            libraries=(*LIBRARIES, "matplotlib"),
+            columns=True,
         ),
         Action(
             "predict",

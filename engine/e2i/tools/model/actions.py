@@ -18,6 +18,7 @@ from e2i.tools.model.choice import choose
 from e2i.tools.model.comparing import compare as compare
 from e2i.tools.model.erring import errors as errors
 from e2i.tools.model.fairness import fairness as fairness
+from e2i.tools.model.learning_curve import learning_curve as learning_curve
 from e2i.tools.model.params.applying import PredictOutputs, PredictParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams, Interval

@@ -30,6 +30,7 @@ from e2i.tools.model.inspecting_columns import errors as errors
 from e2i.tools.model.inspecting_columns import fairness as fairness
 from e2i.tools.model.judging_columns import evaluate as evaluate
 from e2i.tools.model.known_candidates import common, known_models
+from e2i.tools.model.learning_columns import learning_curve as learning_curve
 
 
 def train(given: Given, files: Files) -> Flow:

@@ -122,7 +122,26 @@ _COMPARE = """steps:
       models: {new: "${{ steps.train.model }}", old: "${{ steps.other.model }}"}
       table: ${{ steps.split.test }}
 """
+_CURVE = """steps:
+  data: {uses: dataset.hcp}
+  split: {uses: data.split, with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}}
+  curve:
+    uses: model.learning_curve
+    with:
+      table: ${{ steps.split.train }}
+      held_out: ${{ steps.split.test }}
+      target: target
+      features: [region, call_frequency]
+"""
 CODES = (
+    Code(
+        "bad-shares",
+        "Shares of a learning curve that do not rise",
+        "A learning curve goes from few rows to many; each share is larger than the one before.",
+        "List each share once, in rising order.",
+        _CURVE + "      shares: [0.5, 0.1, 1.0]\n",
+        _CURVE + "      shares: [0.1, 0.5, 1.0]\n",
+    ),
     Code(
         "bad-slice",
         "A column that rows cannot be judged by",

@@ -1,0 +1,34 @@
+"""Derive the outputs of ``model.learning_curve`` while planning. In: known parameters. Out: the curve, and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, absent
+from e2i.catalog.files import Files
+from e2i.estimators import columns, hyperparameters
+from e2i.estimators.columns import lacking, seen
+from e2i.estimators.metrics import MetricName
+from e2i.tools.model import learning_curve as growing
+from e2i.tools.model.judging_columns import wrong_metric
+
+
+def learning_curve(given: Given, files: Files) -> Flow:
+    model, problems = columns.learn(given, "table", "validation")
+    problems += hyperparameters.check(given, "params", task=model.task)
+    if model.features is not None and not problems:
+        problems += lacking(given["held_out"], ("held_out",), model.features, "used as features in training")
+    if model.target is not None:
+        problems += lacking(given["held_out"], ("held_out",), [model.target], "the target of training")
+    problems += seen(given["held_out"], ("held_out",), model.trained_on)
+    problems += absent(given["table"], ("group",), given.get("group"))
+    problems += wrong_metric(("metric",), given.get("metric"), model.task, able=get_args(MetricName))
+    problems += _falling(given.get("shares"))
+    return Flow({"curve": KnownTable(growing.COLUMNS)}, problems)
+
+
+def _falling(shares: Any) -> Iterator[ColumnProblem]:
+    known = isinstance(shares, list | tuple) and all(isinstance(share, int | float) for share in shares)
+    if known and (rising := sorted(set(shares))) != list(shares):
+        yield ColumnProblem(("shares",), "bad-shares", "the shares do not rise", hint=f"shares: {rising}")
