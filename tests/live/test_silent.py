@@ -24,6 +24,7 @@ from e2i.errors import ToolUnavailable
 from e2i.settings import Settings, Shared
 from e2i.store.shared import SharedStore
 from live.faucet import Faucet, Flow, faucet
+from live.google_storage import GoogleStorage
 from live.servers import MLflow, ObjectStore, Postgres, Server
 from live.test_deadlines import guard, load
 from project import Stopwatch, until
@@ -217,6 +218,28 @@ def remote_get(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     return s3.port, make
 
 
+def remote_get_of_google(bench: Bench) -> tuple[int, Callable[[int], Call]]:
+    from e2i.tools.remote import GetParams, actions
+
+    storage = GoogleStorage("data")
+    storage.buckets["data"]["a.txt"] = b"content"
+    bench.callback(storage.close)
+
+    def make(port: int) -> Call:
+        place = {
+            "kind": "gcs",
+            "root": "data",
+            "endpoint": f"http://127.0.0.1:{port}",
+            "timeout": bench.deadline,
+            "private": True,
+            "anonymous": True,
+        }
+        ctx = bench.step(Settings(tools={"remote": {"deadline": bench.deadline, "locations": {"here": place}}}))
+        return lambda: actions.get(GetParams(location="here", key="a.txt"), ctx)
+
+    return urlsplit(storage.url).port or 0, make
+
+
 def bentoml_service(bench: Bench) -> tuple[int, Callable[[int], Call]]:
     from e2i.tools.bentoml import BentoMLSettings
     from e2i.tools.bentoml.connector import GuardedBentoML
@@ -285,6 +308,7 @@ CASES: dict[str, Callable[[Bench], tuple[int, Callable[[int], Call]]]] = {
     "feast.materialize to postgresql": partial(feast_postgres, writes=True),
     "database.read of postgresql": database_read,
     "remote.get of s3": remote_get,
+    "remote.get of google": remote_get_of_google,
     "shared store in s3": shared_results,
     "bentoml": bentoml_service,
 }

@@ -30,8 +30,10 @@ TEXTS = re.compile(
     r"|role \"[^\"]*\" does not exist|permission denied for (database|schema|table|relation)"
     r"|\b(NOAUTH|WRONGPASS|NOPERM)\b|AWS Error (ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH)"
     r"|AWS Error UNKNOWN \(HTTP status 40[13]\)|failed with error code 40[13]\b"
+    r"|google::cloud::Status\((PERMISSION_DENIED|UNAUTHENTICATED)\b"
 )
-"""Messages of PostgreSQL during the connection, when there is no code yet; of Redis, Arrow's S3, and MLflow of a proxy.
+"""Messages of PostgreSQL during the connection, when there is no code yet; of Redis, Arrow's S3 and Google Cloud
+Storage, and MLflow of a proxy.
 """
 LOCAL = ("sqlite3", "builtins")
 NO_DATABASE = "3D000"

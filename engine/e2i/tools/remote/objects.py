@@ -48,7 +48,7 @@ class ObjectLocation:
                 while chunk := file.read(CHUNK):
                     stream.write(chunk)
         except OSError as error:
-            if "NO_SUCH_BUCKET" in str(error):
+            if isinstance(error, FileNotFoundError) or "NO_SUCH_BUCKET" in str(error):
                 raise StepError(f"there is no bucket {self._location.shown}", code="no-such-file") from error
             raise
 
