@@ -8,6 +8,9 @@ import pytest
 from e2i.cli import options
 from e2i.errors import BadInput
 from e2i.planning.model import Plan
+from e2i.spec.document import read
+from e2i.spec.models import PipelineSpec
+from e2i.spec.params import Written, parameter_values
 
 
 @pytest.mark.parametrize(
@@ -23,7 +26,33 @@ from e2i.planning.model import Plan
     ],
 )
 def test_values_are_yaml(text: str, value: Any) -> None:
-    assert options.parameters([text]) == {"n": value}
+    found = options.parameters([text])["n"]
+    assert (found.value if isinstance(found, Written) else found) == value
+
+
+@pytest.mark.parametrize(
+    ("declared", "text", "value"),
+    [
+        ("{type: string}", "02116", "02116"),
+        ("{type: string}", "1e3", "1e3"),
+        ("{type: string}", "true", "true"),
+        ("{type: string}", "null", "null"),
+        ("{type: string, default: null}", "null", None),
+        ("{type: string, default: null}", "", None),
+        ("{type: path}", "2024", "2024"),
+        ("{type: integer}", "3", 3),
+        ("{type: number}", "3", 3.0),
+        ("{type: any}", "02116", 2116),
+        ("{type: string, pattern: '[0-9]{5}'}", "02116", "02116"),
+    ],
+)
+def test_a_parameter_of_text_takes_the_text_as_it_is_written(declared: str, text: str, value: Any) -> None:
+    document, _ = read(
+        f"version: 1\nname: s\nparams: {{p: {declared}}}\nsteps: {{a: {{uses: debug.echo}}}}\n", "s.yaml"
+    )
+    assert document is not None
+    spec = PipelineSpec.model_validate(document.data)
+    assert parameter_values(spec, document, options.parameters([f"p={text}"])) == ({"p": value}, [])
 
 
 @pytest.mark.parametrize("given", [["n"], ["=3"], ["n=1", "n=2"], ["n={"], ["n=!!python/object:x y"]])

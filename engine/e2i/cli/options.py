@@ -14,13 +14,17 @@ from e2i import regular
 from e2i.documents import ParamValues, Values, plain
 from e2i.errors import BadInput
 from e2i.spec import document
+from e2i.spec.params import Written
 
 if TYPE_CHECKING:
     from e2i.planning.model import PlanDocument
 
 
 def parameters(given: Iterable[str]) -> ParamValues:
-    """Returns ``NAME=VALUE`` texts as a mapping. Values are read as YAML. Raises BadInput."""
+    """Returns ``NAME=VALUE`` texts as a mapping. Values are read as YAML; those that are no texts keep theirs.
+
+    Raises BadInput.
+    """
     values = ParamValues()
     for text in given:
         name, equals, value = text.partition("=")
@@ -34,7 +38,7 @@ def parameters(given: Iterable[str]) -> ParamValues:
             raise BadInput(message, code="bad-option", hint=f"""quote it: -p {name}='"{value}"'""")
         if problems:
             raise BadInput(f"-p {name}: {problems[0].message}", code="bad-option", hint=problems[0].hint)
-        values[name] = found
+        values[name] = found if isinstance(found, (str, list, dict)) else Written(value.strip(), found)
     return values
 
 

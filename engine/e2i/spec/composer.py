@@ -24,7 +24,7 @@ from yaml.events import (
 )
 
 from e2i.documents import JsonObject
-from e2i.spec import scalars
+from e2i.spec import misread, scalars
 from e2i.spec.positions import PARSER, Path, Spot, locate
 from e2i.spec.problems import MOST, Code, Location, Problem, pointer
 
@@ -69,6 +69,8 @@ def compose(text: str, file: str, limits: Limits) -> tuple[Any, list[Problem]]:
         # A syntax error that breaks the line also leaves its expression unclosed. One message is enough.
         composer.problems = [known for known in composer.problems if known.location.line != report.location.line]
         composer.problems.append(report)
+    if not composer.problems:
+        composer.problems += misread.find(text, file)
     return composer.root, composer.problems
 
 

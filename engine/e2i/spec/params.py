@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from msgspec import Struct
+
 from e2i.documents import ParamValues
 from e2i.spec import fixes, patterns, suggest
 from e2i.spec.document import Document
@@ -15,6 +17,18 @@ from e2i.spec.problems import Code, Problem
 from e2i.spec.scalars import show
 
 Path = tuple[str | int, ...]
+
+
+class Written(Struct, frozen=True):
+    """A value of a command line that YAML reads as no text, such as 02116: a string parameter takes the text."""
+
+    text: str
+    value: bool | float | None
+
+    def as_declared(self, declared: ParamSpec) -> Any:
+        """Returns what is meant, by the parameter's type. null and nothing are no texts where a default is null."""
+        is_nothing = self.value is None and (not declared.required or not self.text)
+        return self.value if declared.type not in ("string", "path") or is_nothing else self.text
 
 
 def parameter_values(spec: PipelineSpec, document: Document, given: ParamValues) -> tuple[ParamValues, list[Problem]]:
@@ -29,6 +43,7 @@ def parameter_values(spec: PipelineSpec, document: Document, given: ParamValues)
         path: Path = ("params", name)
         if name in given:
             value, what = given[name], f'the value passed for parameter "{name}"'
+            value = value.as_declared(declared) if isinstance(value, Written) else value
             if value is None and not declared.required:
                 values[name] = None
                 continue
