@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from msgspec import Struct
 
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
+from e2i.estimators.learning import Loss
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
 FILE = "model.cbm"
 
-_LOSSES = {"regression": "RMSE", "binary": "Logloss", "multiclass": "MultiClass"}
+_OBJECTIVES = {"binary": "Logloss", "multiclass": "MultiClass"}
 
 
 class Pools(Struct, frozen=True, eq=False):
@@ -31,7 +32,8 @@ def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads:
     import catboost
 
     def pool(rows: Encoded) -> Any:
-        return catboost.Pool(rows.matrix, rows.labels, cat_features=schema.categorical, thread_count=threads)
+        about = {"cat_features": schema.categorical, "thread_count": threads}
+        return catboost.Pool(rows.matrix, rows.labels, weight=rows.weights, **about)
 
     try:
         return Pools(pool(train), validation and pool(validation))
@@ -44,6 +46,7 @@ def fit(
     schema: Schema,
     data: Pools,
     params: Values,
+    loss: Loss,
     *,
     seed: int,
     threads: int,
@@ -54,7 +57,8 @@ def fit(
 
     settings = {
         "iterations": 100,
-        "loss_function": _LOSSES[schema.shape],
+        "loss_function": _OBJECTIVES.get(schema.shape) or _loss(loss),
+        **({"monotone_constraints": list(loss.monotone)} if loss.monotone else {}),
         "random_seed": seed,
         "thread_count": threads,
         "allow_writing_files": False,
@@ -72,6 +76,25 @@ def fit(
     except catboost.CatBoostError as error:
         raise StepError(f"CatBoost: {error}", code="fit-failed") from error
     return model
+
+
+def _loss(loss: Loss) -> str:
+    """Return CatBoost's name of a loss for numbers, with its parameter in the shortest exact form."""
+    match loss.objective:
+        case "squared":
+            return "RMSE"
+        case "absolute":
+            return "MAE"
+        case "huber":
+            return f"Huber:delta={loss.delta!r}"
+        case "poisson":
+            return "Poisson"
+        case "tweedie":
+            return f"Tweedie:variance_power={loss.power!r}"
+        case "quantile":
+            return f"Quantile:alpha={loss.quantile!r}"
+        case _:
+            assert_never(loss.objective)
 
 
 def save(native: Any, path: Path) -> None:

@@ -27,7 +27,7 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     passed, recipe = given.get("predict_after", ()), given.get("prepare")
     timed = recipe_columns.takes_times(recipe)
     problems += _listed(rows, target, features, passed, timed)
-    chosen = _chosen(rows, target, features, exclude)
+    chosen = _chosen(rows, target, features, exclude, given.get("weights"))
     sure = not any(
         problem.path[0] == "exclude" for problem in problems
     )  # otherwise the missing name may be one of these
@@ -98,12 +98,14 @@ def seen(table: Any, path: tuple[str, ...], trained_on: Rows, severity: Severity
         yield ColumnProblem(path, "trained-on", message, hint=hint, severity=severity)
 
 
-def _chosen(rows: Any, target: Any, features: Any, exclude: Any) -> tuple[str, ...] | None:
-    """Return the features in order; None when they are not known."""
+def _chosen(rows: Any, target: Any, features: Any, exclude: Any, weights: Any) -> tuple[str, ...] | None:
+    """Return the features in order; None when they are not known. A column of weights is one only if it is listed."""
     names = list(rows.columns) if features is None and isinstance(rows, KnownTable) else features
-    if not isinstance(target, str) or not isinstance(names, list | tuple) or not settled([names, exclude]):
+    if not isinstance(target, str) or not isinstance(names, list | tuple) or not settled([names, exclude, weights]):
         return None
     left_out = {target, *(name for name in exclude or () if isinstance(name, str))}
+    if features is None:
+        left_out.add(weights)
     return tuple(dict.fromkeys(name for name in names if name not in left_out))
 
 

@@ -19,9 +19,11 @@ from msgspec.structs import replace
 
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
-from e2i.estimators import algorithms, leaks, preparation, schema, sketch
+from e2i.estimators import algorithms, leaks, learning, preparation, schema, sketch
 from e2i.estimators.algorithms import ALGORITHMS, Task
+from e2i.estimators.learning import Loss
 from e2i.estimators.library import Encoded, Library, library
+from e2i.estimators.options import Options
 from e2i.estimators.preparation import Preparation
 from e2i.estimators.recipes import Operation
 from e2i.estimators.rounds import USABLE, Watch
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Manifest, Matrix, Scorer
+    from e2i.estimators.targets import Transformation
 
+PLAIN = Options()
 EXAMPLE_ROWS = 5
 SMALL, LARGE = 2.0**-6, 2.0**30
 """Standard deviations of a target below and above which boosters are trained on a multiple of it."""
@@ -52,12 +56,23 @@ class Prepared(Struct, frozen=True, eq=False):
     target_scale: float = 1.0
     """The library is trained on the target minus the center, divided by the scale. Its outputs are converted back."""
     baseline: tuple[float, ...] = ()
-    """The best constant answer: the mean of the target, or the share of each class."""
+    """The best constant answer: the mean of the target, a quantile if that is learned, or the share of each class."""
     sketch: Any = None
     """``sketch.of`` the training rows."""
     warnings: tuple[str, ...] = ()
     preparation: Preparation | None = None
     """What happens to the table's columns before ``schema`` describes them; None: nothing."""
+    options: Options = PLAIN
+    loss: Loss = Loss()
+    transformation: Transformation | None = None
+    """What happens to the target before it is centred and scaled; None: nothing."""
+
+    @property
+    def constant(self) -> Matrix | float:
+        """The best constant answer in the form of metrics: shares of classes, or a number."""
+        import numpy as np
+
+        return np.asarray(self.baseline) if self.schema.classes is not None else self.baseline[0]
 
 
 class Fitted(Struct, frozen=True, eq=False):
@@ -82,11 +97,14 @@ def prepare(
     recipe: Sequence[Operation] = (),
     seed: int = 0,
     groups: Matrix | None = None,
+    options: Options = PLAIN,
 ) -> Prepared:
     """Derive the schema from ``train`` and encode both tables, after fitting ``recipe`` to ``train``. Raises StepError.
 
     ``seed`` and ``groups`` (n,) are for the cross-fitting of the recipe: rows of one group are in one fold.
     """
+    if options.weights is not None and features is None and options.weights in train.columns:
+        exclude = (*exclude, options.weights)
     own: Preparation | None = None
     table, held = train, validation
     if recipe:
@@ -109,11 +127,15 @@ def prepare(
         max_categories=max_categories,
     )
     algorithms.check(algorithm, derived.task, {})
-    rows = Encoded(derived.encode(table), derived.labels(table))
+    learning.check(algorithm, derived.task, options, {})
+    labels = derived.labels(table)
+    rows = Encoded(derived.encode(table), labels, learning.row_weights(train, options, labels, derived.classes))
     held_out = None if held is None else Encoded(derived.encode(held), derived.labels(held))
-    is_scaled = algorithms.of(algorithm).rounds and derived.task == "regression"
-    center, scale = _standard(rows.labels) if is_scaled else (0.0, 1.0)
-    encoded = rows.standardised(center, scale), held_out and held_out.standardised(center, scale)
+    is_scaled = algorithms.of(algorithm).rounds and derived.task == "regression" and not options.is_log
+    changed = learning.transformation(options, rows.labels, target) if derived.task == "regression" else None
+    learned, held_learned = rows.learned(changed), held_out and held_out.learned(changed)
+    center, scale = _standard(learned.labels) if is_scaled else (0.0, 1.0)
+    encoded = learned.standardised(center, scale), held_learned and held_learned.standardised(center, scale)
     shared = library(algorithms.of(algorithm)).prepare(derived, *encoded, threads)
     assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
     given = derived if own is None else replace(derived, features=own.features, encoding="doubles")
@@ -127,10 +149,13 @@ def prepare(
         example(train, given.names),
         target_center=center,
         target_scale=scale,
-        baseline=_baseline(rows.labels, derived),
+        baseline=tuple(map(float, learning.constant(options, rows.labels, derived.classes))),
         sketch=sketch.of(train, given, rows.labels),
         warnings=(*filter(None, [assumed]), *derived.warnings, *suspicious),
         preparation=own,
+        options=options,
+        loss=learning.loss(options, derived, scale),
+        transformation=changed,
     )
 
 
@@ -145,12 +170,14 @@ def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: W
     from e2i.estimators.scoring import Scorer
 
     algorithm = algorithms.check(prepared.algorithm, prepared.schema.task, params)
+    learning.check(prepared.algorithm, prepared.schema.task, prepared.options, params)
     if watch is not None:
         _check_watch(prepared, watch)
     params = {**algorithm.preset, **params}
     module = library(algorithm)
+    data, loss = prepared.shared, prepared.loss
     native = module.fit(
-        prepared.algorithm, prepared.schema, prepared.shared, params, seed=seed, threads=threads, watch=watch
+        prepared.algorithm, prepared.schema, data, params, loss, seed=seed, threads=threads, watch=watch
     )
     return Fitted(Scorer(_manifest(prepared, module, params, seed), native), prepared)
 
@@ -189,14 +216,6 @@ def _standard(labels: Matrix) -> tuple[float, float]:
     return center, 2.0 ** math.floor(math.log2(spread)) if is_odd or center else 1.0
 
 
-def _baseline(labels: Matrix, derived: Schema) -> tuple[float, ...]:
-    import numpy as np
-
-    if derived.classes is None:
-        return (float(labels.mean()),)
-    return tuple(float(share) for share in np.bincount(labels, minlength=len(derived.classes)) / len(labels))
-
-
 def _check_watch(prepared: Prepared, watch: Watch) -> None:
     if not algorithms.of(prepared.algorithm).rounds:
         able = ", ".join(name for name, found in ALGORITHMS.items() if found.rounds)
@@ -214,6 +233,7 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
             hint="check the split; a table for early stopping needs rows of every class",
         )
     usable = USABLE[prepared.schema.shape]
+    learning.check_watched(prepared.algorithm, prepared.options)
     if watch.metric not in usable:
         raise StepError(
             f"{watch.metric} is not computed round by round for this target",
@@ -227,7 +247,7 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
 
     derived, own = prepared.schema, prepared.preparation
     found: Manifest = {
-        "schema_version": 1 if own is None else 2,
+        "schema_version": 3 if prepared.options.is_log or prepared.transformation else 1 if own is None else 2,
         "algorithm": algorithms.recorded(prepared.algorithm),
         "library": algorithms.of(prepared.algorithm).flavour,
         "task": derived.task,
@@ -246,6 +266,12 @@ def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) ->
     }
     if prepared.algorithm not in ALGORITHMS and algorithms.recorded(prepared.algorithm) not in ALGORITHMS:
         found["explainer"] = algorithms.of(prepared.algorithm).explainer
+    if prepared.loss.objective != "squared":
+        found["objective"] = prepared.loss.objective
+    if prepared.options.is_log:
+        found["link"] = "log"
+    if prepared.transformation is not None:
+        found["target_transform"] = prepared.transformation
     if own is not None:
         found["prepare"] = {"steps": list(own.steps), "features": list(derived.features)}
     return found

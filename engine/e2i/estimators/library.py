@@ -13,22 +13,35 @@ from msgspec import Struct
 
 from e2i.documents import Values
 from e2i.estimators.algorithms import Algorithm
+from e2i.estimators.learning import Loss
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
+    from e2i.estimators.targets import Transformation
 
 
 class Encoded(Struct, frozen=True, eq=False):
-    """Rows in a library's form, with their labels."""
+    """Rows in a library's form, with their labels and, unless all are alike, their weights in a fit."""
 
     matrix: Any
     labels: Matrix
+    weights: Matrix | None = None
+
+    def learned(self, about: Transformation | None) -> Encoded:
+        """Return the rows with a transformed target."""
+        if about is None:
+            return self
+        from e2i.estimators.targets import transformed
+
+        return Encoded(self.matrix, transformed(self.labels, about), self.weights)
 
     def standardised(self, center: float, scale: float) -> Encoded:
         """Return the rows with ``center`` subtracted from the target, divided by ``scale``."""
-        return self if scale == 1.0 and not center else Encoded(self.matrix, (self.labels - center) / scale)
+        if scale == 1.0 and not center:
+            return self
+        return Encoded(self.matrix, (self.labels - center) / scale, self.weights)
 
 
 class Library(Protocol):
@@ -45,6 +58,7 @@ class Library(Protocol):
         schema: Schema,
         data: Any,
         params: Values,
+        loss: Loss,
         *,
         seed: int,
         threads: int,

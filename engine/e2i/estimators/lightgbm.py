@@ -10,13 +10,15 @@ from msgspec import Struct
 
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
+from e2i.estimators.learning import Loss, Settings
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
 FILE = "model.txt"
 
-_OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
+_LOSSES = {"squared": "regression", "absolute": "regression_l1"}
+"""Losses of other names than the objectives."""
 
 
 class Rows(Struct, frozen=True, eq=False):
@@ -36,6 +38,7 @@ def fit(
     schema: Schema,
     data: Rows,
     params: Values,
+    loss: Loss,
     *,
     seed: int,
     threads: int,
@@ -45,7 +48,7 @@ def fit(
     import lightgbm
 
     settings = {
-        "objective": _OBJECTIVES[schema.shape],
+        **_objective(schema, loss),
         "seed": seed,
         "num_threads": threads,
         "verbosity": -1,
@@ -61,7 +64,11 @@ def fit(
     binning = {"num_threads": threads, "verbosity": -1}
     try:
         train = lightgbm.Dataset(
-            data.train.matrix, data.train.labels, categorical_feature=schema.categorical, params=binning
+            data.train.matrix,
+            data.train.labels,
+            weight=data.train.weights,
+            categorical_feature=schema.categorical,
+            params=binning,
         )
         watching: JsonObject = {}
         if watch is not None and data.validation is not None:
@@ -73,6 +80,21 @@ def fit(
     if watch is not None and watch.keep is not None:
         model.best_iteration = watch.keep  # also when the rounds ran out before the patience did
     return model
+
+
+def _objective(schema: Schema, loss: Loss) -> Settings:
+    is_regression = schema.shape == "regression"
+    found: Settings = {"objective": _LOSSES.get(loss.objective, loss.objective) if is_regression else schema.shape}
+    match loss.objective:
+        case "huber":
+            found["alpha"] = loss.delta
+        case "tweedie":
+            found["tweedie_variance_power"] = loss.power
+        case "quantile":
+            found["alpha"] = loss.quantile
+    if loss.monotone:
+        found["monotone_constraints"] = list(loss.monotone)
+    return found
 
 
 def save(native: Any, path: Path) -> None:

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 TRUSTED = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
 """Types in a scikit-learn model that are allowed besides those that skops trusts itself."""
 PACKAGES = frozenset(
@@ -92,6 +94,8 @@ def _lightgbm_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any
 def _catboost_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any:
     if margin or shape == "regression":
         return native.predict(encoded, prediction_type="RawFormulaVal")
+    if shape == "log":
+        return native.predict(encoded, prediction_type="Exponent")
     probabilities = native.predict(encoded, prediction_type="Probability")
     return probabilities[:, 1] if shape == "binary" else probabilities
 
@@ -99,10 +103,16 @@ def _catboost_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any
 def _sklearn_output(native: Any, encoded: Any, shape: str, margin: bool) -> Any:
     if margin and hasattr(native, "decision_function"):
         return native.decision_function(encoded)
-    if shape == "regression":
-        return native.predict(encoded)
+    if shape in ("regression", "log"):
+        found = native.predict(encoded)
+        return np.log(found) if margin and shape == "log" and _adds_logarithms(native) else found
     probabilities = native.predict_proba(encoded)
     return probabilities[:, 1] if shape == "binary" else probabilities
+
+
+def _adds_logarithms(native: Any) -> bool:
+    """Return True for boosted trees, which add up a logarithm; forests average the numbers themselves."""
+    return hasattr(native, "n_trees_per_iteration_")
 
 
 READERS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.folding import TEST, TRAIN
+from e2i.estimators.options import ObjectiveName, Options, TransformName
 from e2i.estimators.recipes import Operation
 
 if TYPE_CHECKING:
@@ -43,6 +44,22 @@ class Asked(Protocol):
     def positive(self) -> bool | int | float | str | None: ...
     @property
     def max_categories(self) -> int: ...
+    @property
+    def weights(self) -> str | None: ...
+    @property
+    def class_weight(self) -> Literal["balanced"] | dict[str, float] | None: ...
+    @property
+    def target_transform(self) -> TransformName | None: ...
+    @property
+    def objective(self) -> ObjectiveName | None: ...
+    @property
+    def quantiles(self) -> tuple[float, ...] | None: ...
+    @property
+    def huber_delta(self) -> float: ...
+    @property
+    def tweedie_power(self) -> float: ...
+    @property
+    def monotone(self) -> dict[str, Literal[-1, 1]] | None: ...
 
 
 class Request(Struct, frozen=True):
@@ -56,6 +73,7 @@ class Request(Struct, frozen=True):
     task: Task | None
     positive: Any
     max_categories: int
+    options: Options
     seed: int
 
     @classmethod
@@ -72,6 +90,7 @@ class Request(Struct, frozen=True):
             params.task,
             params.positive,
             params.max_categories,
+            Options(*(getattr(params, name) for name in Options.__struct_fields__)),
             seed,
         )
 
@@ -95,6 +114,7 @@ class Request(Struct, frozen=True):
             recipe=self.recipe,
             seed=self.seed,
             groups=groups,
+            options=self.options,
         )
 
     def in_splits(

@@ -9,6 +9,7 @@ from typing import Any
 from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import making, skops
+from e2i.estimators.learning import Loss, Settings
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
@@ -26,6 +27,7 @@ def fit(
     schema: Schema,
     data: Encoded,
     params: Values,
+    loss: Loss,
     *,
     seed: int,
     threads: int,
@@ -41,7 +43,9 @@ def fit(
 
     warnings.simplefilter("ignore", ConvergenceWarning)  # reported below as an error with a hint
     try:
-        model = making.make(algorithm, schema.task, params, seed, threads).fit(data.matrix, data.labels)
+        model = making.make(algorithm, schema.task, {**_objective(algorithm, schema, loss), **params}, seed, threads)
+        weighed = {} if data.weights is None else {"sample_weight": data.weights}
+        model = model.fit(data.matrix, data.labels, **weighed)
     except (ValueError, TypeError) as error:
         raise StepError(f"{algorithm}: {error}", code="fit-failed") from error
     if "n_jobs" in model.get_params():
@@ -49,6 +53,20 @@ def fit(
     if not hasattr(model, "estimators_") and not hasattr(model, "n_trees_per_iteration_"):  # trees count otherwise
         _check_converged(algorithm, model)
     return model
+
+
+def _objective(algorithm: str, schema: Schema, loss: Loss) -> Settings:
+    """Return the estimator's own parameters for a loss other than squared errors, and for constraints."""
+    found: Settings = {"monotonic_cst": list(loss.monotone)} if loss.monotone else {}
+    if schema.shape != "regression" or loss.objective == "squared":
+        return found
+    if algorithm == "Dummy":
+        return {"strategy": "quantile", "quantile": 0.5 if loss.objective == "absolute" else loss.quantile}
+    names = {"squared": "squared_error", "absolute": "absolute_error"}
+    found["loss" if algorithm == "HistGradientBoosting" else "criterion"] = names.get(loss.objective, loss.objective)
+    if loss.objective == "quantile":
+        found["quantile"] = loss.quantile
+    return found
 
 
 def save(native: Any, path: Path) -> None:

@@ -21,6 +21,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from e2i.estimators.deciding import Calibration, Conformal
     from e2i.estimators.encoding import Feature
+    from e2i.estimators.targets import Transformation
 
 
 @cache
@@ -37,9 +38,10 @@ def _beside(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from e2i.estimators import deciding, encoding, natives
+    from e2i.estimators import deciding, encoding, natives, targets
 else:
     deciding, encoding, natives = _beside("deciding"), _beside("encoding"), _beside("natives")
+    targets = _beside("targets")
 
 Matrix = np.ndarray[Any, np.dtype[Any]]
 ScoringError = encoding.ScoringError
@@ -61,7 +63,8 @@ class Preparation(TypedDict):
 class Manifest(TypedDict):
     """The description of a saved model, as ``manifest.json`` holds it.
 
-    Version 2 has ``prepare``, version 3 ``calibration``, ``threshold`` or ``conformal``.
+    Version 2 has ``prepare``, version 3 one of ``calibration``, ``threshold``, ``conformal``, ``link``,
+    ``target_transform``.
     """
 
     schema_version: int
@@ -85,6 +88,12 @@ class Manifest(TypedDict):
     target_center: float
     target_scale: float
     """The library was trained on the target minus the center, divided by the scale."""
+    link: NotRequired[Literal["log"]]
+    """What the library adds up is the logarithm of its predictions."""
+    target_transform: NotRequired[Transformation]
+    """The library was trained on the transformed target; the center and the scale are those of that."""
+    objective: NotRequired[str]
+    """What the library minimises for numbers, if not squared errors."""
     baseline: list[float]
     """The mean of the training target, or the shares of its classes."""
     explainer: NotRequired[Literal["tree", "linear"] | None]
@@ -174,15 +183,19 @@ class Scorer:
 
     def output(self, encoded: Any, *, margin: bool = False) -> Matrix:
         """Return ``predict`` or ``margin`` of encoded rows, in float64. A margin is that before calibration."""
-        shape = "regression" if self.manifest["classes"] is None else "binary" if self.binary else "multiclass"
+        shape = self.manifest.get("link", "regression")
+        if self.manifest["classes"] is not None:
+            shape = "binary" if self.binary else "multiclass"
         found = np.asarray(
             natives.OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64
         )
         if "calibration" in self.manifest and not margin:
             return deciding.calibrated(found, self.manifest["calibration"])
-        if self.scale == 1.0 and not self.center:
+        if self.scale != 1.0 or self.center:
+            found = found * self.scale + self.center
+        if margin or "target_transform" not in self.manifest:
             return found
-        return found * self.scale + self.center
+        return targets.original(found, self.manifest["target_transform"])
 
     def table(
         self, frame: pd.DataFrame, *, intervals: bool = False, threshold: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("natives", "encoding", "preparing", "deciding", "scoring")
+MODULES = ("natives", "encoding", "preparing", "deciding", "targets", "scoring")
 """``scoring`` finds the others beside it."""
 EFFECTS = "effect_scoring"
 

@@ -12,13 +12,22 @@ from msgspec import Struct
 
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
+from e2i.estimators.learning import Loss, Settings
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
 from e2i.estimators.schema import Schema
 
 FILE = "model.ubj"
 
-_OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "multiclass": "multi:softprob"}
+_OBJECTIVES = {"binary": "binary:logistic", "multiclass": "multi:softprob"}
+_LOSSES = {
+    "squared": "reg:squarederror",
+    "absolute": "reg:absoluteerror",
+    "huber": "reg:pseudohubererror",
+    "poisson": "count:poisson",
+    "tweedie": "reg:tweedie",
+    "quantile": "reg:quantileerror",
+}
 
 
 class Matrices(Struct, frozen=True, eq=False):
@@ -35,7 +44,7 @@ def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads:
     kinds = ["c" if feature["kind"] == "category" else "q" for feature in schema.features]
     about = {"feature_types": kinds, "enable_categorical": True, "nthread": threads}
     try:
-        rows = xgboost.QuantileDMatrix(train.matrix, train.labels, **about)
+        rows = xgboost.QuantileDMatrix(train.matrix, train.labels, weight=train.weights, **about)
         held_out = validation and xgboost.QuantileDMatrix(validation.matrix, validation.labels, ref=rows, **about)
     except (xgboost.core.XGBoostError, ValueError) as error:
         raise StepError(f"XGBoost refuses the data: {_first_line(error)}", code="bad-features") from error
@@ -47,6 +56,7 @@ def fit(
     schema: Schema,
     data: Matrices,
     params: Values,
+    loss: Loss,
     *,
     seed: int,
     threads: int,
@@ -56,7 +66,7 @@ def fit(
     import xgboost
 
     settings = {
-        "objective": _OBJECTIVES[schema.shape],
+        **_objective(schema, loss),
         "tree_method": "hist",
         "seed": seed,
         "nthread": threads,
@@ -78,6 +88,20 @@ def fit(
     if watch is not None and watch.keep is not None:
         booster = booster[: watch.keep]
     return booster
+
+
+def _objective(schema: Schema, loss: Loss) -> Settings:
+    found: Settings = {"objective": _OBJECTIVES.get(schema.shape) or _LOSSES[loss.objective]}
+    match loss.objective:
+        case "huber":
+            found["huber_slope"] = loss.delta
+        case "tweedie":
+            found["tweedie_variance_power"] = loss.power
+        case "quantile":
+            found["quantile_alpha"] = loss.quantile
+    if loss.monotone:
+        found["monotone_constraints"] = f"({','.join(map(str, loss.monotone))})"
+    return found
 
 
 def save(native: Any, path: Path) -> None:

@@ -20,6 +20,7 @@ from context import LocalContext
 from e2i.catalog.artifacts import Model, Recipe
 from e2i.estimators import fitting, recipes
 from e2i.estimators.algorithms import ALGORITHMS, AlgorithmName
+from e2i.estimators.options import Options
 from e2i.estimators.scoring import load as load_scorer
 from e2i.tools.mlflow import PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import promote, register
@@ -55,16 +56,18 @@ RECIPE = (
 
 
 def trained(
-    ctx: LocalContext, algorithm: AlgorithmName, target: str, steps: Sequence[Any] = ()
+    ctx: LocalContext, algorithm: AlgorithmName, target: str, steps: Sequence[Any] = (), **chosen: Any
 ) -> tuple[Model, dict[str, str]]:
     """A model in the store, and the case with its answers here, which lacks the model's address."""
-    name = f"{algorithm}-{target}{'-prepared' if steps else ''}"
+    name = f"{algorithm}-{target}{'-prepared' if steps else ''}{''.join(f'-{one}' for one in chosen.values())}"
     recipe = recipes.steps_of(Recipe(digest="sha256:" + "0" * 64, steps=tuple(steps)))
     frame = timed(table(300)) if steps else table(300)
     if target == "amount":
         frame["amount"] = frame["amount"] * 1e-4 + 3.0  # which boosters learn on a scale of their own
     params = {name: 5 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
-    prepared = fitting.prepare(frame, None, target, algorithm, exclude=others(target), recipe=recipe)
+    prepared = fitting.prepare(
+        frame, None, target, algorithm, exclude=others(target), recipe=recipe, options=Options(**chosen)
+    )
     folder = fitting.save(fitting.fit(prepared, params, seed=7, threads=1), ctx.scratch / name)
     task, features = prepared.schema.task, tuple(name for name in frame if name not in TARGETS)
     model = ctx.keep(folder, Model, algorithm=algorithm, task=task, target=target, features=features)
@@ -117,6 +120,13 @@ def test_a_model_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, els
         assert save_scoring(ctx.open(model), saved) == "xgboost"
         assert set(mlflow.models.Model.load(str(saved)).flavors) == {"python_function", "xgboost"}
         assert not [path for path in saved.rglob("*") if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
+        cases.append({**case, "uri": str(saved)})
+    options = [("CatBoost", {"objective": "poisson"}), ("Ridge", {"target_transform": "yeo_johnson"})]
+    options += [("LightGBM", {"objective": "absolute", "target_transform": "log1p"})]
+    for algorithm, chosen in options:
+        model, case = trained(ctx, algorithm, "amount", **chosen)  # type: ignore[arg-type]
+        saved = ctx.scratch / f"saved-{case['name']}"
+        save_scoring(ctx.open(model), saved)
         cases.append({**case, "uri": str(saved)})
     check(elsewhere, cases)
 

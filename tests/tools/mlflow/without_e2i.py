@@ -26,18 +26,21 @@ def native_answers(model: Any, flavour: str, uri: str, frame: pd.DataFrame) -> A
     about = mlflow.models.get_model_info(uri).metadata
     rows = e2i_scoring.load(f"{mlflow.artifacts.download_artifacts(uri)}/data/model").encode(frame)
     is_regression = about["task"] == "regression"
+    kind = "Probability" if not is_regression else "RawFormulaVal" if about["link"] is None else "Exponent"
     match flavour:
         case "xgboost":
             found = model.inplace_predict(rows)
         case "catboost":
-            found = model.predict(rows, prediction_type="RawFormulaVal" if is_regression else "Probability")
+            found = model.predict(rows, prediction_type=kind)
         case "sklearn":
             found = model.predict(rows) if is_regression else model.predict_proba(rows)
         case _:
             found = model.predict(rows)
     if found.ndim == 2 and found.shape[1] == 2:
         found = found[:, 1]
-    return np.asarray(found, dtype=np.float64) * about["target_scale"] + about["target_center"]
+    found = np.asarray(found, dtype=np.float64) * about["target_scale"] + about["target_center"]
+    changed = about["target_transform"]
+    return found if changed is None else e2i_scoring.targets.original(found, changed)
 
 
 def compared(case: dict[str, str]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from e2i.errors import StepError
 from e2i.estimators import folding, saved
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
-from e2i.tools.model.actions import cross_validate
-from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams
+from e2i.tools.model.actions import cross_validate, train
+from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainParams
+from e2i.tools.optuna import TuneParams
+from e2i.tools.optuna.actions import tune
 from e2i.tools.prepare import RecipeParams
 from e2i.tools.prepare.actions import recipe
 from learning import others, table
@@ -55,6 +58,27 @@ def test_each_row_is_predicted_by_a_model_that_has_not_seen_it(ctx: LocalContext
     if target == "amount":
         assert found.metrics["r2"].mean > 0.7
     assert saved.open_model(found.model, ctx).predict(frame).shape[0] == 240, "fitted to all rows"
+
+
+def test_options_of_a_fit_apply_in_each_split_and_its_search(ctx: LocalContext) -> None:
+    frame = table(240).drop(columns=["kind", "flag"]).assign(w=np.linspace(0.2, 3, 240))
+    about: dict[str, Any] = {"exclude": others("amount"), "algorithm": "XGBoost", "params": {"n_estimators": 20}}
+    chosen = {"objective": "quantile", "quantiles": (0.9,), "weights": "w", "monotone": {"b": 1}}
+    space = {"max_depth": {"type": "int", "low": 2, "high": 4}}
+    search = {"trials": 2, "inner_folds": 2, "space": space, "metric": "mae"}
+    found = crossed(ctx, frame, "amount", **about, **chosen, target_transform="yeo_johnson", search=search)
+    oof = ctx.frame(found.oof)
+    assert 0.75 < (oof["amount"] <= oof["prediction"]).mean() < 0.97
+    assert found.model.features == ("a", "b", "count"), "the weight is no feature"
+    assert found.baseline["mae"].mean > found.metrics["mae"].mean and set(found.baseline) <= set(found.metrics)
+    rows = ctx.table(frame)
+    made = folds(FoldsParams(table=rows, strategy="kfold", folds=3), ctx).folds
+    given = {"train": rows, "target": "amount", "plots": False, "trials": 2, "fixed": about.pop("params")}
+    tuned = asyncio.run(tune(TuneParams(folds=made, space=space, metric="mae", **about, **chosen, **given), ctx))
+    fitted = train(TrainParams(table=rows, target="amount", **about, **chosen, params=tuned.best_params), ctx)
+    answers = [saved.open_model(one.model, ctx).predict(frame) for one in (tuned, fitted)]
+    assert np.abs(answers[0] - answers[1]).max() < 1e-9, "the three actions take the options alike"
+    assert fitted.baseline.keys() <= fitted.metrics.keys()
 
 
 def test_chosen_metrics_are_those_of_every_split(ctx: LocalContext) -> None:

@@ -11,7 +11,7 @@ import pytest
 from e2i.errors import StepError
 from e2i.tools.optuna import choosing, front
 from e2i.tools.optuna.choosing import Goals
-from e2i.tools.optuna.parameters import Constraint, Knee, Stopping, Weights
+from e2i.tools.optuna.rules import Constraint, Knee, Stopping, Weights
 from e2i.tools.optuna.stopping import Progress, Stop
 
 UP, DOWN = "maximize", "minimize"

@@ -23,7 +23,7 @@ from e2i.check import (
 )
 from e2i.check.codes import approvals, causal, commands, features, places, programs, services, tables, testing
 from e2i.estimators import columns as model_columns
-from e2i.estimators import fold_columns, hyperparameters
+from e2i.estimators import fold_columns, hyperparameters, option_columns
 from e2i.queries import flow as query_flow
 from e2i.spec import composer, document, included, load, params, problems, shape, syntax
 from e2i.spec.expansion import expand
@@ -54,6 +54,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
             *fold_columns.CODES,
             *judging_columns.CODES,
             *after_columns.CODES,
+            *option_columns.CODES,
         ),
         *(*query_flow.CODES, *shap_columns.CODES, *causal_columns.CODES),
     ),

@@ -31,7 +31,8 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     Of an effect model: whose effect on what it is, between which values, and the level of its intervals.
 
     A prediction is the native output, in float64, times ``target_scale`` plus ``target_center``. They are 1 and 0
-    except for regressions on targets that the library cannot learn as they are. ``prepared`` are the columns that the
+    except for regressions on targets that the library cannot learn as they are. A ``target_transform`` is inverted
+    after that; with the ``link`` log, CatBoost's raw output is a logarithm. ``prepared`` are the columns that the
     model's recipe makes of its features, in the order in which they are encoded; null: the features themselves.
     ``calibration``, ``threshold`` and ``level`` are those of the Python function: the native output has none of them.
     """
@@ -50,6 +51,8 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         **({"calibration": manifest["calibration"]["method"]} if "calibration" in manifest else {}),
         **({"threshold": manifest["threshold"]} if "threshold" in manifest else {}),
         **({"level": manifest["conformal"]["level"]} if "conformal" in manifest else {}),
+        "link": manifest.get("link"),
+        "target_transform": manifest.get("target_transform"),
     }
 
 

@@ -35,7 +35,7 @@ TOOL = Tool(
             TrainOutputs,
             libraries=LIBRARIES,
             columns=True,
-            version=2,
+            version=3,
         ),
         Action(
             "cross_validate",
@@ -44,7 +44,7 @@ TOOL = Tool(
             CrossValidateOutputs,
             libraries=(*LIBRARIES, "optuna"),
             columns=True,
-            version=2,
+            version=3,
         ),
         Action(
             "calibrate",

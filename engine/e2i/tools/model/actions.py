@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog.artifacts import EffectModel, Report
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import effects, metrics, reweighting, saved
+from e2i.estimators import effects, intervals, metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.tools.model import evaluation, page, slicing
 from e2i.tools.model.after_training import calibrate as calibrate
@@ -40,14 +40,14 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
     seed = ctx.seed if params.seed is None else params.seed
     held_out = None if params.validation is None else ctx.frame(params.validation)
     prepared = Request.of(params, seed).prepare(ctx.frame(params.table), held_out, threads=ctx.threads)
-    _warn(prepared, params.params, ctx)
+    _warn(prepared, {"class_weight": params.class_weight, **params.params}, ctx)
     stop = params.early_stopping
-    default: WatchedMetric = "log_loss" if prepared.schema.task == "classification" else "rmse"
-    watch = None if stop is None else EarlyStopping(stop.metric or default, stop.rounds)
+    watch = None if stop is None else EarlyStopping(stop.metric or _watched(prepared), stop.rounds)
     fitted = fitting.fit(prepared, params.params, seed=seed, threads=ctx.threads, watch=watch)
-    measured = _measure(fitted, "train", prepared.train)
+    measured, constant = _measure(fitted, "train", prepared.train), _constant(prepared, "train", prepared.train)
     if prepared.validation is not None:
         measured |= _measure(fitted, "validation", prepared.validation)
+        constant |= _constant(prepared, "validation", prepared.validation)
     model = saved.keep_model(fitted, ctx)
     for name, value in params.params.items():
         ctx.param(name, "null" if value is None else value)
@@ -56,7 +56,7 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
         ctx.param("positive_class", str((prepared.schema.classes or ())[-1]))
     _record(measured, ctx)
     ctx.attach("model", model)
-    return TrainOutputs(model=model, metrics=measured)
+    return TrainOutputs(model=model, metrics=measured, baseline=constant if params.baseline else {})
 
 
 def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValidateOutputs:
@@ -78,7 +78,7 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
         ctx.warn(warning)
     figures = crossing.summed(found, crossed.names)
     fitted, best = crossed.fit(np.arange(len(crossed.frame)))
-    _warn(fitted.prepared, best, ctx)
+    _warn(fitted.prepared, {"class_weight": params.class_weight, **best}, ctx)
     model = saved.keep_model(fitted, ctx)
     for name, one in figures.items():
         ctx.metric(name, one.mean)
@@ -87,6 +87,7 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
     ctx.attach("model", model)
     return CrossValidateOutputs(
         metrics=figures,
+        baseline=crossing.summed(crossed.constants, list(figures), partial=True) if params.baseline else {},
         oof=ctx.table(pd.concat(tables, ignore_index=True)),
         model=model,
         best_params=best,
@@ -178,6 +179,13 @@ def _judge(model: Any, params: SelectParams, ctx: StepContext) -> dict[str, floa
     return metrics.evaluate(model.task, labels, saved.predict(scorer, frame))
 
 
+def _watched(prepared: Prepared) -> WatchedMetric:
+    """Return the metric of rounds that is nearest to what is learned."""
+    if prepared.schema.task == "classification":
+        return "log_loss"
+    return "mae" if prepared.loss.objective in ("absolute", "quantile") else "rmse"
+
+
 def _warn(prepared: Prepared, params: Mapping[str, Any], ctx: StepContext) -> None:
     """Warn of what the training table and the parameters do to the figures."""
     for warning in (*prepared.warnings, *reweighting.warnings(params, prepared.schema.classes)):
@@ -188,6 +196,12 @@ def _measure(fitted: Fitted, part: str, rows: Encoded) -> dict[str, float]:
     task = fitted.prepared.schema.task
     measured = metrics.evaluate(task, rows.labels, fitted.scorer.output(rows.matrix))
     return {f"{part}_{name}": value for name, value in measured.items()}
+
+
+def _constant(prepared: Prepared, part: str, rows: Encoded) -> dict[str, float]:
+    """Return the metrics of the best constant answer to the training rows."""
+    found = intervals.baseline(prepared.schema.task, rows.labels, prepared.constant)
+    return {f"{part}_{name}": value for name, value in found.items()}
 
 
 def _record(measured: Mapping[str, float], ctx: StepContext) -> None:

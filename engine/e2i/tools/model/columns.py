@@ -17,7 +17,7 @@ from e2i.catalog.columns import (
     settled,
 )
 from e2i.catalog.files import Files
-from e2i.estimators import columns, fold_columns, hyperparameters
+from e2i.estimators import columns, fold_columns, hyperparameters, option_columns
 from e2i.estimators.metrics import METRICS
 from e2i.spec.suggest import few
 from e2i.tools.model import searching
@@ -36,14 +36,16 @@ from e2i.tools.model.learning_columns import learning_curve as learning_curve
 def train(given: Given, files: Files) -> Flow:
     model, problems = columns.learn(given, "table", "validation")
     problems += hyperparameters.check(given, "params", task=model.task)
+    problems += option_columns.check(given, model, "table", "params")
     parts = ("train",) if given["validation"] is None else ("train", "validation")
     names = tuple(f"{part}_{name}" for part in parts for name in _metrics(model.task))
-    return Flow({"model": model, "metrics": KnownKeys(names)}, problems)
+    return Flow({"model": model, "metrics": KnownKeys(names), "baseline": KnownKeys(names)}, problems)
 
 
 def cross_validate(given: Given, files: Files) -> Flow:
     model, problems = columns.learn({**given, "validation": None}, "table", "validation")
     problems += hyperparameters.check(given, "params", task=model.task)
+    problems += option_columns.check(given, model, "table", "params")
     problems += fold_columns.check(given, model, "table")
     problems += searching.check(given, model.task)
     chosen = given["metrics"]
@@ -54,7 +56,7 @@ def cross_validate(given: Given, files: Files) -> Flow:
             problems.append(ColumnProblem(("metrics", index), "wrong-metric", message, hint=few(_metrics(model.task))))
     outputs: dict[str, Known] = {"model": model}
     if names:
-        outputs["metrics"] = KnownKeys(tuple(names))
+        outputs["metrics"] = outputs["baseline"] = KnownKeys(tuple(names))
     if (chosen_params := searching.names(given)) is not None:
         outputs["best_params"] = KnownKeys(chosen_params)
     return Flow(outputs, problems)

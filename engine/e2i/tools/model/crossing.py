@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import metrics, saved, sketch
+from e2i.estimators import intervals, metrics, saved, sketch
 from e2i.estimators.folding import TEST, TRAIN
 from e2i.estimators.request import Request, codes, require_classes
 from e2i.tools.model.params.training import CrossValidateParams, Figures
@@ -40,6 +40,8 @@ class Crossing:
         self.searching = None if params.search is None else Searching(params, params.search, self.request, self.threads)
         self.searched: list[dict[str, Any]] = []
         """For each split that is judged, the hyperparameters that a search has found."""
+        self.constants: list[dict[str, float]] = []
+        """For each split that is judged, the metrics of the best constant answer to its training rows."""
         self.shared: list[float] = []
         """For each split that is judged, the share of the tested rows that are training rows too."""
         self.names = [metrics.choose(name, self.task) for name in params.metrics or ()]
@@ -72,6 +74,7 @@ class Crossing:
             hashed = sketch.hashes(rows, fitted.scorer.manifest["features"], labels)
             self.shared.append(sketch.share(fitted.prepared.sketch, hashed))
             found = metrics.evaluate(self.task, labels, predicted)
+            self.constants.append(intervals.baseline(self.task, labels, fitted.prepared.constant))
             if absent := [name for name in self.names if name not in found]:
                 raise StepError(
                     f"{absent[0]} is not defined in split {number + 1} of {len(splits)}",
@@ -104,11 +107,15 @@ class Crossing:
         return pd.DataFrame({**columns, "prediction": labels.take(predicted.argmax(axis=1)).to_numpy(), **shares})
 
 
-def summed(found: list[dict[str, float]], names: list[str]) -> dict[str, Figures]:
-    """Return the figures of the metrics that are defined in every split."""
+def summed(found: list[dict[str, float]], names: list[str], *, partial: bool = False) -> dict[str, Figures]:
+    """Return the figures of the metrics that are defined in every split: of all, or of these ``names``.
+
+    ``partial``: some of the names may be defined in no split.
+    """
     from statistics import fmean, stdev
 
-    chosen = names or [name for name in found[0] if all(name in one for one in found)]
+    defined = [name for name in found[0] if all(name in one for one in found)]
+    chosen = [name for name in names if name in defined] if partial else names or defined
     return {
         name: Figures(
             mean=fmean(one[name] for one in found),

@@ -11,7 +11,7 @@ from e2i.errors import StepError
 from e2i.estimators import metrics
 from e2i.estimators.algorithms import Task
 from e2i.tools.optuna import front
-from e2i.tools.optuna.parameters import Choose, Constraint, Direction, Goal, Knee, Stopping, Weights
+from e2i.tools.optuna.rules import Choose, Constraint, Direction, Goal, Knee, Stopping, Weights
 from e2i.tools.optuna.stopping import Stop
 
 

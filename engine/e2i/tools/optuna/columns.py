@@ -7,7 +7,7 @@ from typing import Any
 
 from e2i.catalog.columns import Flow, Given, Known, KnownKeys, KnownTable, settled
 from e2i.catalog.files import Files
-from e2i.estimators import algorithms, columns, fold_columns, hyperparameters
+from e2i.estimators import algorithms, columns, fold_columns, hyperparameters, option_columns
 from e2i.estimators.metrics import METRICS
 from e2i.tools.optuna import options, ranges
 
@@ -17,6 +17,8 @@ CODES = (*ranges.CODES, *options.CODES)
 def tune(given: Given, files: Files) -> Flow:
     model, problems = columns.learn(given, "train", "validation")
     problems += fold_columns.check(given, model, "train")
+    problems += option_columns.check(given, model, "train", "fixed")
+    problems += option_columns.repeated(given, "space")
     problems += hyperparameters.check(given, "space", "fixed", task=model.task)
     problems += hyperparameters.hidden(given, "space", by="fixed")
     problems += ranges.check(given)

@@ -4,104 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Report, Study, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
+from e2i.estimators.options import (
+    ClassWeight,
+    HuberDelta,
+    Monotone,
+    Objective,
+    Quantiles,
+    RowWeights,
+    TargetTransform,
+    TweediePower,
+)
 from e2i.estimators.space import Dimension
+from e2i.tools.optuna.rules import Choose, Direction, Goal, Stopping
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
-Direction = Literal["maximize", "minimize"]
-Bounds = Annotated[dict[MetricName, float], Field(default_factory=dict)]
 Scalar = bool | int | float | str | None
 StudyName = Annotated[str, Field(min_length=1, max_length=512)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
-
-
-class Goal(_Part):
-    """One of several metrics to search by."""
-
-    name: Annotated[MetricName, Field(description="The metric.")]
-    direction: Annotated[
-        Direction | None, Field(description="maximize or minimize; null: derived from the metric.")
-    ] = None
-
-
-class Knee(_Part):
-    """Take the trial at the knee of the Pareto front."""
-
-    rule: Annotated[
-        Literal["knee"], Field(description="The trial that lies farthest from the line through the ends of the front.")
-    ]
-
-
-class Weights(_Part):
-    """Take the trial with the best weighted sum."""
-
-    rule: Annotated[
-        Literal["weights"],
-        Field(description="The largest weighted sum of scores: 0 at the worst value of the front, 1 at the best."),
-    ]
-    weights: Annotated[
-        dict[MetricName, Annotated[float, Field(ge=0)]],
-        Field(min_length=1, description="Weight of each metric; one that is left out has none."),
-    ]
-
-    @model_validator(mode="after")
-    def _some_weight(self) -> Weights:
-        if not any(self.weights.values()):
-            raise ValueError("every weight is 0; give a metric a weight above 0")
-        return self
-
-
-class Constraint(_Part):
-    """Take the best trial by one metric among those that meet bounds of others."""
-
-    rule: Annotated[Literal["constraint"], Field(description="The best by one metric within bounds of others.")]
-    best: Annotated[MetricName, Field(description="The metric that decides among the trials within the bounds.")]
-    at_least: Annotated[Bounds, Field(description="Lower bounds, such as `{recall: 0.8}`.")]
-    at_most: Annotated[Bounds, Field(description="Upper bounds, such as `{log_loss: 0.5}`.")]
-
-    @model_validator(mode="after")
-    def _some_bound(self) -> Constraint:
-        if not self.at_least and not self.at_most:
-            raise ValueError("a constraint needs a bound in `at_least` or `at_most`")
-        return self
-
-
-Choose = Annotated[Knee | Weights | Constraint, Field(discriminator="rule")]
-
-
-class Stopping(_Part):
-    """When to start no more trials."""
-
-    no_improvement: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            description="Number of trials one after the other that did not improve the best value; with several "
-            "metrics, that did not enter the Pareto front.",
-        ),
-    ] = None
-    target: Annotated[
-        float | dict[MetricName, float] | None,
-        Field(
-            description="Value of the metric to reach; with several metrics, values by metric, all met by one trial."
-        ),
-    ] = None
-
-    @model_validator(mode="after")
-    def _some_rule(self) -> Stopping:
-        if self.no_improvement is None and (self.target is None or self.target == {}):
-            raise ValueError("set `no_improvement`, `target`, or both")
-        return self
 
 
 class TuneParams(Params):
@@ -162,6 +88,14 @@ class TuneParams(Params):
     max_categories: Annotated[
         int, Field(ge=2, le=1_000_000, description="Categories kept for one text feature, as in model.train.")
     ] = 10_000
+    weights: RowWeights = None
+    class_weight: ClassWeight = None
+    target_transform: TargetTransform = None
+    objective: Objective = None
+    quantiles: Quantiles = None
+    huber_delta: HuberDelta = 1.0
+    tweedie_power: TweediePower = 1.5
+    monotone: Monotone = None
     metric: Annotated[
         MetricName | None,
         Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),

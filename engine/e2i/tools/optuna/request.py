@@ -19,7 +19,7 @@ from e2i.spec import suggest
 from e2i.tools.optuna import pruners, search, spaces, treating, trials
 from e2i.tools.optuna.choosing import Goals
 from e2i.tools.optuna.objective import watched_metric
-from e2i.tools.optuna.parameters import Choose, Constraint, Knee, Stopping, Weights
+from e2i.tools.optuna.rules import Choose, Constraint, Knee, Stopping, Weights
 from e2i.tools.optuna.treating import EffectData, EffectRecipe
 from e2i.tools.optuna.trials import Data, Make, Recipe, direction_of, metric_named, task_of
 

@@ -67,7 +67,9 @@ class TrialRows:
 
     def warnings(self, fitted: fitting.Fitted) -> Iterator[str]:
         """Yield what the user should know of the rows, and of parameters that weigh classes."""
-        yield from reweighting.warnings({**self._params.fixed, **(self._params.space or {})}, self.schema.classes)
+        by_option = {"class_weight": self._params.class_weight}
+        chosen = {**by_option, **self._params.fixed, **(self._params.space or {})}
+        yield from reweighting.warnings(chosen, self.schema.classes)
         yield from fitted.prepared.warnings
 
     def _validated(self, validation: Any) -> fitting.Prepared:

@@ -31,8 +31,8 @@ from e2i.tools.optuna import request as request_
 from e2i.tools.optuna.choosing import Goals
 from e2i.tools.optuna.connector import KNOWN, GuardedOptuna
 from e2i.tools.optuna.objective import watched_metric
-from e2i.tools.optuna.parameters import Choose
 from e2i.tools.optuna.request import Request
+from e2i.tools.optuna.rules import Choose
 from e2i.tools.optuna.treating import EffectData, EffectObjective, EffectRecipe
 from e2i.tools.optuna.trials import Data, Features, LiveObjective, Recipe
 

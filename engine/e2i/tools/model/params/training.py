@@ -10,6 +10,16 @@ from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
+from e2i.estimators.options import (
+    ClassWeight,
+    HuberDelta,
+    Monotone,
+    Objective,
+    Quantiles,
+    RowWeights,
+    TargetTransform,
+    TweediePower,
+)
 from e2i.estimators.rounds import WatchedMetric
 from e2i.estimators.space import Dimension
 from e2i.tools.model.params.fields import (
@@ -25,6 +35,7 @@ from e2i.tools.model.params.fields import (
 )
 
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
+Beside = Annotated[bool, Field(description="Return the metrics of the best constant answer beside those of the model.")]
 
 
 class EarlyStop(BaseModel):
@@ -35,7 +46,10 @@ class EarlyStop(BaseModel):
     rounds: Annotated[int, Field(ge=1, le=10_000, description="Stop after this many rounds without improvement.")]
     metric: Annotated[
         WatchedMetric | None,
-        Field(description="Metric on the validation table that must improve; null: log_loss or rmse."),
+        Field(
+            description="Metric on the validation table that must improve; null: log_loss, rmse, or mae for "
+            "objectives absolute and quantile."
+        ),
     ] = None
 
 
@@ -72,9 +86,18 @@ class TrainParams(Params):
             "with a warning. A linear model keeps as many as fit into 1 GiB.",
         ),
     ] = 10_000
+    weights: RowWeights = None
+    class_weight: ClassWeight = None
+    target_transform: TargetTransform = None
+    objective: Objective = None
+    quantiles: Quantiles = None
+    huber_delta: HuberDelta = 1.0
+    tweedie_power: TweediePower = 1.5
+    monotone: Monotone = None
     early_stopping: Annotated[
         EarlyStop | None, Field(description="Early stopping of a boosted model; needs `validation`. null: none.")
     ] = None
+    baseline: Beside = True
     seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the fit; null: the run's seed.")] = None
 
 
@@ -84,6 +107,12 @@ class TrainOutputs(Outputs):
     model: Annotated[Model, Field(description="The fitted model: a manifest and the file of the library.")]
     metrics: Annotated[
         dict[str, float], Field(description="`train_NAME`, and `validation_NAME` when a validation table is set.")
+    ]
+    baseline: Annotated[
+        dict[str, float],
+        Field(
+            description="The same metrics of the best constant answer to the training rows, which a model must beat."
+        ),
     ]
 
 
@@ -130,6 +159,14 @@ class CrossValidateParams(Params):
     max_categories: Annotated[
         int, Field(ge=2, le=1_000_000, description="Categories kept for one text feature, as in model.train.")
     ] = 10_000
+    weights: RowWeights = None
+    class_weight: ClassWeight = None
+    target_transform: TargetTransform = None
+    objective: Objective = None
+    quantiles: Quantiles = None
+    huber_delta: HuberDelta = 1.0
+    tweedie_power: TweediePower = 1.5
+    monotone: Monotone = None
     metrics: Annotated[
         tuple[MetricName, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
     ] = None
@@ -140,6 +177,7 @@ class CrossValidateParams(Params):
             "metrics are then those of the whole procedure. `params` are fixed. null: no search."
         ),
     ] = None
+    baseline: Beside = True
     seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the fits; null: the run's seed.")] = None
 
 
@@ -158,6 +196,9 @@ class CrossValidateOutputs(Outputs):
 
     metrics: Annotated[
         dict[str, Figures], Field(description="Each metric on rows that the model of the split was not trained on.")
+    ]
+    baseline: Annotated[
+        dict[str, Figures], Field(description="The same metrics of the best constant answer to the training rows.")
     ]
     oof: Annotated[
         Table,

@@ -1,0 +1,175 @@
+"""Declare how a model learns, besides its hyperparameters: weights, the target and the loss. Pure.
+
+The actions that fit models take these alike. ``faults`` says which of them an algorithm and a task do not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from msgspec import Struct
+from pydantic import Field
+
+from e2i.catalog.columns import UNKNOWN, Given
+from e2i.estimators import algorithms
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
+RowWeights = Annotated[
+    ColumnName | None,
+    Field(
+        description="Column of the weight of each training row, such as an exposure; never a feature. Metrics do "
+        "not weigh rows. null: all alike."
+    ),
+]
+ClassWeight = Annotated[
+    Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None,
+    Field(
+        description="Weights of the classes, by which those of their rows are multiplied; balanced: inversely to "
+        "the number of rows of a class, on average 1. Other classes have 1. null: none."
+    ),
+]
+TransformName = Literal["log1p", "yeo_johnson"]
+TargetTransform = Annotated[
+    TransformName | None,
+    Field(
+        description="Learn a transformation of a numeric target: the logarithm of one plus it, or Yeo-Johnson's "
+        "power that makes it most normal. The model answers in the target's own units. null: none."
+    ),
+]
+ObjectiveName = Literal["squared", "absolute", "huber", "poisson", "tweedie", "quantile"]
+Objective = Annotated[
+    ObjectiveName | None,
+    Field(
+        description="Loss of a regression: squared errors (the mean), absolute errors (the median), huber (squared "
+        "up to `huber_delta`, then absolute), poisson (counts), tweedie (amounts with many zeros), quantile (of "
+        "`quantiles`). null: squared."
+    ),
+]
+Quantiles = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None,
+    Field(
+        min_length=1,
+        max_length=1,
+        description="The quantile that objective quantile predicts, such as [0.9]; one for each model. null: 0.5.",
+    ),
+]
+HuberDelta = Annotated[
+    float, Field(gt=0, description="Error up to which objective huber is squared, in the target's units.")
+]
+TweediePower = Annotated[
+    float,
+    Field(gt=1, lt=2, description="Power of the variance of objective tweedie: near 1 counts, near 2 sizes."),
+]
+Monotone = Annotated[
+    dict[ColumnName, Literal[-1, 1]] | None,
+    Field(
+        min_length=1,
+        description="Features by which predictions may only rise (1) or only fall (-1): of the prepared ones, if "
+        "there is a recipe. null: none.",
+    ),
+]
+
+
+class Options(Struct, frozen=True):
+    """How a model learns. The fields are the parameters of the actions."""
+
+    weights: str | None = None
+    class_weight: Literal["balanced"] | Mapping[str, float] | None = None
+    target_transform: TransformName | None = None
+    objective: ObjectiveName | None = None
+    quantiles: tuple[float, ...] | None = None
+    huber_delta: float = 1.0
+    tweedie_power: float = 1.5
+    monotone: Mapping[str, Literal[-1, 1]] | None = None
+
+    @property
+    def is_log(self) -> bool:
+        """True when the library adds up the logarithm of its predictions."""
+        return self.objective in LOG
+
+    @property
+    def quantile(self) -> float:
+        """The quantile that is predicted, for objective quantile."""
+        return (self.quantiles or (0.5,))[0]
+
+
+LOG = ("poisson", "tweedie")
+"""Objectives with a logarithmic link."""
+_ALL: tuple[ObjectiveName, ...] = ("squared", "absolute", "huber", "poisson", "tweedie", "quantile")
+OBJECTIVES: Mapping[str, tuple[ObjectiveName, ...]] = {
+    "XGBoost": _ALL,
+    "LightGBM": _ALL,
+    "CatBoost": _ALL,
+    "HistGradientBoosting": ("squared", "absolute", "poisson", "quantile"),
+    "RandomForest": ("squared", "absolute", "poisson"),
+    "ExtraTrees": ("squared", "absolute", "poisson"),
+    "Dummy": ("squared", "absolute", "quantile"),
+}
+"""Objectives of the algorithms; of others, squared alone."""
+MONOTONE = ("XGBoost", "LightGBM", "CatBoost", "HistGradientBoosting", "RandomForest", "ExtraTrees")
+"""Algorithms that can be monotone."""
+UNCONSTRAINED: Mapping[str, tuple[ObjectiveName, ...]] = {"LightGBM": ("absolute", "quantile")}
+"""Objectives with which such an algorithm cannot be monotone."""
+UNWEIGHTED = ("KNeighbors",)
+"""Algorithms that cannot weigh rows."""
+SAME: Mapping[str, tuple[str, ...]] = {
+    "class_weight": ("class_weight", "scale_pos_weight", "is_unbalance", "auto_class_weights"),
+    "objective": ("criterion",),
+}
+"""Option → hyperparameters that set the same thing."""
+
+
+class Fault(Struct, frozen=True):
+    """An option that does not go with the algorithm, the task or another one; ``name`` is its parameter."""
+
+    name: str
+    message: str
+    hint: str
+
+
+def unwatchable(algorithm: str, objective: str | None, quantile: float) -> str | None:
+    """Return what the errors of rounds, rmse or mae, do not fit; None where they do. CatBoost compares logarithms."""
+    if objective == "quantile" and quantile != 0.5:
+        return "a quantile other than 0.5"
+    return f"CatBoost with objective {objective}" if objective in LOG and algorithm == "CatBoost" else None
+
+
+def faults(algorithm: str | None, task: str | None, given: Given) -> Iterator[Fault]:
+    """Yield each fault of options by their names. None: the algorithm or the task is not known."""
+    values = ((name, given.get(name)) for name in Options.__struct_fields__)
+    chosen = {name: value for name, value in values if value is not None and value is not UNKNOWN}
+    yield from _of_the_task(task, chosen)
+    if (found := algorithms.known(algorithm)) is not None:
+        yield from _of_the_algorithm(found.of or str(algorithm), chosen)
+    objective, transform = chosen.get("objective"), chosen.get("target_transform")
+    if "quantiles" in chosen and (objective is None or (isinstance(objective, str) and objective != "quantile")):
+        yield Fault("quantiles", "`quantiles` belongs to objective quantile", "set `objective: quantile`, or remove it")
+    if objective in LOG and isinstance(transform, str):
+        message = f"objective {objective} learns the logarithm of the prediction, and `target_transform` another scale"
+        yield Fault("target_transform", message, "remove one of them")
+
+
+def _of_the_task(task: str | None, chosen: Given) -> Iterator[Fault]:
+    if task == "regression" and "class_weight" in chosen:
+        yield Fault("class_weight", "a regression has no classes to weigh", "use `weights`, or remove it")
+    if task == "classification":
+        for name in ("target_transform", "objective", "quantiles"):
+            if name in chosen:
+                yield Fault(name, f"`{name}` is for numeric targets, and this is a classification", "remove it")
+
+
+def _of_the_algorithm(algorithm: str, chosen: Given) -> Iterator[Fault]:
+    for name in ("weights", "class_weight"):
+        if name in chosen and algorithm in UNWEIGHTED:
+            yield Fault(name, f"{algorithm} cannot weigh rows", "remove it, or choose another algorithm")
+    if "monotone" in chosen and algorithm not in MONOTONE:
+        yield Fault("monotone", f"{algorithm} cannot be made monotone", f"use one of {', '.join(MONOTONE)}")
+    objective, able = chosen.get("objective"), OBJECTIVES.get(algorithm, ("squared",))
+    if "monotone" in chosen and objective in UNCONSTRAINED.get(algorithm, ()):
+        message = f"{algorithm} cannot be made monotone with objective {objective}"
+        yield Fault("monotone", message, "use XGBoost or CatBoost")
+    if isinstance(objective, str) and objective not in able and objective in _ALL:
+        others = ", ".join(name for name, known in OBJECTIVES.items() if objective in known)
+        message = f"{algorithm} has no objective {objective}, only {', '.join(able)}"
+        yield Fault("objective", message, f"algorithms with {objective}: {others}")
