@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from e2i.planning.diff import SpecDiff
     from e2i.planning.model import Plan, PlanDocument
     from e2i.records.differences import RunDiff
+    from e2i.spec.expansion.expanded import Expanded
     from e2i.store.past import RecordedRun
 
 __all__ = [
-    "Source", "Spec", "Validation", "Workspace", "compare", "complete", "diff", "fix", "plan", "read_source",
+    "Source", "Spec", "Validation", "Workspace", "compare", "complete", "diff", "fix", "plan", "planned", "read_source",
     "recorded", "resume", "run", "validate", "workspace_of",
 ]  # fmt: skip
 
@@ -135,13 +136,26 @@ def plan(
     workspace: Workspace | None = None,
 ) -> Plan:
     """Plans what a run would do now, and why. Writes nothing. Raises InvalidSpec, BadInput."""
+    return planned(spec, ParamValues(params or {}), profile=profile, select=select, fresh=fresh, workspace=workspace)[0]
+
+
+def planned(
+    spec: Spec,
+    params: ParamValues | None = None,
+    *,
+    profile: str | None = None,
+    select: Collection[str] = (),
+    fresh: bool = False,
+    workspace: Workspace | None = None,
+) -> tuple[Plan, Expanded]:
+    """Plans as ``plan`` does. Returns also the steps that the plan is of."""
     from e2i.records import outdated
     from e2i.store.artifacts import ArtifactStore
     from e2i.store.database import FILE
     from e2i.store.history import NoHistory, Reader
 
     workspace = workspace or Workspace.open(profile=profile, spec=_path(spec))
-    options = RunOptions(ParamValues(params or {}), tuple(select), fresh)
+    options = RunOptions(params or ParamValues(), tuple(select), fresh)
     draft = route.examine(route.read(spec, workspace), workspace, options.params)
     expanded = route.valid(draft)
     with ExitStack() as stack:
@@ -153,14 +167,14 @@ def plan(
             from e2i.store.shared import SharedResults
 
             history = SharedResults(history, shared, lambda result: True)
-        planned = route.plan(expanded, history, workspace, options).plan()
-        hints = tuple(outdated.hints(planned, reader.made_ms, workspace.settings.registry)) if reader else ()
-        planned = replace(planned, warnings=draft.problems, hints=hints)
-        if not workspace.authority.rules.approval.is_demanded:
-            return planned
-        from e2i.approvals import required
+        made = route.plan(expanded, history, workspace, options).plan()
+        hints = tuple(outdated.hints(made, reader.made_ms, workspace.settings.registry)) if reader else ()
+        made = replace(made, warnings=draft.problems, hints=hints)
+        if workspace.authority.rules.approval.is_demanded:
+            from e2i.approvals import required
 
-        return required.with_demands(planned, expanded, workspace)
+            made = required.with_demands(made, expanded, workspace)
+        return made, expanded
 
 
 def diff(

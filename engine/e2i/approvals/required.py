@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.approvals import record
@@ -18,6 +19,9 @@ from e2i.errors import Refused
 from e2i.planning.model import Plan, Why
 from e2i.policy import Policy
 from e2i.spec.expansion.expanded import Expanded
+from e2i.store.approvals import ApprovalRow
+from e2i.store.database import FILE
+from e2i.store.history import Reader
 from e2i.store.runs import RunStore
 from e2i.workspace.workspace import Workspace
 
@@ -36,6 +40,26 @@ def executable(planned: Plan) -> Collection[str]:
     return {step.id for step in planned.steps if step.reason.code is not Why.NOT_SELECTED}
 
 
+class Need(Struct, frozen=True):
+    """A plan's need of an approval. ``refusal``: None when an approval counts now."""
+
+    demands: list[Demand]
+    refusal: Refused | None
+
+
+def need(planned: Plan, expanded: Expanded, workspace: Workspace, now_ms: int) -> Need | None:
+    """Returns whether the plan needs an approval, and whether it has one for a new run. Changes nothing."""
+    if not (found := demands(planned, expanded, workspace)):
+        return None
+    rows: list[ApprovalRow] = []
+    if (workspace.store / FILE).exists():
+        with Reader(workspace.store, lambda digest: True) as reader:
+            rows, latest_ms = reader.approvals(planned.digest)
+            now_ms = max(now_ms, latest_ms)
+    chosen = _choose(rows, planned.digest, workspace.policy, None, now_ms)
+    return Need(found, None if chosen.approval is not None else refusal(found, workspace.policy, chosen.reasons))
+
+
 def find(
     planned: Plan, expanded: Expanded, workspace: Workspace, run_store: RunStore, run: str | None, now_ms: int
 ) -> Approval | None:
@@ -47,20 +71,14 @@ def find(
     found = demands(planned, expanded, workspace)
     if not found:
         return None
-    reasons, usable = [], []
     with run_store.together():
         now_ms = max(now_ms, run_store.approvals.latest_ms())
-        for row in run_store.approvals.rows(planned.digest):
-            state, approval = record.state(row, planned.digest, workspace.policy.approvers, now_ms)
-            if state == "expired":
-                run_store.approvals.expire(row.id, now_ms)
-            if approval is not None and (state == "valid" or (state == "used" and run in row.runs)):
-                usable.append((run not in row.runs, approval.once, approval.expires_ms, approval))
-            else:
-                reasons.append(record.why(state, approval, row))
-    if usable:
-        return min(usable, key=lambda each: each[:3])[-1]
-    raise refusal(found, workspace.policy, reasons)
+        chosen = _choose(run_store.approvals.rows(planned.digest), planned.digest, workspace.policy, run, now_ms)
+        for expired in chosen.expired:
+            run_store.approvals.expire(expired, now_ms)
+    if chosen.approval is None:
+        raise refusal(found, workspace.policy, chosen.reasons)
+    return chosen.approval
 
 
 def use(approval: Approval, run: str, run_store: RunStore, now_ms: int) -> None:
@@ -73,6 +91,28 @@ def use(approval: Approval, run: str, run_store: RunStore, now_ms: int) -> None:
             code=CODE,
             hint="have the plan approved again",
         )
+
+
+class _Chosen(Struct, frozen=True):
+    approval: Approval | None
+    reasons: list[str]
+    """Why the others do not count."""
+    expired: list[str]
+
+
+def _choose(rows: list[ApprovalRow], plan: str, policy: Policy, run: str | None, now_ms: int) -> _Chosen:
+    """Chooses among the approvals of a plan: what the run has used, then one for several runs, then one for one run."""
+    usable, reasons, expired = [], [], []
+    for row in rows:
+        state, approval = record.state(row, plan, policy.approvers, now_ms)
+        if state == "expired":
+            expired.append(row.id)
+        if approval is not None and (state == "valid" or (state == "used" and run in row.runs)):
+            usable.append((run not in row.runs, approval.once, approval.expires_ms, approval))
+        else:
+            reasons.append(record.why(state, approval, row))
+    best = min(usable, key=lambda each: each[:3])[-1] if usable else None
+    return _Chosen(best, reasons, expired)
 
 
 def refusal(found: list[Demand], policy: Policy, reasons: list[str]) -> Refused:

@@ -20,6 +20,7 @@ COMMANDS = {
     **dict.fromkeys(("run", "runs", "show", "export", "provenance", "report"), "runs"),
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
     **dict.fromkeys(("keys", "approve", "approvals", "revoke"), "approvals"),
+    "mcp": "mcp",
     "outbox": "outbox",
     **dict.fromkeys(("test", "rehearse"), "testing"),
 }
@@ -28,7 +29,7 @@ ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
 """The commands that use no models but the project's own, and of which nothing continues: see ``process.own``."""
 HEADINGS = {
     "Author": ("init", "validate", "plan", "fix", "diff", "test", "rehearse", "explain", "catalog", "schema"),
-    "Run": ("run",),
+    "Run": ("run", "mcp"),
     "Approve": ("keys", "approve", "approvals", "revoke"),
     "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),
     "Operate": ("sync", "outbox", "gc", "backup", "restore"),

@@ -35,7 +35,7 @@ def exit_code(
             return interrupted
         case "failed":
             failed = [step.error for step in steps.values() if step.status is Status.FAILED]
-            if any(error is not None and error.code.startswith("policy-") for error in failed):
+            if any(error is not None and error.code.startswith(("policy-", "not-approved")) for error in failed):
                 return Exit.REFUSED
             if failed and all(error is not None and error.code in MISCONFIGURED for error in failed):
                 return Exit.BAD_INPUT

@@ -40,23 +40,38 @@ class ReadyFile(Struct, frozen=True):
 
 
 def load(
-    paths: Sequence[str], *, profile: str | None = None, origin: str | None = None, update: bool = False
+    paths: Sequence[str],
+    *,
+    profile: str | None = None,
+    origin: str | None = None,
+    update: bool = False,
+    root: Path | None = None,
 ) -> list[ReadyFile]:
-    """Reads and checks the test files. Raises BadInput, and InvalidSpec with the problems of all test files."""
-    found, problems = check(files.find(paths), profile=profile, origin=origin, update=update)
+    """Reads and checks the test files. ``root``: their workspace; default: that of each file.
+
+    Raises BadInput, and InvalidSpec with the problems of all test files.
+    """
+    found, problems = check(files.find(paths), profile=profile, origin=origin, update=update, root=root)
     if problems:
         raise InvalidSpec(most(problems), message=f"the test files have {len(problems)} problem(s)")
     return found
 
 
 def check(
-    names: Sequence[str], *, profile: str | None = None, origin: str | None = None, update: bool = False
+    names: Sequence[str],
+    *,
+    profile: str | None = None,
+    origin: str | None = None,
+    update: bool = False,
+    root: Path | None = None,
 ) -> tuple[list[ReadyFile], list[Problem]]:
     """Returns the test files that can be read, and the problems of all. Runs nothing."""
     problems: list[Problem] = []
     found: list[ReadyFile] = []
     for name in names:
-        workspace = Workspace.open(spec=name, profile=profile, origin=origin)  # never one that `tests:` chooses
+        workspace = Workspace.open(
+            root=root, spec=name, profile=profile, origin=origin
+        )  # never one that `tests:` chooses
         named = NamedFiles.of(Path(name), workspace)
         _expect_inside(name, named)
         file, wrong = files.read(name)

@@ -66,6 +66,7 @@ GROUPS: dict[str, tuple[Code, ...]] = {
     **PROBLEMS,
     "Commands and runs": commands.CODES,
     "Approvals of plans": approvals.CODES,
+    "The server for agents": approvals.AGENTS,
     "While a step runs: tables, models, Python": tables.CODES,
     "While a step runs: causal questions": causal.CODES,
     "While a step runs: databases, remote locations": places.CODES,

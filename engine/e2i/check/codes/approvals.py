@@ -1,4 +1,4 @@
-"""Codes of keys and of approvals of plans."""
+"""Codes of keys, of approvals of plans, and of the server for agents."""
 
 from __future__ import annotations
 
@@ -49,5 +49,37 @@ CODES = (
         "`e2i revoke` takes the id of an approval of this store, or at least its first four characters.",
         "`e2i approvals` lists the ids.",
         example="e2i revoke 0000",
+    ),
+)
+
+AGENTS = (
+    Code(
+        "unknown-address",
+        "An address that does not exist",
+        "The tool `read` takes the addresses that the hint lists. Names with a slash are percent-encoded.",
+        "Use an address of the list, such as e2i://runs/last.",
+        example="e2i://runs/last/log, instead of e2i://runs/last/logs/STEP",
+    ),
+    Code(
+        "bad-cursor",
+        "A cursor of another run",
+        "A cursor is the one that the last `watch` of the same run returned; 0 is the start.",
+        "Use 0, or the last cursor of this run.",
+        example="watch(run, cursor=5), where no event ends at byte 5",
+    ),
+    Code(
+        "bad-token",
+        "A token that cannot be used",
+        "The server for agents accepts HTTP only from clients with the token of `--token-file`: at least 32 characters, "
+        "in a file that only its owner may read.",
+        "Follow the hint.",
+        example="e2i mcp --http 127.0.0.1:8040 --token-file token, where token has the mode 644",
+    ),
+    Code(
+        "unknown-plan",
+        "A plan that is not kept",
+        "The tool `run` takes the id that the tool `plan` returned. The store keeps the latest 200 plans.",
+        "Call `plan` again.",
+        example="run(plan) with an invented id",
     ),
 )

@@ -1,0 +1,205 @@
+"""Start, follow and stop runs that outlive the server: each is a process of its own, and its events are in a file.
+
+In: the id of a kept plan, or of a run. Out: events from a cursor on. The cursor is a position in the file of events, so
+that a later server continues where an earlier one was killed, and nothing is lost or repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from e2i import api, regular
+from e2i.approvals import required
+from e2i.documents import JsonObject, ParamValues
+from e2i.errors import BadInput
+from e2i.execution.session import new_run_id
+from e2i.mcp import place as answers
+from e2i.mcp import plans
+from e2i.mcp.place import Place
+from e2i.planning import binding
+from e2i.resilience.processes import process_alive
+from e2i.store import ownership
+
+RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
+EVENTS, REQUEST, HOLDER, LOG = "events.jsonl", "request.json", "holder", "process.log"
+LONGEST = 25.0
+"""Most seconds of one wait."""
+LOOK = 0.05
+STARTING = 30.0
+"""Seconds that a process may take until it has written that it runs."""
+MOST = 64 * 1024
+"""Most bytes of events in an answer; at least one event."""
+FINISHED, REFUSED = "run.finished", "run.refused"
+
+
+class RunRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The input of the process of a run. The plan has the rest."""
+
+    run: str
+    plan: str
+    root: str
+    store: str
+    profile: str | None
+
+
+class Runs:
+    """The runs that this server has started. Those of earlier servers are found by their files."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(self, plan: str) -> JsonObject:
+        """Starts the run of a kept plan in a process of its own. Returns its id at once.
+
+        Raises Refused when the plan has changed or is not approved. The process checks both again.
+        """
+        workspace = self._place.workspace()
+        request, approved = plans.kept(workspace.store, plan)
+        now, expanded = api.planned(
+            self._place.spec(request.spec, workspace),
+            ParamValues(request.params),
+            select=request.select,
+            fresh=request.fresh,
+            workspace=workspace,
+        )
+        binding.check(now, approved)
+        need = required.need(now, expanded, workspace, answers.now_ms())
+        if need is not None and need.refusal is not None:
+            raise need.refusal
+        run = new_run_id()
+        folder = workspace.store / "runs" / run
+        ownership.create(workspace.store)
+        folder.mkdir(mode=0o700, parents=True)
+        asked = RunRequest(run, plan, str(self._place.root), str(workspace.store), self._place.profile)
+        regular.write(folder / REQUEST, msgspec.json.encode(asked), mode=0o600)
+        (folder / EVENTS).touch(mode=0o600)
+        self._spawn(folder)
+        return {"run": run, "cursor": 0}
+
+    async def watch(self, run: str, cursor: int, wait: float, sleep: Callable[[float], Awaitable[Any]]) -> JsonObject:
+        """Returns the events after the cursor, as soon as there are any or the run is over, at the latest after
+        ``wait`` seconds.
+        """
+        folder = self._folder(run)
+        ends = time.monotonic() + min(max(wait, 0.0), LONGEST)
+        while True:
+            self._children = [child for child in self._children if child.poll() is None]
+            status = _status(folder)  # before the events: those that a dead process wrote are all read
+            events, after, more = _events(folder / EVENTS, cursor)
+            if events or status not in ("starting", "running") or time.monotonic() >= ends:
+                break
+            await sleep(LOOK)
+        found: JsonObject = {"run": run, "status": _status_after(events, status), "cursor": after, "events": events}
+        if more:
+            found["more"] = True
+        return found
+
+    def stop(self, run: str, *, now: bool) -> JsonObject:
+        """Asks a run to stop after its running steps, or at once. Another run of the plan reuses what is finished."""
+        folder = self._folder(run)
+        holder = _read(folder / HOLDER)
+        if not process_alive(holder):
+            return {"run": run, "status": _status(folder)}
+        os.kill(int(holder.partition(":")[0]), signal.SIGTERM if now else signal.SIGINT)
+        return {"run": run, "status": "stopping"}
+
+    def _spawn(self, folder: Path) -> None:
+        """Starts the process of a run, in a session of its own: what ends the server does not end it."""
+        environ = {**os.environ, "E2I_ORIGIN": "agent"}
+        with (folder / LOG).open("wb") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "e2i.mcp.process", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._place.root,
+                env=environ,
+                start_new_session=True,
+            )
+        self._children.append(child)
+
+    def _folder(self, run: str) -> Path:
+        """Returns the folder of a run that a server has started. Raises BadInput."""
+        store = self._place.workspace().store
+        if not RUN.fullmatch(run) or not (store / "runs" / run / REQUEST).is_file():
+            raise BadInput(
+                f"no run {run!r} was started here", code="unknown-run", hint="`read` e2i://runs shows every run"
+            )
+        return store / "runs" / run
+
+
+def _status(folder: Path) -> str:
+    """Returns starting, running, or the status of the end; `interrupted` when the process has died."""
+    holder = _read(folder / HOLDER)
+    alive = process_alive(holder)
+    if (last := _last(folder / EVENTS)) and last.get("event") in (FINISHED, REFUSED):
+        return "refused" if last["event"] == REFUSED else str(last["status"])
+    if alive:
+        return "running"
+    if not holder and time.time() - (folder / REQUEST).stat().st_mtime < STARTING:
+        return "starting"
+    return "interrupted"
+
+
+def _status_after(events: list[JsonObject], status: str) -> str:
+    """Returns the status, which the last of the events may have changed since it was read."""
+    last = events[-1] if events else {}
+    if last.get("event") == FINISHED:
+        return str(last["status"])
+    return "refused" if last.get("event") == REFUSED else status
+
+
+def _events(path: Path, cursor: int) -> tuple[list[JsonObject], int, bool]:
+    """Returns whole lines from the cursor on, the cursor after them, and whether there are more."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(cursor - 1, 0))
+        if not 0 <= cursor <= size or (cursor and file.read(1) != b"\n"):
+            raise BadInput(f"{cursor} is not a cursor of this run", code="bad-cursor", hint="use 0, or the last one")
+        events: list[JsonObject] = []
+        after = cursor
+        for line in file:
+            if not line.endswith(b"\n"):
+                break  # being written
+            if events and after + len(line) - cursor > MOST:
+                return events, after, True
+            after += len(line)
+            fields = json.loads(line).items()
+            events.append({key: value for key, value in fields if value is not None and key not in LEFT_OUT})
+    return events, after, False
+
+
+LEFT_OUT = ("schema_version", "run")
+"""Fields of events that are the same in all of them."""
+
+
+def _last(path: Path) -> JsonObject:
+    """Returns the last event; nothing when it is not written yet."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 2**20))
+        lines = file.read().splitlines()
+    try:
+        return dict(json.loads(lines[-1])) if lines else {}
+    except ValueError:
+        return {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError:
+        return ""
