@@ -20,7 +20,9 @@ import anyio
 from mcp import Client, StdioServerParameters
 
 PART = """
-  split{n}: {{uses: data.split, with: {{table: "${{{{ steps.d.journeys }}}}", strategy: entity, by: hcp_id, seed: {n}}}}}
+  split{n}:
+    uses: data.split
+    with: {{table: "${{{{ steps.d.journeys }}}}", strategy: entity, by: hcp_id, seed: {n}}}
   train{n}:
     uses: model.train
     with:

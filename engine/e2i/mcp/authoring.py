@@ -40,13 +40,13 @@ def catalog(place: Place, names: Sequence[str]) -> JsonObject:
     return {
         "actions": {
             uses: {
-                "signature": forms.signature(uses, action),
-                "params": {field.name: field.summary for field in forms.params(action)},
+                "signature": forms.signature(uses, action, registry),
+                "params": {field.name: field.summary for field in forms.params(action, registry)},
             }
             for uses, action in chosen.items()
         }
         if len(chosen) <= 12
-        else {uses: forms.signature(uses, action) for uses, action in chosen.items()}
+        else {uses: forms.signature(uses, action, registry) for uses, action in chosen.items()}
     }
 
 

@@ -70,8 +70,8 @@ AGENTS = (
     Code(
         "bad-token",
         "A token that cannot be used",
-        "The server for agents accepts HTTP only from clients with the token of `--token-file`: at least 32 characters, "
-        "in a file that only its owner may read.",
+        "The server for agents accepts HTTP only from clients with the token of `--token-file`: at least 32 "
+        "characters, in a file that only its owner may read.",
         "Follow the hint.",
         example="e2i mcp --http 127.0.0.1:8040 --token-file token, where token has the mode 644",
     ),
