@@ -77,7 +77,7 @@ ACTIONS = {
         ("model.score", "model.test", "model.metrics", "sklearn.evaluate", "mlflow.evaluate"), "model.evaluate"
     ),
     **dict.fromkeys(("model.infer", "model.inference", "sklearn.predict", "xgboost.predict"), "model.predict"),
-    **dict.fromkeys(("model.compare", "model.best", "model.choose"), "model.select"),
+    **dict.fromkeys(("model.best", "model.choose"), "model.select"),
     **dict.fromkeys(("model.explain", "shap.values", "shap.summary", "shap.explainer"), "shap.explain"),
     **dict.fromkeys(
         ("econml.fit", "causal.fit", "causal.ate", "dowhy.estimate", "dowhy.estimate_effect"), "causal.estimate"

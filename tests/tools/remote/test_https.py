@@ -58,11 +58,15 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             for _ in range(100):
                 self.wfile.write(b"x" * 100_000)
+        elif name.startswith("encoded"):
+            self._send(gzip.compress(CSV), coding="gzip")
         else:
             self._send(gzip.compress(CSV) if name.endswith(".gz") else CSV)
 
-    def _send(self, body: bytes, length: int | None = None) -> None:
+    def _send(self, body: bytes, length: int | None = None, coding: str | None = None) -> None:
         self.send_response(200)
+        if coding:
+            self.send_header("Content-Encoding", coding)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
@@ -120,6 +124,13 @@ def test_a_digest_pins_the_content(ctx: LocalContext) -> None:
     with pytest.raises(StepError) as other:
         get(ctx, "b.csv", digest=f"sha256:{'0' * 64}")
     assert other.value.code == "digest-mismatch" and digest in other.value.message
+
+
+def test_content_that_the_server_encodes_unasked_is_refused(ctx: LocalContext, server: Any) -> None:
+    with pytest.raises(StepError, match="sends /files/encoded.csv encoded as gzip") as refused:
+        get(ctx, "encoded.csv")
+    assert refused.value.code == "remote-refused"
+    assert gzip.decompress(ctx.open(get(ctx, "encoded.csv.gz")).read_bytes()) == CSV
 
 
 def test_redirects_lead_to_the_same_server_only(ctx: LocalContext, server: Any) -> None:

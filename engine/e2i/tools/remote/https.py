@@ -130,6 +130,10 @@ def _require_content(response: http.client.HTTPResponse, location: Location, pat
         length = response.getheader("Content-Length") or ""
         if length.isdigit() and int(length) > location.max_bytes:
             raise too_large(location.max_bytes)
+        coding = (response.getheader("Content-Encoding") or "identity").strip().lower()
+        if coding != "identity" and not (path.endswith(".gz") and coding in ("gzip", "x-gzip")):
+            message = f"{location.host} sends {path} encoded as {coding}, although it was asked for the file as it is"
+            raise StepError(message, code="remote-refused", hint="have the server send it without Content-Encoding")
     elif status in DENIED:
         raise AuthenticationFailed("remote", f"{location.host} refuses the credentials: HTTP {status} for {path}")
     elif status == 429 or status >= 500:
