@@ -84,6 +84,7 @@ bench: setup ## e2i against the hand-written scripts: checks and plans, steps, t
 	$(BIN)/python benchmarks/queries.py
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/shadow.py
+	$(BIN)/python benchmarks/first_calls.py
 	$(BIN)/python benchmarks/flagship.py
 
 clean: ## removes the environment and the state
