@@ -127,7 +127,7 @@ def test_a_digest_pins_the_content(ctx: LocalContext) -> None:
 
 
 def test_content_that_the_server_encodes_unasked_is_refused(ctx: LocalContext, server: Any) -> None:
-    with pytest.raises(StepError, match="sends /files/encoded.csv encoded as gzip") as refused:
+    with pytest.raises(StepError, match=r"sends /files/encoded\.csv encoded as gzip") as refused:
         get(ctx, "encoded.csv")
     assert refused.value.code == "remote-refused"
     assert gzip.decompress(ctx.open(get(ctx, "encoded.csv.gz")).read_bytes()) == CSV
