@@ -170,6 +170,10 @@ class GuardedMLflow:
         """
         return await self._within(self.settings.deadline, function, *args, **kwargs)
 
+    async def open_function(self, uri: str, folder: Path) -> Any:
+        """Download a model to a folder and return its Python function. Loading it runs the model's own code."""
+        return await self.transfer(_function, uri, folder)
+
     async def transfer(self, function: Callable[Concatenate[Tracking, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call as ``call`` does, with the deadline for transferring files."""
         return await self._within(self.settings.transfer_deadline, function, *args, **kwargs)
@@ -189,6 +193,31 @@ class GuardedMLflow:
         )
         self._tracking.check()
         return result
+
+
+def _function(tracking: Tracking, uri: str, folder: Path) -> Any:
+    """Return the model. Raises StepError for one that does not exist, and one that cannot be loaded here."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if tracking.registry is not None:
+            mlflow.set_registry_uri(tracking.registry)
+        found = mlflow.artifacts.download_artifacts(uri, tracking_uri=tracking.uri, dst_path=str(folder))
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"):
+            raise
+        raise StepError(
+            f"MLflow has no model {uri}: {str(error)[:300]}", code="unknown-model", hint="check `uri`"
+        ) from error
+    try:
+        return mlflow.pyfunc.load_model(found)
+    except Exception as error:  # the model's own code
+        raise StepError(
+            f"the model {uri} cannot be loaded here: {type(error).__name__}: {error}"[:500],
+            code="bad-model",
+            hint="install the packages of its requirements.txt, and check that it has a Python function",
+        ) from error
 
 
 def _download(tracking: Tracking, name: str, version: int, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_v
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import EffectModel, Model, Report, Table
-from e2i.catalog.marks import Budget
+from e2i.catalog.marks import Budget, Changing, Privilege
 
 
 class SHAPSettings(ToolSettings):
@@ -42,12 +42,35 @@ class Instances(BaseModel):
     ]
 
 
+class LoggedModel(BaseModel):
+    """A model in MLflow that e2i did not train, as its Python function. Loading it runs its own code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    uri: Annotated[
+        str,
+        Privilege("run_python", "*"),
+        Changing(),
+        Field(
+            pattern=r"^(models:/[^/@]{1,250}(/[1-9][0-9]{0,8})?|runs:/[A-Za-z0-9]{1,64}/[^?#]{1,500})$",
+            description="`models:/NAME/VERSION`, `models:/MODEL_ID` or `runs:/RUN/PATH`. Always explained again.",
+        ),
+    ]
+    features: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=500)], ...],
+        Field(min_length=1, max_length=1000, description="Columns of the table that the model takes, in its order."),
+    ]
+
+
 class ExplainParams(Params):
     """Parameters of ``shap.explain``."""
 
     model: Annotated[
-        Model | EffectModel,
-        Field(description="The model to explain, also that of `causal.estimate`: what makes its effects differ."),
+        Model | EffectModel | LoggedModel,
+        Field(
+            description="The model to explain, also that of `causal.estimate`: what makes its effects differ. Or any "
+            "model in MLflow, as {uri, features}: it is only asked for predictions."
+        ),
     ]
     table: Annotated[Table, Field(description="Rows with the model's features.")]
     rows: Annotated[
@@ -103,6 +126,12 @@ class ExplainParams(Params):
     def _has_interactions(self) -> ExplainParams:
         if self.interactions and self.explainer in ("permutation", "kernel"):
             raise ValueError(f"`interactions` need the explainer tree, linear or exact, not {self.explainer}")
+        if isinstance(self.model, LoggedModel) and self.explainer in ("tree", "linear"):
+            raise ValueError(
+                f"a model by `uri` is only asked for predictions, so the explainer is not {self.explainer}"
+            )
+        if isinstance(self.model, LoggedModel) and self.interactions and self.explainer != "exact":
+            raise ValueError("`interactions` of a model by `uri` need `explainer: exact`")
         return self
 
 

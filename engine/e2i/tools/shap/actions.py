@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from e2i.catalog.artifacts import EffectModel, Model, Report
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import saved
-from e2i.tools.shap import ExplainOutputs, ExplainParams, choice, chosen, tables
+from e2i.tools.shap import ExplainOutputs, ExplainParams, LoggedModel, choice, chosen, tables
 from e2i.tools.shap.connector import GuardedShap
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from e2i.estimators.scoring import Matrix
     from e2i.tools.shap.values import Explanation
 
 
@@ -23,10 +25,10 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
     from e2i.tools.shap import explaining
 
     model = params.model
+    if isinstance(model, LoggedModel):
+        return await _explain_foreign(params, model, ctx)
     scorer = explaining.effects(model, ctx) if isinstance(model, EffectModel) else saved.open_model(model, ctx)
-    frame = ctx.frame(params.table)
-    if frame.empty:
-        raise StepError("the table has no rows to explain", code="no-rows", hint="check the steps that produce it")
+    frame = _frame(params, ctx)
     places = chosen.places(params, frame, ctx.seed if params.seed is None else params.seed)
     sample = frame.iloc[places]
     background = frame if params.background is None else ctx.frame(params.background)
@@ -42,8 +44,51 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
         ctx.warn(f"{algorithm_of(model)} is a sum over its features: the interactions of all pairs are 0")
     keys = None if params.instances is None else (params.instances.by, frame[params.instances.by].iloc[places])
     labels = [str(one) for one in scorer.manifest["classes"] or ()]
+    what = f"the effect on {model.outcome}" if isinstance(model, EffectModel) else model.target
+    title = f"Explanation of {what} ({algorithm_of(model)})"
+    return _outputs(params, found, places, keys, labels, scorer.prepared(sample), title, ctx)
+
+
+async def _explain_foreign(params: ExplainParams, model: LoggedModel, ctx: StepContext) -> ExplainOutputs:
+    """Explain a model of MLflow's by its predictions."""
+    from e2i.tools.shap.foreign import Foreign
+
+    function, frame = await Foreign.open(model, ctx), _frame(params, ctx)
+    places = chosen.places(params, frame, ctx.seed if params.seed is None else params.seed)
+    sample = frame.iloc[places]
+    background = frame if params.background is None else ctx.frame(params.background)
+    shap = ctx.connect(GuardedShap)
+    how = shap.how(
+        params.explainer,
+        interactions=min(params.interaction_rows, len(sample)) if params.interactions else 0,
+        **({} if params.seed is None else {"seed": params.seed}),
+    )
+    found = await shap.explain_function(function, sample, background, how)
+    keys = None if params.instances is None else (params.instances.by, frame[params.instances.by].iloc[places])
+    labels = [str(name) for name in found.classes or ()]
+    return _outputs(params, found, places, keys, labels, function.features(sample), f"Explanation of {model.uri}", ctx)
+
+
+def _frame(params: ExplainParams, ctx: StepContext) -> pd.DataFrame:
+    frame = ctx.frame(params.table)
+    if frame.empty:
+        raise StepError("the table has no rows to explain", code="no-rows", hint="check the steps that produce it")
+    return frame
+
+
+def _outputs(
+    params: ExplainParams,
+    found: Explanation,
+    places: Matrix,
+    keys: tables.Keys | None,
+    labels: Sequence[str],
+    sample: pd.DataFrame,
+    title: str,
+    ctx: StepContext,
+) -> ExplainOutputs:
+    """Keep the tables, the page and its plots. ``sample`` are the explained rows, ``labels`` the classes."""
     values, pairs = tables.values(found, places, labels, keys), tables.interactions(found, places, labels, keys)
-    report, figures = _drawn(params, found, scorer.prepared(sample), keys, ctx)
+    report, figures = _drawn(params, found, sample, keys, title, ctx)
     return ExplainOutputs(
         values=ctx.table(values),
         expected_value=float(found.expected[0]) if found.classes is None else found.expected.tolist(),
@@ -62,14 +107,16 @@ def algorithm_of(model: Model | EffectModel) -> str:
 
 
 def _drawn(
-    params: ExplainParams, found: Explanation, sample: pd.DataFrame, keys: tables.Keys | None, ctx: StepContext
+    params: ExplainParams,
+    found: Explanation,
+    sample: pd.DataFrame,
+    keys: tables.Keys | None,
+    title: str,
+    ctx: StepContext,
 ) -> tuple[Report, dict[str, Report]]:
     """Return the page, and each of its plots, both shown in the tracker."""
     from e2i.tools.shap import page
 
-    model = params.model
-    what = f"the effect on {model.outcome}" if isinstance(model, EffectModel) else model.target
-    title = f"Explanation of {what} ({algorithm_of(model)})"
     folder, captions = page.write(ctx.scratch / "shap", title, found, sample, keys, plots=params.plots)
     figures = {}
     for name, caption in captions.items():

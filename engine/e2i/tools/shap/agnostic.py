@@ -26,7 +26,7 @@ def explain(model: Any, table: Any, background: Any, how: How) -> Raw:
     matrix, others, outputs = _asked_for(model, table, background, how)
     explainer = choice.auto(matrix.shape[1]) if how.explainer not in choice.ASKED else how.explainer
     found = asked.values(outputs, matrix, others, explainer, how.seed)
-    return Raw(found.values, np.atleast_1d(found.expected), outputs(matrix))
+    return Raw(found.values, np.atleast_1d(found.expected), outputs(matrix), found.error)
 
 
 def interactions(model: Any, table: Any, background: Any, how: How) -> Any:

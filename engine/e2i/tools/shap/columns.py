@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownKeys, KnownModel, KnownTable, absent
+from e2i.catalog.columns import ColumnProblem, Flow, Given, Known, KnownKeys, KnownModel, KnownTable, absent, settled
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.spec.problems import Code
@@ -16,6 +16,10 @@ FIRST, LAST = ("row", "class"), ("expected_value", "margin")
 
 def explain(given: Given, files: Files) -> Flow:
     """Return the columns, if the model's features are known."""
+    if isinstance(form := given["model"], Mapping):
+        listed = form.get("features")
+        names = tuple(listed) if isinstance(listed, list | tuple) and settled(listed) else None
+        given = {**given, "model": KnownModel(features=names)}
     problems, model, by = columns.uses(given), given["model"], None
     if isinstance(instances := given.get("instances"), Mapping):
         by = instances.get("by")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Scorer
+    from e2i.tools.shap.foreign import Foreign
     from e2i.tools.shap.values import Explanation
 
 
@@ -34,6 +35,12 @@ class GuardedShap:
     async def explain(self, scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, how: How) -> Explanation:
         """Return SHAP values of every row, shape (n, p, k). Raises StepError when they miss the model's margin."""
         return await self._guard.acall(scorers.explain, scorer, frame, background, how)
+
+    async def explain_function(
+        self, model: Foreign, frame: pd.DataFrame, background: pd.DataFrame, how: How
+    ) -> Explanation:
+        """Return SHAP values of every row of a model of MLflow's, by its predictions."""
+        return await self._guard.acall(model.explain, frame, background, how)
 
     def explain_live(
         self, model: Any, table: Any, how: How, *, hint: str | None = None, instance: int | None = None

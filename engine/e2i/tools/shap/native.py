@@ -23,6 +23,8 @@ class Raw(Struct, frozen=True, eq=False):
     values: Any
     expected: Any
     margin: Any
+    error: Any = None
+    """Standard errors of the values, if they are estimates."""
 
 
 def explain(model: Any, table: Any, background: Any) -> Raw | None:
