@@ -153,6 +153,7 @@ VALID: dict[str, dict[str, Any]] = {
         "metric": "rmse",
         "group": "id",
     },
+    "model.card": {"model": MODEL, "training": TABLE, "test": TABLE, "intended_use": "to test"},
     "model.compare": {
         "models": {"new": MODEL, "old": MODEL},
         "table": TABLE,

@@ -314,6 +314,13 @@ CODES = (
         example="A validation table with 40 rows, all with the target 0.",
     ),
     Code(
+        "bad-card",
+        "A report that is no model card",
+        "`card` of mlflow.register takes the output of model.card, which has the card as Markdown.",
+        "Pass the output `card` of a step of model.card.",
+        example="card: ${{ steps.evaluate.report }}",
+    ),
+    Code(
         "limit-missed",
         "A metric that does not reach its limit",
         "`at_least` and `at_most` of model.evaluate and model.fairness are requirements. With `confidence`, the bound "

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 
 from e2i.catalog import addresses, variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
-from e2i.catalog.artifacts import EffectModel, Model, ModelVersion, Table
+from e2i.catalog.artifacts import EffectModel, Model, ModelVersion, Report, Table
 from e2i.catalog.marks import Privilege
 from e2i.estimators.metrics import MetricName
 from e2i.tools.mlflow.asked import CompareOutputs, CompareParams, FindOutputs, FindParams, LogOutputs, LogParams
@@ -145,6 +145,10 @@ class RegisterParams(Params):
         Mapping[Key, FiniteFloat | None],
         Field(max_length=256, description="Metrics to show with the model, by name; null values are left out."),
     ] = {}
+    card: Annotated[
+        Report | None,
+        Field(description="Card of model.card, attached to the run; without `description` it describes the version."),
+    ] = None
 
 
 class RegisterOutputs(Outputs):

@@ -14,6 +14,7 @@ from e2i.tools.mlflow import (
     PromoteParams,
     RegisterOutputs,
     RegisterParams,
+    cards,
     comparing,
     recording,
 )
@@ -48,9 +49,11 @@ async def register(params: RegisterParams, ctx: StepContext) -> RegisterOutputs:
         run,
         key=ctx.key("register", params.name, params.model.digest),
         digest=params.model.digest,
-        description=params.description,
+        description=params.description or cards.described(params.card, ctx),
         tags=params.tags,
     )
+    if params.card is not None:
+        ctx.attach("model_card", params.card)
     return RegisterOutputs(version=reference(version, params.model.digest))
 
 

@@ -15,6 +15,7 @@ from e2i.tools.model.params.after_training import (
     ThresholdParams,
 )
 from e2i.tools.model.params.applying import PredictOutputs, PredictParams
+from e2i.tools.model.params.card import CardOutputs, CardParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
 from e2i.tools.model.params.comparing import CompareOutputs, CompareParams
 from e2i.tools.model.params.inspecting import ErrorsOutputs, ErrorsParams, FairnessOutputs, FairnessParams
@@ -110,6 +111,14 @@ TOOL = Tool(
             LearningCurveParams,
             LearningCurveOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
+            columns=True,
+        ),
+        Action(
+            "card",
+            "Describes a model, its data and its figures for those who use it.",
+            CardParams,
+            CardOutputs,
+            libraries=LIBRARIES,
             columns=True,
         ),
         Action(

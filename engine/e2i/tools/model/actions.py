@@ -14,6 +14,7 @@ from e2i.tools.model import evaluation, page, slicing
 from e2i.tools.model.after_training import calibrate as calibrate
 from e2i.tools.model.after_training import conformal as conformal
 from e2i.tools.model.after_training import threshold as threshold
+from e2i.tools.model.card import card as card
 from e2i.tools.model.choice import choose
 from e2i.tools.model.comparing import compare as compare
 from e2i.tools.model.erring import errors as errors

@@ -26,6 +26,7 @@ from e2i.tools.model.after_columns import conformal as conformal
 from e2i.tools.model.after_columns import threshold as threshold
 from e2i.tools.model.after_columns import without_intervals
 from e2i.tools.model.comparing_columns import compare as compare
+from e2i.tools.model.inspecting_columns import card as card
 from e2i.tools.model.inspecting_columns import errors as errors
 from e2i.tools.model.inspecting_columns import fairness as fairness
 from e2i.tools.model.judging_columns import evaluate as evaluate

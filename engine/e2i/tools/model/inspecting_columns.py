@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownTable, absent
+import msgspec
+
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownTable, absent
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.spec.suggest import few
@@ -37,6 +39,14 @@ def fairness(given: Given, files: Files) -> Flow:
         },
         problems,
     )
+
+
+def card(given: Given, files: Files) -> Flow:
+    model, test, training = given["model"], given.get("test"), given.get("training")
+    problems = columns.uses({"model": model, "table": test}, target=True)
+    of_test = [msgspec.structs.replace(problem, path=("test",)) for problem in problems]
+    names = [model.target] if isinstance(model, KnownModel) and model.target is not None else []
+    return Flow({}, [*of_test, *columns.lacking(training, ("training",), names, "the target of the model")])
 
 
 def _wrong_limits(given: Given, name: str, task: str | None) -> Iterator[ColumnProblem]:

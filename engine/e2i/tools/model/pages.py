@@ -35,6 +35,11 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return f"<table><tr>{first}</tr>{rest}</table>"
 
 
+def items(texts: Iterable[str]) -> str:
+    """Return a list of texts."""
+    return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>"
+
+
 def picture(png: bytes) -> str:
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
