@@ -15,6 +15,7 @@ from project import Project
 
 SPECS = Path(__file__).parents[2] / "specs"
 SMALL = {
+    "call_costs": {"rows": 2000},
     "flight_delays": {"rows": 6000, "trials": 4},
     "flights_five_tables": {"rows": 4000},
     "hcp_call_effect": {"rows": 3000},
@@ -22,6 +23,7 @@ SMALL = {
     "job_training": {},
     "model_comparison": {"rows": 4000},
     "smoking_cessation": {},
+    "volume_intervals": {"rows": 2000},
     "prescription_volume": {"rows": 4000, "trials": 4},
 }
 IN_EVERY_RUN = {

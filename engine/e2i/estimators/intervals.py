@@ -77,6 +77,20 @@ def interval(values: Matrix, level: float) -> Interval | None:
     return float(low), float(high)
 
 
+def of_means(
+    values: Mapping[str, Matrix], *, level: float, groups: Matrix | None = None, seed: int = 0
+) -> dict[str, Interval]:
+    """Returns the interval of the mean of each array, (n,). ``groups`` and ``seed``: as of ``bootstrap``."""
+    import numpy as np
+
+    if not values:
+        return {}
+    table = np.column_stack([np.ones(len(next(iter(values.values())))), *values.values()])
+    sums = np.concatenate([weights @ table for weights in resamples(len(table), groups, seed)])
+    found = {name: interval(sums[:, place] / sums[:, 0], level) for place, name in enumerate(values, start=1)}
+    return {name: bounds for name, bounds in found.items() if bounds is not None}
+
+
 def baseline(task: Task, labels: Matrix, answer: Matrix | float, *, threshold: float = 0.5) -> dict[str, float]:
     """Returns the metrics of a constant answer: the training mean, or the training shares of the classes (k,)."""
     import numpy as np

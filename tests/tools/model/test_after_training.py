@@ -157,6 +157,15 @@ def test_a_threshold_is_used_by_predict_and_evaluate(ctx: LocalContext) -> None:
     assert ((half["probability"] >= 0.5) == (half["prediction"] == 1)).all()
     judged = evaluate(EvaluateParams(model=found.model, table=rows, interval=None, plots=False), ctx).metrics
     assert judged["recall"] == pytest.approx(found.metrics["recall"])
+    costly: Any = {"costs": {"fp": 1, "fn": 20}, "plots": False, "table": rows}
+    cost = evaluate(EvaluateParams(model=found.model, by=("kind",), **costly), ctx)
+    assert cost.metrics["cost"] == pytest.approx(found.metrics["cost"])
+    assert cost.intervals["cost"].low < cost.metrics["cost"] < cost.intervals["cost"].high
+    assert cost.baseline["cost"] >= cost.metrics["cost"] and "cost" in set(ctx.frame(cost.slices)["metric"])
+    with pytest.raises(StepError, match=r"cost is .*, not at most 0\.01"):
+        evaluate(EvaluateParams(model=found.model, at_most={"cost": 0.01}, **costly), ctx)
+    with pytest.raises(StepError, match="costs are of decisions between two classes"):
+        evaluate(EvaluateParams(model=fit(ctx, "amount"), **costly), ctx)
     other = evaluate(EvaluateParams(model=found.model, table=rows, interval=None, plots=False, positive=0), ctx)
     assert other.metrics["accuracy"] == judged["accuracy"]
     page = (ctx.open(found.report) / "index.html").read_text()
@@ -198,3 +207,14 @@ def test_intervals_need_rows_groups_of_features_and_a_model_with_them(ctx: Local
     wide = predicted(ctx, found.model, table(200, seed=NEW), intervals=True)
     inside = table(200, seed=NEW)["amount"].between(wide["lower"], wide["upper"])
     assert found.model.level == 0.9 and inside.mean() > 0.8
+    judged = evaluate(EvaluateParams(model=found.model, table=held(ctx, 200, NEW), plots=False), ctx)
+    assert judged.metrics["coverage"] == pytest.approx(inside.mean())
+    assert judged.metrics["width"] == pytest.approx((wide["upper"] - wide["lower"]).mean())
+    assert set(judged.intervals) >= {"coverage", "width"}
+    three = conformal(ConformalParams(model=fit(ctx, "three"), table=held(ctx, 300), level=0.8), ctx).model
+    sets = evaluate(EvaluateParams(model=three, table=held(ctx, 300, NEW), plots=False, interval=None), ctx).metrics
+    assert 0.7 < sets["coverage"] < 0.9 and sets["set_size"] < 3
+    two = conformal(ConformalParams(model=fit(ctx), table=held(ctx, 300), level=0.8), ctx).model
+    for positive in (0, 1):
+        turned = EvaluateParams(model=two, table=held(ctx, 300, NEW), plots=False, interval=None, positive=positive)
+        assert 0.7 < evaluate(turned, ctx).metrics["coverage"] < 0.9

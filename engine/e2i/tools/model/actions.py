@@ -107,6 +107,7 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
         positive=params.positive,
         threshold=params.threshold,
         quantile=params.quantile,
+        costs=params.costs,
     )
     drawn: dict[str, Any] = {
         "groups": None if params.group is None else evaluation.groups(frame, params.group),

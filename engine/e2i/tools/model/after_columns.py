@@ -34,7 +34,7 @@ def threshold(given: Given, files: Files) -> Flow:
     if model.classes is not None and len(model.classes) > 2:
         message = f"the model has {len(model.classes)} classes, and a threshold decides between two"
         problems.append(ColumnProblem(("model",), "wrong-task", message))
-    problems += _cost_columns(given)
+    problems += cost_columns(given)
     names = [*get_args(Limited), *(["cost"] if given.get("costs") is not None else [])]
     keys = KnownKeys((*names, *(f"half_{name}" for name in names)))
     return Flow({"model": replace(_with_rows(model, given["table"]), threshold=True), "metrics": keys}, problems)
@@ -65,7 +65,7 @@ def _of_classes(model: KnownModel, what: str) -> Iterator[ColumnProblem]:
         yield ColumnProblem(("model",), "wrong-task", f"{what} for classes, and this is a model of regression")
 
 
-def _cost_columns(given: Given) -> Iterator[ColumnProblem]:
+def cost_columns(given: Given) -> Iterator[ColumnProblem]:
     """Yield a problem for each cost that is no number, and no column of numbers."""
     table, costs = given["table"], given.get("costs")
     for name, cost in costs.items() if isinstance(costs, Mapping) else ():

@@ -17,14 +17,13 @@ from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import calibrating, metrics, saved, thresholds
 from e2i.estimators import conformal as conforming
-from e2i.tools.model import after_page, evaluation
+from e2i.tools.model import after_page, decisions, evaluation
 from e2i.tools.model.judged import keep_page
 from e2i.tools.model.params.after_training import (
     CalibrateOutputs,
     CalibrateParams,
     ConformalOutputs,
     ConformalParams,
-    Costs,
     Limited,
     ThresholdOutputs,
     ThresholdParams,
@@ -93,7 +92,7 @@ def threshold(params: ThresholdParams, ctx: StepContext) -> ThresholdOutputs:
         )
     if min(_counts(held)) == 0:
         raise StepError("the table has rows of one class only", code="bad-validation", hint="choose on other rows")
-    costs = None if params.costs is None else costs_of(params.costs, held.frame)
+    costs = None if params.costs is None else decisions.costs_of(params.costs, held.frame)
     curve = thresholds.curve(held.labels, held.predicted, costs)
     place = thresholds.choose(curve, params.metric, _allowed(curve, params.constraint))
     if place < 0:
@@ -124,30 +123,6 @@ def conformal(params: ConformalParams, ctx: StepContext) -> ConformalOutputs:
     found = {str(group["value"]): group["quantile"] for group in fitted["groups"]}
     _record({"quantile": fitted["quantile"]}, model, ctx)
     return ConformalOutputs(model=model, quantile=fitted["quantile"], quantiles=found)
-
-
-def costs_of(costs: Costs, frame: pd.DataFrame) -> dict[thresholds.Outcome, Matrix]:
-    """Return the cost of each outcome for each row, (n,). Raises StepError for a column that is not of numbers."""
-    import numpy as np
-    import pandas as pd
-
-    found: dict[thresholds.Outcome, Matrix] = {}
-    for name in thresholds.OUTCOMES:
-        given = getattr(costs, name)
-        if not isinstance(given, str):
-            found[name] = np.full(len(frame), float(given))
-            continue
-        if given not in frame.columns:
-            raise StepError(f"the table has no column {given!r}, the cost {name}", code="unknown-column")
-        values = pd.to_numeric(frame[given], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        if not np.isfinite(values).all():
-            raise StepError(
-                f"the column {given!r}, the cost {name}, has values that are missing or no numbers",
-                code="bad-cost",
-                hint="fill them, for example with table.fill",
-            )
-        found[name] = values
-    return found
 
 
 def _require(model: Model, task: str, what: str) -> None:

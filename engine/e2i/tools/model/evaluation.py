@@ -16,12 +16,15 @@ from e2i.estimators import details, intervals, metrics, saved, sketch
 from e2i.estimators.algorithms import Task
 from e2i.estimators.intervals import Interval
 from e2i.estimators.metrics import Rows
+from e2i.tools.model import decisions
+from e2i.tools.model.decisions import Decisions
 from e2i.tools.model.params.fields import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix, Scorer
+    from e2i.tools.model.params.after_training import Costs
 
 FEW_GROUPS = 10
 """Groups below which their bootstrap is known to give intervals that are too narrow."""
@@ -43,6 +46,7 @@ class Judged(Struct, frozen=True, eq=False):
     threshold: float
     constant: Matrix
     quantile: float | None = None
+    decisions: Decisions = Decisions()
 
     @property
     def positive(self) -> str | None:
@@ -55,7 +59,8 @@ class Judged(Struct, frozen=True, eq=False):
 
     def part(self, places: Matrix) -> Judged:
         """Return some of the rows, by their positions."""
-        return replace(self, labels=self.labels[places], predicted=self.predicted[places])
+        decisions = self.decisions.part(places)
+        return replace(self, labels=self.labels[places], predicted=self.predicted[places], decisions=decisions)
 
 
 class Measured(Struct, frozen=True):
@@ -71,6 +76,8 @@ class Measured(Struct, frozen=True):
         of few groups.
         """
         found = self._lost(rows)
+        if (cost := self.metrics.get("cost", 0.0)) > (idle := self.baseline.get("cost", math.inf)):
+            found.append(f"the mean cost {cost:.4g} is higher than {idle:.4g}, that of one decision for all rows")
         if groups is not None and self.intervals and int(groups.max()) + 1 < FEW_GROUPS:
             found.append(f"the intervals are drawn from {int(groups.max()) + 1} groups only, and are too narrow")
         return found
@@ -102,6 +109,7 @@ def judge(
     positive: Any = None,
     threshold: float | None = None,
     quantile: float | None = None,
+    costs: Costs | None = None,
 ) -> Judged:
     """Return the rows with labels and predictions. Raises StepError when the table does not match the model."""
     import numpy as np
@@ -119,14 +127,31 @@ def judge(
         if list(ordered) != list(classes or ()):
             classes, labels, predicted, constant = ordered, 1 - labels, 1.0 - predicted, constant[::-1]
             own = math.nextafter(1.0 - own, 2.0)  # a probability of exactly the threshold is of the other class
-    return Judged(model.task, classes, labels, predicted, own if threshold is None else threshold, constant, quantile)
+    chosen = own if threshold is None else threshold
+    found = Judged(model.task, classes, labels, predicted, chosen, constant, quantile)
+    return replace(found, decisions=_decisions(found, scorer, frame, costs))
+
+
+def _decisions(rows: Judged, scorer: Scorer, frame: pd.DataFrame, costs: Costs | None) -> Decisions:
+    """Return the costs of the decisions, and the coverage of the model's intervals. Raises StepError."""
+    if costs is not None and rows.positive is None:
+        raise StepError("costs are of decisions between two classes", code="wrong-task", hint="leave `costs` out")
+    turned = rows.classes is not None and list(rows.classes) != list(scorer.manifest["classes"] or ())
+    own, predicted = (1 - rows.labels, 1.0 - rows.predicted) if turned else (rows.labels, rows.predicted)
+    covered = decisions.covered(scorer, frame, own, predicted)
+    if costs is None:
+        return Decisions(covered)
+    found = decisions.costly(rows.labels, rows.measurable().decided, decisions.costs_of(costs, frame))
+    return Decisions({**found.values, **covered}, found.idle)
 
 
 def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: int) -> Measured:
     """Return the metrics with bootstrap intervals of that level, or without any. ``groups``: as of ``bootstrap``."""
     found = metrics.evaluate(rows.task, rows.labels, rows.predicted, threshold=rows.threshold)
     found |= details.describe(rows.measurable())
+    found |= rows.decisions.means()
     constant = intervals.baseline(rows.task, rows.labels, rows.constant, threshold=rows.threshold)
+    constant |= {} if rows.decisions.idle is None else {"cost": rows.decisions.idle}
     bounds: dict[str, Interval] = {}
     if level is not None and len(rows.labels) > 1:
         bounds = intervals.bootstrap(
@@ -139,6 +164,7 @@ def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: i
             groups=groups,
             seed=seed,
         )
+        bounds |= intervals.of_means(rows.decisions.values, level=level, groups=groups, seed=seed)
     return Measured(found, {name: bounds[name] for name in found if name in bounds}, constant, level)
 
 

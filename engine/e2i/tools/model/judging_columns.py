@@ -22,15 +22,19 @@ from e2i.estimators.details import JUDGED
 from e2i.spec.problems import Code
 from e2i.spec.suggest import few
 from e2i.tools.model import slicing
+from e2i.tools.model.after_columns import cost_columns
+from e2i.tools.model.decisions import DIRECTIONS, OF_TASK
 from e2i.tools.model.params.fields import CONFIDENCE
 
 
 def evaluate(given: Given, files: Files) -> Flow:
     model = given["model"]
-    names = KnownKeys(metrics_of(task_of(model)))
+    names = KnownKeys((*metrics_of(task_of(model)), *_decided(given, model)))
     bounds = KnownKeys(() if given.get("interval", UNKNOWN) is None else names.keys)
     problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
-    problems += slices(given, "by", model)
+    problems += [*slices(given, "by", model), *cost_columns(given)]
+    if given.get("costs") is not None and task_of(model) == "regression":
+        problems.append(ColumnProblem(("costs",), "wrong-task", "costs are of decisions between two classes"))
     for limits in ("at_least", "at_most"):
         problems += wrong_keys(given, limits, task_of(model))
     outputs: dict[str, Known] = {
@@ -40,6 +44,15 @@ def evaluate(given: Given, files: Files) -> Flow:
         "slices": KnownTable(slicing.COLUMNS),
     }
     return Flow(outputs, problems)
+
+
+def _decided(given: Given, model: Any) -> Iterator[str]:
+    """Yield the figures of decisions and intervals that an evaluation can have."""
+    if given.get("costs") is not None:
+        yield "cost"
+    if not isinstance(model, KnownModel) or model.level is not False:
+        of_task = OF_TASK.get(task_of(model) or "", tuple(DIRECTIONS))
+        yield from (name for name in of_task if name != "cost")
 
 
 def slices(given: Given, name: str, model: Any) -> Iterator[ColumnProblem]:

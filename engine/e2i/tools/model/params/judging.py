@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
 from e2i.estimators.details import JUDGED
+from e2i.tools.model.decisions import DIRECTIONS
+from e2i.tools.model.params.after_training import Costs
 from e2i.tools.model.params.fields import CONFIDENCE, ColumnName, Label, Threshold
 
 
@@ -33,7 +35,10 @@ class EvaluateParams(Params):
     ] = {}
     at_most: Annotated[
         Mapping[str, float],
-        Field(description="Highest acceptable values of log_loss, brier, rmse, mae, mape and pinball."),
+        Field(
+            description="Highest acceptable values of log_loss, brier, rmse, mae, mape, pinball, cost, width and "
+            "set_size."
+        ),
     ] = {}
     group: Annotated[
         ColumnName | None,
@@ -53,6 +58,10 @@ class EvaluateParams(Params):
         float | None,
         Field(gt=0, lt=1, description="Quantile that a regression predicts: adds pinball, share_below."),
     ] = None
+    costs: Annotated[
+        Costs | None,
+        Field(description="Costs of the outcomes, as in model.threshold: adds `cost`, the mean per row. null: none."),
+    ] = None
     plots: Annotated[bool, Field(description="Add curves and the confusion matrix to the report.")] = True
     seed: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of the intervals; null: the run's seed.")
@@ -63,6 +72,7 @@ class EvaluateParams(Params):
         for name, direction in (("at_least", "maximize"), ("at_most", "minimize")):
             limits: Mapping[str, float] = getattr(self, name)
             able = [metric for metric, known in JUDGED.items() if known.direction == direction]
+            able += [metric for metric, known in DIRECTIONS.items() if known == direction]
             for metric, value in limits.items():
                 if metric == CONFIDENCE:
                     if not 0.5 < value < 1:
@@ -90,8 +100,9 @@ class EvaluateOutputs(Outputs):
             description="Classification: roc_auc, average_precision, log_loss, brier, accuracy, f1, precision, "
             "recall, prevalence. For more than two classes the mean over all classes, and also f1_weighted, "
             "roc_auc_micro, average_precision_micro, top_2_accuracy, top_3_accuracy and top_5_accuracy. Regression: "
-            "rmse, mae, r2, mape; with `quantile` pinball and share_below, the share of rows at or below it. A metric "
-            "that is not defined for these rows is left out."
+            "rmse, mae, r2, mape; with `quantile` pinball and share_below, the share of rows at or below it. With "
+            "`costs`: cost, the mean per row. Of a model with intervals: coverage, the share of the rows whose "
+            "interval or set contains the truth, and width or set_size, their mean. Undefined ones are left out."
         ),
     ]
     intervals: Annotated[
