@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from e2i.errors import StepError
 from e2i.tools.data import dialect, encodings, inference, streams, texts
@@ -76,7 +76,7 @@ def read(path: Path, asked: Asked) -> tuple[pa.Table, list[str]]:
             kinds[failed] = None
             if retries == MOST_RETRIES:
                 kinds |= {name: None for name, kind in kinds.items() if name not in asked.types and kind != "string"}
-    return _finished(table, asked, kinds, left_out)
+    return _finished(path, table, asked, kinds, left_out)
 
 
 def _kinds(path: Path, asked: Asked) -> dict[str, str | None]:
@@ -199,7 +199,7 @@ def _failed(error: Exception, asked: Asked) -> str | None:
 
 
 def _finished(
-    table: pa.Table, asked: Asked, kinds: Mapping[str, str | None], left_out: LeftOut
+    path: Path, table: pa.Table, asked: Asked, kinds: Mapping[str, str | None], left_out: LeftOut
 ) -> tuple[pa.Table, list[str]]:
     """Return the table with all columns in their types, and notes."""
     import pyarrow as pa
@@ -225,8 +225,10 @@ def _finished(
             column, note = inference.inferred(column, asked.marks, what)
         elif name not in asked.types and column.null_count == len(column):
             column = column.cast(pa.float64())
-        if name not in asked.types:
-            note = note or inference.rounding(column, what)
+        if name not in asked.types and inference.may_be_rounded(column):
+            again = structs.replace(asked, columns=[name])
+            text = _table(path, again, {name: "string"}, LeftOut())[name]
+            inference.refuse_rounded(text, asked.marks, what)
         table = table.set_column(index, name, column)
         notes += [note.removeprefix(f"{asked.shown}: ")] if note else []
     return table, notes

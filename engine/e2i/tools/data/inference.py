@@ -57,21 +57,34 @@ def inferred(column: Any, marks: Marks, what: str) -> tuple[Any, str | None]:
             return texts.blanked(column, marks.nulls), None
 
 
-def rounding(column: Any, what: str) -> str | None:
-    """Return a note of numbers that may have been rounded: those that a 64-bit integer can have and a float cannot."""
+def may_be_rounded(column: Any) -> bool:
+    """Return whether a column has floats that may stand for another integer of 64 bits."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not pa.types.is_floating(column.type):
-        return None
-    ends = pc.min_max(column).as_py()
-    if not any(end is not None and abs(end) >= EXACT for end in ends.values()):
-        return None
+        return False
+    ends = pc.min_max(column).as_py().values()
+    if not any(end is not None and abs(end) >= EXACT for end in ends):
+        return False
     size = pc.abs(column)
-    count = pc.sum(pc.and_(pc.greater_equal(size, float(EXACT)), pc.less(size, float(2**64)))).as_py()
-    if not count:
-        return None
-    return f"{what} has {count} numbers above 2^53, which are rounded beside fractions; declare a decimal or a string"
+    return bool(pc.any(pc.and_(pc.greater_equal(size, float(EXACT)), pc.less_equal(size, float(2**64)))).as_py())
+
+
+def refuse_rounded(column: Any, marks: Marks, what: str) -> None:
+    """Raise StepError for the first of some texts that is an integer and no float: beside fractions it is rounded."""
+    import pyarrow.compute as pc
+
+    plain = texts.plain_numbers(pc.utf8_trim_whitespace(texts.blanked(column, marks.missing)), marks)
+    long = pc.match_substring_regex(plain, r"^-?\d{16,}$")
+    for value in plain.filter(long).to_pylist():
+        if int(value) != int(float(value)):
+            raise StepError(
+                f"{what} has the integer {value[:40]} among numbers with fractions, which are read as doubles: "
+                "they cannot hold it",
+                code="bad-value",
+                hint="declare the column a string, a decimal, or a `number` to round it",
+            )
 
 
 def true_texts(marks: Marks) -> list[str]:
