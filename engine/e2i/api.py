@@ -133,10 +133,16 @@ def plan(
     profile: str | None = None,
     select: Collection[str] = (),
     fresh: bool = False,
+    estimate: bool = False,
     workspace: Workspace | None = None,
 ) -> Plan:
-    """Plans what a run would do now, and why. Writes nothing. Raises InvalidSpec, BadInput."""
-    return planned(spec, ParamValues(params or {}), profile=profile, select=select, fresh=fresh, workspace=workspace)[0]
+    """Plans what a run would do now, and why. Writes nothing.
+
+    ``estimate``: with the time and memory that it takes, by past runs; also without it, where a budget limits the plan.
+    Raises InvalidSpec, BadInput, and RefusedSpec for a plan that is over a budget of the policy.
+    """
+    given = ParamValues(params or {})
+    return planned(spec, given, profile=profile, select=select, fresh=fresh, estimate=estimate, workspace=workspace)[0]
 
 
 def planned(
@@ -146,6 +152,7 @@ def planned(
     profile: str | None = None,
     select: Collection[str] = (),
     fresh: bool = False,
+    estimate: bool = False,
     workspace: Workspace | None = None,
 ) -> tuple[Plan, Expanded]:
     """Plans as ``plan`` does. Returns also the steps that the plan is of."""
@@ -167,9 +174,14 @@ def planned(
             from e2i.store.shared import SharedResults
 
             history = SharedResults(history, shared, lambda result: True)
-        made = route.plan(expanded, history, workspace, options).plan()
+        planner = route.plan(expanded, history, workspace, options)
+        made = planner.plan()
         hints = tuple(outdated.hints(made, reader.made_ms, workspace.settings.registry)) if reader else ()
         made = replace(made, warnings=draft.problems, hints=hints)
+        if estimate or workspace.authority.limits_runs or expanded.loaded.spec.has_budget:
+            from e2i.execution import budget
+
+            made = budget.held(made, planner, reader, workspace.settings, workspace.authority)
         if workspace.authority.rules.approval.is_demanded:
             from e2i.approvals import required
 

@@ -69,6 +69,10 @@ class Budgets(_Part):
     replicas: Annotated[int, Field(ge=0, description="Replicas of endpoints that all steps together deploy.")] = 64
     timeout: Annotated[Duration, Field(description="Maximum time limit of one step.")] = "30d"
     attempts: Annotated[int, Field(ge=1, description="Maximum attempts of one step.")] = 100
+    time: Annotated[Duration | None, Field(description="Estimated time of a whole run; null: no limit.")] = None
+    memory: Annotated[
+        Size | None, Field(description="Estimated memory of the steps that run beside each other; null: no limit.")
+    ] = None
 
 
 class Amounts(_Part):

@@ -243,6 +243,15 @@ cases:
   c:
     given: {load: {table: 3}}
     run: [big]
+  d:
+    given: {load: {table: {rowz: [{id: 1}]}}}
+    run: [big]
+  e:
+    given: {load: {table: {rows: [{id: 1}], types: {age: int46}}}}
+    run: [big]
+  f:
+    given: {load: {table: {rows: [{id: 1}], types: {aeg: int64}}}}
+    run: [big]
 """,
         TABLES,
     )
@@ -250,6 +259,9 @@ cases:
         "4:49 unknown-column",
         "7:40 bad-fixture",
         "10:27 bad-fixture",
+        "13:28 unknown-key",
+        "16:58 bad-fixture",
+        "19:58 bad-fixture",
     ]
 
 

@@ -58,11 +58,12 @@ def test_an_order_arrives_as_it_was_sent(message: Prepare | Execute) -> None:
                 Attachment(step="s", name="plot", artifact={"type": "report"}),
             )
         ),
-        Done(outcome=Outcome(ODD, reused=True), seconds=0.5, held=1, spent=False, cut=True),
+        Done(outcome=Outcome(ODD, reused=True), seconds=0.5, held=1, peak=2, spent=False, cut=True),
         Done(
             outcome=Outcome({}, Failure("odd", "no rows", None, ODD, unavailable=True)),
             seconds=1,
             held=1,
+            peak=2,
             spent=True,
             cut=False,
         ),

@@ -170,6 +170,11 @@ class Authority(Struct, frozen=True):
             if bytes_of(asked) > bytes_of(getattr(self.rules.budgets, what)):
                 yield _beyond(self, what, f'"{_dotted(path)}" asks for {asked}', ("with", *path))
 
+    @property
+    def limits_runs(self) -> bool:
+        """True when runs may not take more than some time or memory, by their estimate."""
+        return self.rules.budgets.time is not None or self.rules.budgets.memory is not None
+
     def query_limits(self) -> QueryLimits:
         """Returns what queries may take."""
         budgets = self.rules.budgets

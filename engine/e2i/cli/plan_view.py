@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,8 +11,11 @@ from e2i.api import Workspace
 from e2i.cli import destinations, documents
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
+from e2i.execution import budget
+from e2i.planning.estimates.model import PlanEstimate, Range
 from e2i.planning.model import Plan, PlanStep, Verdict
 from e2i.report import causal_graph
+from e2i.spec import sizes
 
 SIGNS: dict[Verdict, tuple[str, str, str]] = {
     Verdict.RUN: ("+", "green", "will run"),
@@ -81,11 +85,33 @@ def show(plan: Plan, workspace: Workspace) -> None:
         click.echo(f"\n  {click.style('undecided', fg='yellow')}: {safe(str(item))}")
     for hint in plan.hints:
         click.echo(f"\n  {click.style('hint', fg='yellow')}: {safe(hint)}")
+    if plan.estimate is not None:
+        _show_estimate(plan.estimate)
     counts = ", ".join(f"{plan.summary[verdict]} {verdict.value}" for verdict in used)
     click.echo(f"\nTotal: {click.style(counts, bold=True)}")
     click.echo(click.style(safe(f"compared with the store {workspace.store}"), dim=True))
     click.echo(click.style(safe(destinations.line(workspace)), dim=True))
     click.echo(click.style(f"digest {plan.digest}", dim=True))
+
+
+def _show_estimate(found: PlanEstimate) -> None:
+    """Prints what each step takes, and all together: the median, and the interval in which nine of ten outcomes lie."""
+    click.echo(f"\n  {click.style('estimate', bold=True)} from past runs: median (90 % interval)")
+    width = max(len(step.id) for step in found.steps)
+    for step in found.steps:
+        amounts = [_range(step.seconds, budget.seconds), _range(step.memory, sizes.text)]
+        shown = ", ".join(filter(None, amounts))
+        note = click.style(f"{'  ' if shown else ''}{step.note}", dim=True) if step.note else ""
+        click.echo(f"    {step.id.ljust(width)}  {shown}{note}")
+    if found.seconds is not None:
+        whole = ", ".join(filter(None, (_range(found.seconds, budget.seconds), _range(found.memory, sizes.text))))
+        lacks = f"; without {', '.join(found.unknown)}" if found.unknown else ""
+        click.echo(f"    {click.style('all'.ljust(width), bold=True)}  {whole}{lacks}")
+
+
+def _range(found: Range | None, text: Callable[[float], str]) -> str:
+    """Returns an estimate as text."""
+    return "" if found is None else f"{text(found.median)} ({text(found.low)} to {text(found.high)})"
 
 
 def _block(step: PlanStep, width: int) -> str:

@@ -35,6 +35,7 @@ from e2i.execution.record import RunStatus, StepRecord
 from e2i.execution.request import RunRequest
 from e2i.execution.state import Status
 from e2i.execution.telemetry import FinishDelivery, Telemetry, bounded
+from e2i.planning import work
 from e2i.planning.build import Decision
 from e2i.planning.model import PlanStep, Why
 from e2i.resilience.processes import process_identity
@@ -44,6 +45,7 @@ from e2i.store.database import StoreError
 from e2i.store.past import RecordedAttempt
 from e2i.store.rows import Result, RunRow, StepEnd
 from e2i.store.runs import RunStore
+from e2i.store.usage import Usage
 from e2i.telemetry.bodies import (
     AbandonedRun,
     Attempt,
@@ -78,6 +80,8 @@ class StepExecution(Struct):
     """Telemetry that the latest attempt has recorded so far."""
     attempts: list[Attempt] = field(default_factory=list)
     """The finished attempts."""
+    memory: int | None = None
+    """Peak memory of the last attempt in bytes, if it was measured."""
 
     @property
     def lost(self) -> str:
@@ -232,6 +236,7 @@ class RunRecorder:
         """Records the end of an attempt, successful or not, for the record of its step."""
         now = self._now_ms()
         began, error = now - round(ended.seconds * 1000), failure.document if failure else None
+        execution.memory = ended.memory
         execution.attempts.append(Attempt(started_ms=began, ended_ms=now, seconds=ended.seconds, error=error))
 
     def close(
@@ -305,6 +310,7 @@ class RunRecorder:
                 )
                 for number, attempt in enumerate(attempts, 1)
             ],
+            usage=self._usage(node, decision, execution, outputs) if status is Status.SUCCEEDED else None,
         )
         self._run_store.finish_step(self._request.run, node.id, end, result, self._telemetry.due(entries))
         seconds = attempts[-1].seconds if attempts else 0.0
@@ -313,6 +319,28 @@ class RunRecorder:
             self.emit(partial(StepWarned, step=node.id, message=message))
         finished = partial(StepFinished, step=node.id, status=status, attempts=count)
         self.emit(partial(finished, seconds=round(seconds, 3), error=error, note=note))
+
+    def _usage(
+        self, node: StepNode, decision: Decision | None, execution: StepExecution | None, outputs: OutputValues | None
+    ) -> Usage | None:
+        """Returns what a step took in its last attempt."""
+        action = self._request.settings.registry.action(node.step.uses)
+        if decision is None or execution is None or action is None or not execution.attempts:
+            return None
+        done = work.of_call(action, decision.params)
+        return Usage(
+            run=self._request.run,
+            step=node.id,
+            pipeline=self._request.plan.name,
+            uses=node.step.uses,
+            variant=done.variant,
+            cells=done.cells,
+            amount=done.amount,
+            outputs=dict(work.tables(outputs or {})),
+            seconds=execution.attempts[-1].seconds,
+            memory=execution.memory,
+            ended_ms=execution.attempts[-1].ended_ms,
+        )
 
     def _warnings(
         self, reused: str | None, execution: StepExecution | None, measured: Sequence[Measurement]

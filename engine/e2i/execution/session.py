@@ -121,6 +121,7 @@ class Session:
         if options.bound_to is not None:
             binding.check(planned, options.bound_to)
         self._require(planned)
+        self._hold_to_budget(planned, planner)
         approval = self._approval(planned, planner.expanded, options)
         executor = self._given_executor or self._executor()
         included = _included_texts(planner.expanded)
@@ -184,6 +185,15 @@ class Session:
         return RecordedOptions(
             select=tuple(options.select), fresh=options.fresh, origin=self._workspace.origin.value, bound=bound
         )
+
+    def _hold_to_budget(self, planned: Plan, planner: Planner) -> None:
+        """Warns about budgets of the spec that the estimate is over. Raises RefusedSpec for those of the policy."""
+        authority = self._workspace.authority
+        if authority.limits_runs or planner.expanded.loaded.spec.has_budget:
+            from e2i.execution import budget
+
+            before = replace(planned, warnings=())
+            self.warn(budget.held(before, planner, self._run_store, self._settings, authority).warnings)
 
     def _require(self, planned: Plan) -> None:
         """Raises ToolUnavailable when a required tool of the plan, or a required tracker, cannot be used."""

@@ -16,6 +16,7 @@ from msgspec.structs import asdict, replace
 
 from e2i.documents import Digest, Documented, JsonDocument, JsonObject, OutputValues, ParamValues, Values
 from e2i.planning.canonical import digest
+from e2i.planning.estimates.model import PlanEstimate
 from e2i.planning.inputs import BoundOptions, Components, Inputs, Part
 from e2i.spec.problems import Problem
 
@@ -160,6 +161,9 @@ class PlanDocument(PlanOutline, frozen=True, kw_only=True):
     ]
     undecided: Annotated[list[Undecided], Meta(description="Files and code known only during the run.")]
     checksum: Annotated[Digest, Meta(description="Hash of this document without this field.")]
+    estimate: Annotated[
+        PlanEstimate | UnsetType, Meta(description="With `--estimate`, or where a budget limits the plan, else absent.")
+    ] = UNSET
 
     @property
     def covered(self) -> Covered:
@@ -177,7 +181,8 @@ class PlanDocument(PlanOutline, frozen=True, kw_only=True):
     @property
     def content_digest(self) -> str:
         """The checksum that the document must have."""
-        return digest({name: value for name, value in asdict(self).items() if name != "checksum"})
+        content = {name: value for name, value in asdict(self).items() if name != "checksum" and value is not UNSET}
+        return digest(content)
 
 
 class PlanStep(Struct, frozen=True):
@@ -229,6 +234,7 @@ class Plan(Documented, frozen=True, dict=True):
     """Problems of the spec that do not prevent a run. They are not part of the plan's document."""
     hints: tuple[str, ...] = ()
     """What people should know about the verdicts. Not part of the plan's document."""
+    estimate: PlanEstimate | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -269,6 +275,7 @@ class Plan(Documented, frozen=True, dict=True):
             environment=dict(self.environment),
             undecided=list(self.undecided),
             checksum="",
+            estimate=self.estimate or UNSET,
         )
 
     def outline(self) -> PlanOutline:

@@ -108,6 +108,15 @@ class RetrySpec(Shape):
     ] = None
 
 
+class BudgetSpec(Shape):
+    """What a run may take, by the estimate from past runs. Over it is a warning of plans and runs."""
+
+    time: Annotated[Duration | None, Field(description="Estimated time of a run, such as 30m.")] = None
+    memory: Annotated[
+        Size | None, Field(description="Estimated memory of the steps that run beside each other, such as 8GB.")
+    ] = None
+
+
 class ResourcesSpec(Shape):
     """Resources of the machine for a step."""
 
@@ -193,6 +202,7 @@ class PipelineSpec(Shape):
         dict[Identifier, ParamSpec], Field(max_length=MAX_PARAMS, description="Parameters of the pipeline.")
     ] = Field(default_factory=dict)
     defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = StepOptions()
+    budget: Annotated[BudgetSpec, Field(description="What a run may take.")] = BudgetSpec()
     steps: Annotated[dict[Identifier, StepSpec], Field(min_length=1, description="The steps, by id.")]
     finally_: Annotated[
         dict[Identifier, StepSpec],
@@ -201,6 +211,11 @@ class PipelineSpec(Shape):
     outputs: Annotated[dict[Identifier, Any], Field(description="Outputs of a run, by name.")] = Field(
         default_factory=dict
     )
+
+    @property
+    def has_budget(self) -> bool:
+        """True when a run should not take more than some time or memory."""
+        return self.budget.time is not None or self.budget.memory is not None
 
     def every_step(self) -> Iterator[tuple[str, str, StepSpec]]:
         """Yields each step with its section, ``steps`` or ``finally``, and its id."""

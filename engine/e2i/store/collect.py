@@ -35,6 +35,7 @@ from e2i.store.artifacts import WRITTEN, ArtifactStore, unfinished_of
 from e2i.store.database import FILE, StoreError, open_for_writing, store_error
 from e2i.store.reading import open_for_reading
 from e2i.store.retention import Wishes
+from e2i.store.usage import UsageTable
 
 DAY_MS = 86_400_000
 MARGIN_MS = 3_600_000
@@ -349,6 +350,8 @@ class _Collection:
         database.executemany("DELETE FROM results WHERE fingerprint = ?", [(one,) for one in fingerprints])
         for table in ("runs", "steps", "attempts"):
             database.executemany(f"DELETE FROM {table} WHERE run = ?", [(run,) for run in self.freed.runs])
+        for run in self.freed.runs:
+            UsageTable(database).delete(run)
         database.execute("DELETE FROM latest WHERE fingerprint NOT IN (SELECT fingerprint FROM results)")
 
     def _touch(self, digests: Iterable[str]) -> None:

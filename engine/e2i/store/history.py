@@ -27,6 +27,7 @@ from e2i.store.deferred import Deferred
 from e2i.store.past import KeptResult, LastFailure, ListedRun, RecordedRun, RunStatus
 from e2i.store.reading import is_whole, open_for_reading
 from e2i.store.rows import Result
+from e2i.store.usage import Usage, UsageTable
 from e2i.telemetry import outbox
 from e2i.telemetry.entries import named
 
@@ -122,6 +123,12 @@ class Results:
         """Returns when the result was made."""
         row = self._database.execute("SELECT created_ms FROM results WHERE fingerprint = ?", (fingerprint,)).fetchone()
         return int(row[0]) if row else None
+
+    @guarded
+    def usage(self, pipeline: str) -> tuple[list[Usage], dict[str, float]]:
+        """Returns what finished steps took, newest first, and the seconds of the newest runs of a pipeline."""
+        table = UsageTable(self._database)
+        return table.rows(), table.spans(pipeline)
 
     @guarded
     def any_result(self, static_key: str) -> bool:

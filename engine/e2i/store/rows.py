@@ -10,6 +10,7 @@ from e2i.catalog.step_error import ErrorDocument
 from e2i.documents import OutputValues
 from e2i.planning.inputs import Components
 from e2i.store.past import RecordedAttempt
+from e2i.store.usage import Usage
 from e2i.telemetry.bodies import Recorded
 
 
@@ -50,6 +51,8 @@ class StepEnd(Struct, frozen=True, kw_only=True):
     note: str = ""
     tries: Sequence[RecordedAttempt] = ()
     """The finished attempts."""
+    usage: Usage | None = None
+    """What a step that succeeded took."""
 
 
 class Result(Struct, frozen=True, kw_only=True):

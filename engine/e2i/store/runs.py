@@ -31,6 +31,7 @@ from e2i.store.history import Results
 from e2i.store.past import RecordedAttempt, RecordedOptions
 from e2i.store.rows import Result, RunRow, StepEnd
 from e2i.store.unfinished import Unfinished
+from e2i.store.usage import UsageTable
 from e2i.telemetry import outbox, quota
 from e2i.telemetry.bodies import Recorded
 from e2i.telemetry.entries import Entry
@@ -88,6 +89,7 @@ class RunStore(Results):
         super().__init__(database, path, is_there)
         self.approvals = ApprovalTable(database)
         """The approvals of plans. Its methods are called inside ``together``."""
+        self._usage = UsageTable(database)
         self._file = _inode(path)
         self._holder = processes.process_identity()
         self._open: set[str] = set()
@@ -195,6 +197,8 @@ class RunStore(Results):
             )
             for attempt in end.tries:
                 self._put_attempt(run, step, attempt)
+            if end.usage is not None:
+                self._usage.add(end.usage)
             if result is not None:
                 self._put_result(result, outputs)
             if end.fingerprint and end.status in GOOD:

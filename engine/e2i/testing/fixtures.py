@@ -130,6 +130,8 @@ class Given:
             stored = [name for name in names if issubclass(ARTIFACTS.get(name, int), Stored)]
             if stored and "file" in value:
                 return self._file(value, path, stored)
+            if names == {"table"} and value.get("type") != "table":
+                return self._table(value, kinds, path)
             return {
                 key: self._value(item, types.inside(kinds, key) or types.ANY, (*path, key))
                 for key, item in value.items()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from e2i.spec import suggest
 from e2i.spec.suggest import few
 from e2i.testing.models import Row
 from e2i.testing.named import NamedFiles
@@ -19,6 +20,8 @@ from e2i.testing.reading import TableError, arrow_type, expect_zone, of_csv, of_
 if TYPE_CHECKING:
     import pyarrow as pa
 
+TYPES = ("int64", "int32", "float64", "double", "string", "bool", "date32", "timestamp[us]", "timestamp[us, tz=UTC]")
+"""Arrow types to suggest."""
 MOST_LINES = 12
 """Limit on the differences that are shown."""
 WIDEST = 24
@@ -42,6 +45,10 @@ def made(written: Row, files: NamedFiles, types: Mapping[str, str | None], *, wh
             found = of_csv(str(written["csv"]).encode(), own, ("csv",))
         case _:
             found = of_file(str(written["file"]), files, own)
+    for name in _written_types(written.get("types")):
+        if name not in found.column_names and (name not in types or not whole) and found.num_rows:
+            message = f"the table has no column {name!r}"
+            raise TableError(message, ("types", name), suggest.hint(name, found.column_names))
     return _completed(found, types) if whole else found
 
 
@@ -56,9 +63,13 @@ def _written_types(written: Any) -> Mapping[str, str | None]:
         if not isinstance(text, str):
             raise TableError(f"the type of column {name!r} is no text", ("types", name), hint)
         try:
-            expect_zone(arrow_type(text))
+            kind = arrow_type(text)
+            expect_zone(kind)
         except (ValueError, LookupError, OverflowError) as error:
             raise TableError(f"the type of column {name!r} is wrong: {error}", ("types", name), hint) from error
+        if kind is None:
+            message = f"the type of column {name!r} is unknown: {text}"
+            raise TableError(message, ("types", name), suggest.hint(text, TYPES) or hint)
     return written
 
 

@@ -100,6 +100,8 @@ class Ended(Struct, frozen=True):
     """What was missing of the effect of the earlier outputs, so that the action ran."""
     cut: bool = False
     """True when its log exceeded the limit."""
+    memory: int | None = None
+    """Peak memory of its processes in bytes, beyond what its worker used before; None: not measured."""
 
 
 Message = Measured | Progressed | Ended

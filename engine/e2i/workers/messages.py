@@ -104,6 +104,8 @@ class Done(Struct, frozen=True, kw_only=True, tag_field="message", tag="done"):
     outcome: Outcome
     seconds: float
     held: int
+    peak: int
+    """Peak memory of the worker in the call, in bytes, beyond what it used before."""
     spent: bool
     """True when the worker executes no more calls."""
     cut: bool

@@ -247,13 +247,14 @@ class Pool:
         if failure is not None and failure.code == "out-of-memory":
             failure = exit_reasons.out_of_memory(call.memory or self._limit(call), process.peak)
         process.remember(placement.digests_of(outcome.outputs))
+        memory = max(done.peak, process.peak)
         cut = done.cut or process.cut
         process.end_call(done.seconds)
         if done.spent:
             self._take_back(process)
             process.retire()
         reused, lost = outcome.reused, outcome.lost
-        return Ended(call.info.step, done.seconds, outcome.outputs, failure, reused, lost, cut)
+        return Ended(call.info.step, done.seconds, outcome.outputs, failure, reused, lost, cut, memory)
 
     def _watch(self) -> None:
         """End workers above their limit of memory or processes. Calls that take longer get their log from now on."""

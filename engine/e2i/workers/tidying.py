@@ -137,9 +137,40 @@ class Memory:
         fields = os.pread(self._file, 200, 0).split()
         return (int(fields[1]) - int(fields[2])) * _PAGE
 
+    def mapped(self) -> int:
+        """Return the memory that is mapped from files."""
+        return int(os.pread(self._file, 200, 0).split()[2]) * _PAGE
+
     def private(self) -> int:
         """Return its private, writable address space, which RLIMIT_DATA limits."""
         return int(os.pread(self._file, 200, 0).split()[5]) * _PAGE
+
+
+class PeakMemory:
+    """The peak memory of this process in one call, in bytes, beyond what it used before and without mapped files."""
+
+    def __init__(self, now: Memory) -> None:
+        self._now = now
+        self._before = 0
+        self._known = False
+
+    def begin(self) -> None:
+        """Starts to measure: the kernel forgets the earlier peak, where it can."""
+        self._before = self._now.held()
+        try:
+            Path("/proc/self/clear_refs").write_bytes(b"5")
+            self._known = True
+        except OSError:  # the kernel, or a container, does not allow it
+            self._known = False
+
+    def end(self) -> int:
+        """Returns the peak since ``begin``; what is used now, where the kernel does not tell the peak."""
+        highest = self._now.held()
+        if self._known:
+            lines = Path("/proc/self/status").read_bytes().splitlines()
+            peak = next((int(line.split()[1]) * 1024 for line in lines if line.startswith(b"VmHWM:")), 0)
+            highest = max(highest, peak - self._now.mapped())
+        return max(0, highest - self._before)
 
 
 def _pin(cores: Sequence[int] | set[int]) -> None:

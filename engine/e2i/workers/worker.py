@@ -100,6 +100,7 @@ class CallRunner:
         self._scratch = tidying.Scratch()
         self._baseline = tidying.ProcessBaseline()
         self._memory = tidying.Memory()
+        self._peak = tidying.PeakMemory(self._memory)
         send(Ready(os.getpid(), self._memory.held()))
 
     def prepare(self, tool: str) -> None:
@@ -116,6 +117,7 @@ class CallRunner:
         masker = Masker(call.secrets)
         self._send.begin()
         self._baseline.note()
+        self._peak.begin()
         left, cut = None, False
         try:
             self._output.begin(info.run, info.step, call.secrets, call.log)
@@ -129,12 +131,12 @@ class CallRunner:
             )
         except (E2IError, OSError) as error:  # the disk cannot take the log
             outcome = _failed(error, call.uses, masker, self._worker.registry)
-        held = self._memory.held()
+        held, peak = self._memory.held(), self._peak.end()
         starved = outcome.failure is not None and outcome.failure.code == "out-of-memory"
         # A step that received a secret may have kept it, and no other step may find it.
         self.is_spent = left is not None or starved or held > self._most or call.gone_after
         seconds = time.monotonic() - began
-        self._send(Done(outcome=outcome, seconds=seconds, held=held, spent=self.is_spent, cut=cut))
+        self._send(Done(outcome=outcome, seconds=seconds, held=held, peak=peak, spent=self.is_spent, cut=cut))
 
     def _act(self, call: StepCall, cores: Sequence[int], masker: Masker) -> Outcome:
         """Return outputs or failure. Any exception is printed and ends the step, not the worker."""

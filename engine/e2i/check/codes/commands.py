@@ -6,6 +6,14 @@ from e2i.spec.problems import Code
 
 CODES = (
     Code(
+        "over-budget",
+        "A run that would take more than its budget",
+        "The spec has a `budget` of time or memory, and the estimate from past runs of its steps is over it. It is a "
+        "warning. A budget of the policy is an error, `policy-budget`.",
+        "Reduce the data or the trials, or raise the budget. `e2i plan --estimate` shows each step.",
+        example="budget: {time: 1m}, and the runs of this week took five minutes",
+    ),
+    Code(
         "artifact-corrupt",
         "A corrupt artifact",
         "The bytes in the store no longer match the digest that they were stored with. They are quarantined, not used.",

@@ -103,6 +103,7 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
 @flags.select
 @flags.fresh
 @flags.store
+@click.option("--estimate", is_flag=True, help="Estimate time and memory from past runs: median and 90 % interval.")
 @click.option(
     "-o",
     "--output",
@@ -127,6 +128,7 @@ def plan(
     select: tuple[str, ...],
     fresh: bool,
     store: Path | None,
+    estimate: bool,
     output: Path | None,
     form: str,
     as_json: bool,
@@ -136,7 +138,8 @@ def plan(
     from e2i.cli import options, plan_view, problems_view
 
     workspace = api.Workspace.open(spec=spec, store=store, profile=profile, origin=origin)
-    planned = api.plan(spec, options.parameters(params), select=select, fresh=fresh, workspace=workspace)
+    given = options.parameters(params)
+    planned = api.plan(spec, given, select=select, fresh=fresh, estimate=estimate, workspace=workspace)
     if output is not None:
         written = plan_view.form_of_file(output, form)
         if written == "json":
