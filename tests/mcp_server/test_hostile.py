@@ -51,6 +51,8 @@ async def obey(call: Calls, text: str) -> None:
     for attempt in attempts:
         result = await call.client.call_tool("run", attempt)
         assert result.is_error, attempt
+    rehearsed = await call("rehearse", spec=text, rows=10)
+    assert rehearsed.get("valid") is False or rehearsed["error"]["code"] == "not-approved", rehearsed
     for name in ("approve", "approvals", "revoke", "keys", "policy", "config", "sync", "shell"):
         try:
             result = await call.client.call_tool(name, {"plan": plan})

@@ -53,6 +53,8 @@ def test_a_spec_is_checked_fixed_planned_run_watched_and_read(agent: Agent) -> N
         fixed = await call("check", spec=wrong, fix=True)
         assert (fixed["valid"], fixed["text"]) == (True, SPEC)
         assert (await call("plan", spec=wrong))["valid"] is False
+        rehearsed = await call("rehearse", spec=SPEC, empty=True)
+        assert (rehearsed["status"], rehearsed["failures"]) == ("succeeded", [])
         planned = await call("plan", spec=SPEC)
         assert (planned["summary"]["run"], "approval" in planned) == (2, False)
         run = (await call("run", plan=planned["plan"]))["run"]

@@ -1,6 +1,6 @@
-"""Answer what an agent asks while it writes a spec: the catalog, problems and fixes, a plan, tests.
+"""Answer what an agent asks while it writes a spec: the catalog, problems and fixes, a plan, tests, a rehearsal.
 
-In: a ``Place`` and the arguments of a tool. Out: its answer, as plain data. Runs nothing but test cases.
+In: a ``Place`` and the arguments of a tool. Out: its answer, as plain data. Runs only in throw-away stores.
 """
 
 from __future__ import annotations
@@ -116,6 +116,27 @@ def test(place: Place, path: str, only: str) -> JsonObject:
         if case.status == "failed"
     ]
     return {"valid": True, "passed": result.passed, "failed": result.failed, "failures": failures[:MOST_FAILURES]}
+
+
+def rehearse(place: Place, spec: str, params: JsonObject, rows: int, *, empty: bool) -> JsonObject:
+    """Runs a spec on a sample in a throw-away store. Returns its failures, and what was not exercised."""
+    from e2i.rehearsal import running
+    from e2i.rehearsal.sampling import Wanted
+
+    workspace = place.workspace()
+    given = place.spec(spec, workspace)
+    try:
+        found = running.rehearse(given, ParamValues(params), Wanted(rows), workspace, empty=empty)
+    except InvalidSpec as error:
+        return answers.invalid(error.problems, place)
+    document = found.document
+    return {
+        "valid": True,
+        "status": document.status,
+        "seconds": document.seconds,
+        "failures": [answers.problem(each, place) for each in found.failures[:MOST_FAILURES]],
+        "not_exercised": [f"{each.step}: {each.detail} ({each.kind})" for each in document.not_exercised[:MOST_STEPS]],
+    }
 
 
 def _approval(need: Need, path: Path | None) -> JsonObject:

@@ -81,11 +81,21 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
         """Run the cases of a test file in a throw-away store."""
         return _answer(place, lambda: authoring.test(place, path, only))
 
+    def rehearse(
+        spec: SpecText,
+        params: Params = None,
+        rows: Annotated[int, Field(ge=1, description="Rows of each source")] = 500,
+        empty: Annotated[bool, Field(description="No rows: wrong columns and types, in seconds")] = False,
+    ) -> Answer:
+        """Run a whole spec on a sample in a throw-away store, to find what would fail late."""
+        return _answer(place, lambda: authoring.rehearse(place, spec, params or {}, rows, empty=empty))
+
     _add(server, catalog, LOOKS)
     _add(server, check, LOOKS)
     _add(server, plan, LOOKS if read_only else KEEPS)
     if not read_only:
         _add(server, test, KEEPS)
+        _add(server, rehearse, KEEPS)
 
 
 def _add_runs(server: MCPServer[Any], place: Place, *, read_only: bool) -> None:
