@@ -95,6 +95,18 @@ def test_a_run_is_stopped_and_a_killed_one_is_reported_as_interrupted(agent: Age
 
     status, events = agent.talk(dies)
     assert (status, events[-1]["event"] != "run.finished") == ("interrupted", True)
+    plan, run = _plan_of_last_run(agent)
+
+    async def resumes(call: Calls) -> tuple[str, list[dict[str, Any]]]:
+        started = await call("run", plan=plan, resume=run)
+        assert started["cursor"] > 0
+        await call("watch", run=run, cursor=started["cursor"], wait=20)
+        assert (await call("run", plan=plan, resume=run))["error"]["code"] == "bad-resume"
+        assert (await call("stop", run=run, now=True))["status"] == "stopping"
+        return await call.to_the_end(run, started["cursor"])
+
+    status, events = agent.talk(resumes)
+    assert (status, events[0]["event"], events[0]["resumed"]) == ("interrupted", "run.started", True)
     assert until(lambda: not agent.processes("debug"))
 
 
@@ -107,6 +119,11 @@ def test_a_run_that_cannot_start_says_why(agent: Agent) -> None:
     began = time.time()
     status, events = agent.talk(talk)
     assert (status, events[-1]["error"]["code"]) == ("refused", "not-approved"), (began, events)
+
+
+def _plan_of_last_run(agent: Agent) -> tuple[str, str]:
+    folder = max((agent.store / "runs").iterdir(), key=lambda each: (each / "request.json").stat().st_mtime_ns)
+    return json.loads((folder / "request.json").read_text())["plan"], folder.name
 
 
 def api_status(agent: Agent, run: str) -> str:

@@ -47,8 +47,10 @@ class Need(Struct, frozen=True):
     refusal: Refused | None
 
 
-def need(planned: Plan, expanded: Expanded, workspace: Workspace, now_ms: int) -> Need | None:
-    """Returns whether the plan needs an approval, and whether it has one for a new run. Changes nothing."""
+def need(planned: Plan, expanded: Expanded, workspace: Workspace, now_ms: int, run: str | None = None) -> Need | None:
+    """Returns whether the plan needs an approval, and whether it has one for a new run, or for the ``run`` that is
+    resumed. Changes nothing.
+    """
     if not (found := demands(planned, expanded, workspace)):
         return None
     rows: list[ApprovalRow] = []
@@ -56,7 +58,7 @@ def need(planned: Plan, expanded: Expanded, workspace: Workspace, now_ms: int) -
         with Reader(workspace.store, lambda digest: True) as reader:
             rows, latest_ms = reader.approvals(planned.digest)
             now_ms = max(now_ms, latest_ms)
-    chosen = _choose(rows, planned.digest, workspace.policy, None, now_ms)
+    chosen = _choose(rows, planned.digest, workspace.policy, run, now_ms)
     return Need(found, None if chosen.approval is not None else refusal(found, workspace.policy, chosen.reasons))
 
 

@@ -61,8 +61,9 @@ class Runs:
         self._place = place
         self._children: list[subprocess.Popen[bytes]] = []
 
-    def start(self, plan: str) -> JsonObject:
-        """Starts the run of a kept plan in a process of its own. Returns its id at once.
+    def start(self, plan: str, resume: str | None = None) -> JsonObject:
+        """Starts the run of a kept plan in a process of its own, or resumes one that was interrupted. Returns its id
+        and the cursor of the next event at once.
 
         Raises Refused when the plan has changed or is not approved. The process checks both again.
         """
@@ -76,18 +77,22 @@ class Runs:
             workspace=workspace,
         )
         binding.check(now, approved)
-        need = required.need(now, expanded, workspace, answers.now_ms())
+        need = required.need(now, expanded, workspace, answers.now_ms(), resume)
         if need is not None and need.refusal is not None:
             raise need.refusal
-        run = new_run_id()
-        folder = workspace.store / "runs" / run
-        ownership.create(workspace.store)
-        folder.mkdir(mode=0o700, parents=True)
+        run = resume or new_run_id()
+        if resume is None:
+            folder = workspace.store / "runs" / run
+            ownership.create(workspace.store)
+            folder.mkdir(mode=0o700, parents=True)
+        else:
+            folder = self._interrupted(resume, plan)
         asked = RunRequest(run, plan, str(self._place.root), str(workspace.store), self._place.profile)
         regular.write(folder / REQUEST, msgspec.json.encode(asked), mode=0o600)
         (folder / EVENTS).touch(mode=0o600)
+        cursor = (folder / EVENTS).stat().st_size
         self._spawn(folder)
-        return {"run": run, "cursor": 0}
+        return {"run": run, "cursor": cursor}
 
     async def watch(self, run: str, cursor: int, wait: float, sleep: Callable[[float], Awaitable[Any]]) -> JsonObject:
         """Returns the events after the cursor, as soon as there are any or the run is over, at the latest after
@@ -131,6 +136,21 @@ class Runs:
             )
         self._children.append(child)
 
+    def _interrupted(self, run: str, plan: str) -> Path:
+        """Returns the folder of a run that can be resumed. Raises BadInput."""
+        folder = self._folder(run)
+        asked = msgspec.json.decode(regular.read(folder / REQUEST, regular.SPEC), type=RunRequest)
+        status = _status(folder)
+        if asked.plan != plan or status != "interrupted":
+            raise BadInput(
+                f"run {run} of the plan {asked.plan} is {status}",
+                code="bad-resume",
+                hint="only an interrupted run of the same plan can be resumed",
+            )
+        (folder / HOLDER).unlink(missing_ok=True)
+        _complete(folder / EVENTS)
+        return folder
+
     def _folder(self, run: str) -> Path:
         """Returns the folder of a run that a server has started. Raises BadInput."""
         store = self._place.workspace().store
@@ -144,13 +164,12 @@ class Runs:
 def _status(folder: Path) -> str:
     """Returns starting, running, or the status of the end; `interrupted` when the process has died."""
     holder = _read(folder / HOLDER)
-    alive = process_alive(holder)
-    if (last := _last(folder / EVENTS)) and last.get("event") in (FINISHED, REFUSED):
-        return "refused" if last["event"] == REFUSED else str(last["status"])
-    if alive:
+    if process_alive(holder):
         return "running"
     if not holder and time.time() - (folder / REQUEST).stat().st_mtime < STARTING:
         return "starting"
+    if (last := _last(folder / EVENTS)) and last.get("event") in (FINISHED, REFUSED):
+        return "refused" if last["event"] == REFUSED else str(last["status"])
     return "interrupted"
 
 
@@ -184,6 +203,18 @@ def _events(path: Path, cursor: int) -> tuple[list[JsonObject], int, bool]:
 
 LEFT_OUT = ("schema_version", "run")
 """Fields of events that are the same in all of them."""
+
+
+def _complete(path: Path) -> None:
+    """Ends the line that a dead process has begun, if any, so that the next event has a line of its own."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        whole = 0
+        file.seek(0)
+        for line in file:
+            whole += len(line) if line.endswith(b"\n") else 0
+        if whole < size:
+            file.truncate(whole)
 
 
 def _last(path: Path) -> JsonObject:

@@ -101,11 +101,14 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
 def _add_runs(server: MCPServer[Any], place: Place, *, read_only: bool) -> None:
     runs = Runs(place)
 
-    def run(plan: Annotated[str, Field(description="Id from `plan`")]) -> Answer:
+    def run(
+        plan: Annotated[str, Field(description="Id from `plan`")],
+        resume: Annotated[str | None, Field(description="An interrupted run of this plan")] = None,
+    ) -> Answer:
         """Start the run of a plan and return at once; then `watch` it. Refused when the plan has changed (plan-changed)
         or needs an approval that it lacks (not-approved): only a person can approve.
         """
-        return _answer(place, lambda: runs.start(plan))
+        return _answer(place, lambda: runs.start(plan, resume))
 
     async def watch(
         run: str,

@@ -68,6 +68,13 @@ AGENTS = (
         example="watch(run, cursor=5), where no event ends at byte 5",
     ),
     Code(
+        "bad-resume",
+        "A run that cannot be resumed",
+        "The tool `run` resumes a run of the same plan that was interrupted: stopped, or its process died.",
+        "Leave `resume` out to start another run; finished steps are reused.",
+        example="run(plan, resume), where the run has succeeded",
+    ),
+    Code(
         "bad-token",
         "A token that cannot be used",
         "The server for agents accepts HTTP only from clients with the token of `--token-file`: at least 32 "
