@@ -45,7 +45,8 @@ def test_what_does_not_apply_to_an_effect_model_is_a_problem_of_its_line() -> No
     assert problems("model.evaluate", f"{MODEL}, {TABLE}") == [("wrong-type", last)]
     assert problems("mlflow.compare", f"{MODEL}, {TABLE}, name: m, metric: rmse") == [("wrong-type", last)]
     assert problems("model.select", 'candidates: ["${{ steps.effect.model }}"], ' + TABLE)[0][1] == last
-    trees = problems("shap.explain", f"{MODEL}, {TABLE}, explainer: tree", estimator="CausalForest")
+    trees = problems("shap.explain", f"{MODEL}, {TABLE}, explainer: tree", estimator="DRLearner")
+    assert problems("shap.explain", f"{MODEL}, {TABLE}, explainer: tree", estimator="CausalForest") == []
     assert trees == [("wrong-explainer", last)]
     assert problems("shap.explain", f"{MODEL}, {TABLE}", modifiers="") == [("bad-feature", last)]
     assert problems("bentoml.package", f"{MODEL}, name: effects", modifiers="") == [("bad-feature", last)]

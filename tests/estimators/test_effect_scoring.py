@@ -133,6 +133,13 @@ def test_shap_values_of_effects_add_up_to_them_and_name_what_makes_them_differ(
     values = studio.frame(explained.values)
     effect = answers(studio, found, frame)["effect"].to_numpy()[values["row"]]
     np.testing.assert_allclose(values[["share", "segment"]].sum(axis=1) + values["expected_value"], effect, atol=1e-8)
+    if found.model.estimator == "CausalForest":  # its trees explain their mean, which is nearly the effect
+        asked = {"model": found.model, "table": table, "rows": 20, "plots": False, "seed": 1}
+        trees = studio.frame(run(studio, "shap.explain", explainer="tree", **asked).values)
+        near = trees[["share", "segment"]].sum(axis=1) + trees["expected_value"]
+        assert np.corrcoef(near, effect)[0, 1] > 0.97
+        with pytest.raises(StepError, match="no interactions along their trees"):
+            run(studio, "shap.explain", explainer="tree", interactions=True, **asked)
 
 
 @pytest.mark.slow

@@ -13,20 +13,21 @@ from msgspec import Struct
 
 
 class EffectAlgorithm(Struct, frozen=True):
-    """``explainer`` is where exact SHAP values come from: the coefficients; None: only from asking for effects.
+    """``explainer`` is where exact SHAP values come from: the coefficients, or the trees of a forest, whose mean they
+    explain; None: only from asking for effects.
 
     ``estimator`` is EconML's class, by module and name, for programs; None where e2i saves no estimator of it.
     """
 
-    explainer: Literal["linear"] | None
+    explainer: Literal["linear", "tree"] | None
     estimator: tuple[str, str] | None = None
 
 
 EFFECT_ALGORITHMS: dict[str, EffectAlgorithm] = {
     "LinearDML": EffectAlgorithm("linear", ("econml.dml", "LinearDML")),
     "DRLearner": EffectAlgorithm("linear"),
-    "CausalForest": EffectAlgorithm(None, ("econml.dml", "CausalForestDML")),
-    "ForestDRLearner": EffectAlgorithm(None),
+    "CausalForest": EffectAlgorithm("tree", ("econml.dml", "CausalForestDML")),
+    "ForestDRLearner": EffectAlgorithm("tree"),
     "SparseLinearDML": EffectAlgorithm("linear"),
     "SLearner": EffectAlgorithm(None),
     "TLearner": EffectAlgorithm(None),

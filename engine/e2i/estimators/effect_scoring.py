@@ -143,6 +143,14 @@ class EffectScorer:
         """Return the effect on encoded rows and its standard error, both of shape (rows,), in units of the outcome."""
         return effects(encoded, self.native, self.manifest["coefficients"], self.manifest["covariance"])
 
+    def point(self, encoded: Matrix) -> Matrix:
+        """Return the effect on encoded rows alone, which takes a forest less time than its standard error too."""
+        forest = self.native is not None and not isinstance(self.native, Predictions)
+        if not forest or not len(encoded):
+            return self.of(encoded)[0]
+        found: Matrix = self.native.predict(np.ascontiguousarray(encoded))[:, 0]
+        return found
+
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the columns of ``OUTPUTS`` for each row of the frame. Raises ScoringError."""
         found = interval(*self.of(self.encode(frame)), self.level)

@@ -185,7 +185,7 @@ TOOL = Tool(
             "Explains a model's predictions, and checks that the values add up to them.",
             ExplainParams,
             ExplainOutputs,
-            version=2,
+            version=3,
             libraries=("shap", "xgboost", "lightgbm", "catboost", "scikit-learn", "econml", "numpy", "pandas"),
             columns=True,
         ),

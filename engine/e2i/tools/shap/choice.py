@@ -29,6 +29,16 @@ def native_of(manifest: Manifest) -> str | None:
     return manifest["explainer"] if "explainer" in manifest else native(manifest["algorithm"])
 
 
+def of_effects(own: str | None, features: int, *, interactions: bool) -> str:
+    """Return the explainer of an effect model where none is asked for.
+
+    Trees of a forest have values of their mean, which is not quite the effect. Few features have exact ones.
+    """
+    if own is None or (own == "tree" and (features <= EXACT or interactions)):
+        return auto(features)
+    return own
+
+
 def auto(features: int) -> str:
     """Return the explainer of a model that can only be asked for predictions."""
     return "exact" if features <= EXACT else "permutation"
@@ -46,7 +56,7 @@ def unsuited(explainer: str, algorithm: str, own: str | None) -> tuple[str, str]
         return None
     if algorithm in EFFECT_ALGORITHMS and own is None:
         return (
-            f"the explainer `{explainer}` does not know effects of forests or meta-learners, such as {algorithm}",
+            f"the explainer `{explainer}` does not know effects of meta-learners, such as {algorithm}",
             "use `auto`; `permutation`, `kernel` and `exact` suit every model",
         )
     what = {"tree": "trees", "linear": "coefficients"}[explainer]

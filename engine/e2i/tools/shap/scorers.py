@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
-from e2i.tools.shap import asked, choice
+from e2i.tools.shap import asked, choice, explaining
 from e2i.tools.shap.mixing import Mixing
 from e2i.tools.shap.values import Explanation, How, additive, summing
 
@@ -33,15 +33,19 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, how: 
     algorithm = scorer.manifest["algorithm"]
     names = [feature["name"] for feature in scorer.encoded]
     own = choice.native_of(scorer.manifest)
+    of_effects = scorer.manifest["library"] == "effects"
     explainer = own or choice.auto(len(names))
+    if of_effects:
+        explainer = choice.of_effects(own, len(names), interactions=how.interactions > 0)
     if how.explainer != "auto":
         explainer = how.explainer
         if refused := choice.unsuited(explainer, algorithm, own):
             raise StepError(refused[0], code="wrong-explainer", hint=refused[1])
     try:
         encoded = scorer.encode(frame)
-        others = None if explainer == "tree" else _others(scorer.encode(background), explainer, how)
-        margin = scorer.output(encoded, margin=True)
+        averaged = of_effects and explainer == "tree"
+        others = None if explainer == "tree" and not averaged else _others(scorer.encode(background), explainer, how)
+        margin = explaining.mean_of_trees(scorer, encoded) if averaged else scorer.output(encoded, margin=True)
     except ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
     values, expected, deviation, pairs = _explained(scorer, explainer, encoded, others, how)
@@ -82,6 +86,14 @@ def _explained(
     if explainer == "linear":
         values, expected = _linear(scorer, encoded, others)
         pairs = _diagonal(values[: how.interactions]) if how.interactions else None
+    elif library == "effects":
+        values, expected = explaining.trees(scorer, encoded, others, _widths(scorer))
+        pairs = None
+        if how.interactions:
+            hint = "set `explainer: exact` for few features"
+            raise StepError(
+                "forests of effects have no interactions along their trees", code="no-interactions", hint=hint
+            )
     else:
         values, expected = _EXPLAINERS[library](scorer, encoded, how.threads)
         pairs = _INTERACTIONS[library](scorer, few, how.threads) if how.interactions else None
