@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from e2i.resilience.guard import Guard
+    from e2i.telemetry.bodies import LLMCall
 
 
 class RunInfo(Struct, frozen=True):
@@ -206,6 +207,9 @@ class StepContext(Protocol):
 
     def child(self, child: ChildRun) -> None:
         """Records a child run for the tracker."""
+
+    def llm(self, call: LLMCall) -> None:
+        """Records a call of a language model, for Opik."""
 
     def attach(self, name: str, artifact: Stored) -> None:
         """Shows a stored artifact in the tracker under ``name`` (a path such as ``shap/importance.png``)."""

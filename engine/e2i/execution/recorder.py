@@ -51,6 +51,7 @@ from e2i.telemetry.bodies import (
     Attempt,
     FinishedRun,
     FinishedStep,
+    LLMCall,
     Measurement,
     Metric,
     StartedRun,
@@ -267,7 +268,7 @@ class RunRecorder:
                 uses=node.step.uses,
                 components=decision.components,
                 outputs=outputs or OutputValues(),
-                telemetry=tuple(map(recorded, execution.measured)),
+                telemetry=tuple(recorded(body) for body in execution.measured if not isinstance(body, LLMCall)),
                 run=self._request.run,
                 created_ms=now,
             )

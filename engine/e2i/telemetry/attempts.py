@@ -21,7 +21,7 @@ from e2i.telemetry.entries import Entry
 STRIKES = 3
 """Strikes of one entry, after which it is dead-lettered. Also sizes in which a batch hung, to send it one by one."""
 STARTS = ("run.started", "program.started")
-MEASURED = ("metric", "param", "warning", "child", "program.metrics", "program.params", "program.tags")
+MEASURED = ("metric", "param", "warning", "child", "llm", "program.metrics", "program.params", "program.tags")
 """Kinds of entries of one run whose order does not matter."""
 TABLE = """
 CREATE TABLE IF NOT EXISTS outbox_attempts (

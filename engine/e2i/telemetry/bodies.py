@@ -63,6 +63,23 @@ class Warned(_Measurement, frozen=True, kw_only=True, tag="warning"):
     message: str
 
 
+class LLMCall(_Measurement, frozen=True, kw_only=True, tag="llm"):
+    """A call of a language model by a function of the user's. It is not repeated for a reused step."""
+
+    name: str
+    model: str
+    provider: str | None
+    input: str
+    output: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: float | None
+    """US dollars; None: by the price of the model."""
+    error: str | None
+    started_ms: int
+    ended_ms: int
+
+
 class StartedRun(_Body, frozen=True, kw_only=True, tag="run.started"):
     """The start of a run. It follows an end when the run is resumed."""
 
@@ -115,7 +132,7 @@ class AbandonedRun(_Body, frozen=True, kw_only=True, tag="run.abandoned"):
     reason: str
 
 
-Measurement = Param | Metric | Child | Attachment | Warned
+Measurement = Param | Metric | Child | Attachment | Warned | LLMCall
 """What a step records."""
 Body = Measurement | StartedRun | FinishedStep | FinishedRun | AbandonedRun
 Recorded = tuple[str, JsonObject]

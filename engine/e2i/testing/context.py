@@ -13,7 +13,7 @@ from e2i.catalog.registry import BUILT_IN
 from e2i.documents import JsonObject
 from e2i.settings import Settings
 from e2i.store.artifacts import ArtifactStore
-from e2i.telemetry.bodies import Attachment, Child, Measurement, Metric, Param, Warned
+from e2i.telemetry.bodies import Attachment, Child, LLMCall, Measurement, Metric, Param, Warned
 from e2i.workers.context import Worker, WorkerContext
 from e2i.workers.messages import Progress
 from e2i.workers.services import Lifelines
@@ -30,6 +30,7 @@ class LocalContext(WorkerContext):
         self.metrics: dict[str, float] = {}
         self.params: dict[str, str | int | float | bool] = {}
         self.children: list[Child] = []
+        self.calls: list[LLMCall] = []
         self.attachments: dict[str, JsonObject] = {}
         self.progressed: list[Progress] = []
         self.warned: list[str] = []
@@ -71,6 +72,8 @@ class LocalContext(WorkerContext):
                 self.children.append(message)
             case Warned():
                 self.warned.append(message.message)
+            case LLMCall():
+                self.calls.append(message)
             case Attachment():
                 self.attachments[message.name] = message.artifact
 

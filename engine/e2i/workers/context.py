@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from e2i import regular
 from e2i.catalog.action import ToolSettings
@@ -27,7 +27,7 @@ from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk, names
 from e2i.store.artifacts import ArtifactStore
-from e2i.telemetry.bodies import Attachment, Child, Measurement, Metric, Param, Warned
+from e2i.telemetry.bodies import Attachment, Child, LLMCall, Measurement, Metric, Param, Warned
 from e2i.workers import frames, memory, services, tables
 from e2i.workers.messages import Progress
 from e2i.workspace import matches, modules, paths
@@ -328,6 +328,9 @@ class WorkerContext:
 
     def attach(self, name: str, artifact: Stored) -> None:
         self._record(Attachment(step=self.info.step, name=name, artifact=artifact.model_dump(mode="json")))
+
+    def llm(self, call: LLMCall) -> None:
+        self._record(replace(call, step=self.info.step))
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         self._emit(Progress(int(done), int(total), str(note)))

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from e2i.telemetry.entries import Entry
-from e2i.tools.opik import LARGEST_SCORE
+from e2i.tools.opik import LARGEST_SCORE, costs
 from e2i.tools.opik.identity import span_id, trace_id
 from e2i.tools.opik.jsonable import LARGEST, bounded
 
@@ -30,6 +30,8 @@ class StepFacts(Struct):
     metrics: dict[str, float] = field(default_factory=dict)
     attachments: dict[str, Any] = field(default_factory=dict)
     children: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    calls: list[Mapping[str, Any]] = field(default_factory=list)
+    """Calls of language models, in order."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -78,6 +80,8 @@ def _note(facts: StepFacts, entry: Entry) -> None:
             facts.attachments[body["name"]] = body["artifact"]
         case "child":
             facts.children[body["name"]] = body
+        case "llm":
+            facts.calls.append(body)
         case "warning":
             facts.warnings.append(body["message"])
         case kind:
@@ -108,6 +112,8 @@ class _Builder:
         own = self._id(step)
         for name, child in sorted(facts.children.items()):
             self._child(own, step, name, child)
+        for number, call in enumerate(facts.calls):
+            self._call(own, step, number, call)
         done = facts.finished
         if done is None:
             return
@@ -203,6 +209,27 @@ class _Builder:
             error_info=_error(None, child["status"]),
         )
 
+    def _call(self, parent: str, step: str, number: int, call: Mapping[str, Any]) -> None:
+        used, found = _tokens(call), costs.price(call["model"], call.get("provider"))
+        estimated = None if used is None or found is None else costs.cost(used, found)
+        error = call.get("error")
+        self._add(
+            self._id(step, "llm", str(number)),
+            name=call["name"],
+            type="llm",
+            parent_span_id=parent,
+            start_time=_time(call["started_ms"]),
+            end_time=_time(call["ended_ms"]),
+            input=bounded({"prompt": call["input"]}) if call["input"] else None,
+            output=bounded({"answer": call["output"]}) if call["output"] else None,
+            model=call["model"],
+            provider=call.get("provider") or (found.litellm_provider if found else None),
+            usage=None if used is None else used.usage,
+            total_estimated_cost=estimated if call.get("cost") is None else call["cost"],
+            tags=["failed" if error else "succeeded"],
+            error_info=_error({"message": error, "code": "llm-call"} if error else None, "succeeded"),
+        )
+
     def _attempt(self, parent: str, step: str, number: int, attempt: Mapping[str, Any]) -> None:
         error = attempt.get("error")
         self._add(
@@ -222,6 +249,11 @@ class _Builder:
     def _add(self, own: str, **facts: Any) -> None:
         document = {"id": own, "trace_id": self.trace, "project_name": self.project, "source": "sdk", **facts}
         self.spans[own] = _without_nones(document)
+
+
+def _tokens(call: Mapping[str, Any]) -> costs.Tokens | None:
+    given, made = call.get("input_tokens"), call.get("output_tokens")
+    return None if given is None or made is None else costs.Tokens(given, made)
 
 
 def _timed_attempts(done: Mapping[str, Any]) -> list[Mapping[str, Any]]:

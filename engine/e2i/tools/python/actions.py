@@ -15,6 +15,7 @@ from e2i.catalog.context import StepContext
 from e2i.catalog.shapes import ANY, NULL
 from e2i.errors import E2IError, StepError
 from e2i.spec.suggest import few
+from e2i.telemetry import llm
 from e2i.tools.python import CallOutputs, CallParams, exchange, promise
 from e2i.tools.python.promise import Promise
 from e2i.tools.python.signature import NoFunctionError, Signature, read
@@ -35,7 +36,7 @@ def call(params: CallParams, ctx: StepContext) -> CallOutputs:
         function = ctx.run_file(params.file).get(params.function)
         if not callable(function):
             raise StepError(f"{params.file} has no function {params.function!r}", code="no-such-function")
-        with _sharing(arguments):
+        with _sharing(arguments), llm.recording(ctx.llm):
             result = function(**arguments)
         ctx.confirm_files(params.reads)
     except (E2IError, MemoryError):  # memory has its own limit, which reports its value
