@@ -41,6 +41,17 @@ def of(name: str) -> Any:
     return special.get(name) or pa.type_for_alias(name)
 
 
+def has_nanoseconds(column: Any) -> bool:
+    """Returns True when a column of times has one that is no multiple of a microsecond."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.type.unit != "ns":
+        return False
+    ticks = (chunk.cast(pa.int64()) for chunk in column.chunks)
+    return any(pc.any(pc.not_equal(pc.multiply(pc.divide(one, 1000), 1000), one)).as_py() for one in ticks)
+
+
 def cast(column: Any, kind: Any) -> Any:
     """Returns a column of a result in its type. Raises ArrowInvalid for an integer that does not fit, or a decimal
     above 2^53 that is no floating-point number.

@@ -17,6 +17,7 @@ from e2i.queries import arrow, session, types
 from e2i.queries.planned import Planned, planned
 from e2i.queries.syntax import Finding, Query, quoted
 from e2i.spec import sizes, suggest
+from e2i.spec.suggest import few
 
 if TYPE_CHECKING:
     from e2i.catalog.context import QueryLimits, StepContext
@@ -124,7 +125,10 @@ def _register(connection: Any, name: str, table: Table, ctx: StepContext) -> Non
         connection.register(name, ctx.arrow(table))
         return
     stored = f"{name} as stored"  # no query can name it: it is not among its tables
-    connection.register(stored, ctx.arrow(table))
+    rows = ctx.arrow(table)
+    if cut := [column.name for column in times if arrow.has_nanoseconds(rows[column.name])]:
+        ctx.warn(f"times of {few(cut)} are cut off to microseconds, and those that differ by less become equal")
+    connection.register(stored, rows)
     changed = ", ".join(
         f"CAST({quoted(column.name)} AS {types.to_duckdb(column.type)}) AS {quoted(column.name)}" for column in times
     )

@@ -402,6 +402,17 @@ def test_a_large_decimal_is_not_rounded(ctx: LocalContext) -> None:
     assert ran(ctx, "SELECT d::DOUBLE AS d FROM t", t=large)["d"].to_pylist() == [2.0**53]
 
 
+def test_nanoseconds_that_are_cut_off_are_said(ctx: LocalContext) -> None:
+    whole, finer = ([1_000, None, -2_000], [1_000, 1_001, None])
+    for ticks, said in (
+        (whole, []),
+        (finer, ["times of w are cut off to microseconds, and those that differ by less become equal"]),
+    ):
+        found = ran(ctx, "SELECT w FROM t", t=ctx.table(pa.table({"w": pa.array(ticks, pa.timestamp("ns"))})))
+        assert found["w"].cast(pa.int64()).to_pylist() == [tick and tick // 1000 for tick in ticks]
+        assert ctx.warned == said
+
+
 class TestLimits:
     """What the policy lets the queries of an author take."""
 
