@@ -22,6 +22,7 @@ SMALL = {
     "hcp_conversion": {"rows": 4000, "trials": 4, "explain_rows": 200, "requests": 60},
     "job_training": {},
     "model_comparison": {"rows": 4000},
+    "model_judging": {"rows": 4000, "shares": [0.5, 1.0], "gap": 0.5},
     "smoking_cessation": {},
     "volume_intervals": {"rows": 2000},
     "prescription_volume": {"rows": 4000, "trials": 4},
