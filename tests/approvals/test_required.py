@@ -119,6 +119,15 @@ def test_a_revoked_approval_does_not_count(project: Approved) -> None:
     assert "was revoked at" in project.outcome()
 
 
+def test_a_copy_of_the_store_has_no_approval_for_one_run(project: Approved) -> None:
+    project.approve()
+    once = project.approve(project.planned(n=2), once=True)
+    with closing(RunStore(project.store, lambda digest: True)) as run_store:
+        run_store.interrupt_all()
+    assert project.outcome() == "succeeded"
+    assert f"the approval {once.id[:8]} by alice was revoked" in project.outcome({"n": 2})
+
+
 def test_an_approval_for_one_run_counts_for_its_resumption(project: Approved) -> None:
     project.write(
         "go.py", "import os\nfrom pathlib import Path\ndef f():\n    if not Path('go').exists():\n        os._exit(9)\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
-from e2i import policy, regular
+from e2i import compact, policy, regular
 from e2i.api import Workspace
 from e2i.approvals import granting, keyfile, record
 from e2i.approvals.granting import ApprovalsDocument, KeysDocument
@@ -23,11 +23,13 @@ from e2i.approvals.record import Approval
 from e2i.cli import documents, options
 from e2i.cli.problems_view import safe
 from e2i.errors import BadInput, Exit, Refused
-from e2i.planning.model import PlanDocument
+from e2i.planning.model import PlanDocument, StepDocument
 from e2i.policy import Origin
 
 MOST = 20
 """Most steps that are shown before the passphrase is asked for."""
+WIDTH = 160
+"""Most characters of a step's parameters."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -152,12 +154,18 @@ def _show_plan(plan: PlanDocument, expires_ms: int, *, once: bool) -> None:
     lines = [
         f"approving {count} of {plan.name} until {record.moment(expires_ms)}",
         f"digest {plan.digest}, profile {plan.profile}, origin {plan.environment.get('origin')}",
-        *(f"  {step.id}  {step.uses}" for step in plan.steps[:MOST]),
+        *(f"  {step.id}  {step.uses}{_parameters(step)}" for step in plan.steps[:MOST]),
         *([f"  … {len(plan.steps) - MOST} more steps"] if len(plan.steps) > MOST else []),
         *(f"  undecided: {item}" for item in plan.undecided[:MOST]),
     ]
     for line in lines:
         click.echo(safe(line), err=True)
+
+
+def _parameters(step: StepDocument) -> str:
+    """Returns the parameters of a step on one line, cut."""
+    text = compact.dumps(step.inputs.params) if step.inputs.params else ""
+    return f"  {text if len(text) <= WIDTH else text[: WIDTH - 1] + '…'}" if text else ""
 
 
 def _show_one(approval: Approval, *, as_json: bool) -> None:
