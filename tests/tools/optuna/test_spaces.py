@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from e2i.errors import StepError, ToolUnavailable
 from e2i.estimators.space import Choices, Dimension, FloatRange, IntRange, ordered
-from e2i.tools.optuna import samplers, search, warming
+from e2i.tools.optuna import TuneParams, options, samplers, search, warming
 from e2i.tools.optuna.pruners import Pruner
 from e2i.tools.optuna.search import Plan, Sampler
 from e2i.tools.optuna.stopping import Stop
@@ -171,3 +171,7 @@ def test_what_a_sampler_cannot_do_is_an_error() -> None:
         with pytest.raises(ToolUnavailable, match="gp needs the package torch") as caught:
             samplers.study(replace(PLAN, sampler="gp"), [])
         assert "e2i[optuna-gp]" in str(caught.value.hint)
+        given = dict.fromkeys(TuneParams.model_fields) | {"sampler": "gp"}
+        (warned,) = options.check(given, (), None)
+        assert (warned.path, warned.severity) == (("sampler",), "warning")
+        assert "needs the package torch" in warned.message and "e2i[optuna-gp]" in str(warned.hint)

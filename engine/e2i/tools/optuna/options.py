@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from e2i.catalog.columns import ColumnProblem, Given
@@ -13,6 +14,7 @@ from e2i.estimators.rounds import USABLE
 from e2i.spec.problems import Code
 from e2i.tools.optuna.ranges import TUNE
 
+GP = 'pip install "e2i[optuna-gp]" where the step runs, or choose the sampler tpe'
 UNGUIDED = ("random", "grid", "qmc")
 """Samplers that do not use the results of other trials."""
 
@@ -36,6 +38,9 @@ def check(given: Given, names: tuple[str, ...], task: str | None) -> Iterator[Co
         yield from _repeated(names)
         if given["sampler"] == "cmaes":
             yield _bad(("sampler",), "cmaes searches by one metric", "choose tpe, or give one `metric`")
+    if given["sampler"] == "gp" and find_spec("torch") is None:
+        message = "the sampler gp needs the package torch, which is not installed here"
+        yield _bad(("sampler",), message, GP, "warning")
     yield from _tasks(several, names, task)
     yield from _chosen(given, names)
     yield from _stop(given, names)
