@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from msgspec import Struct
+from msgspec import Struct, field
 
 from e2i.catalog.artifacts import FeatureRepo
 from e2i.errors import Refused, StepError, ToolUnavailable
@@ -38,12 +38,21 @@ FEAST_TYPES = {
 }
 
 
+FileState = tuple[int, int, int, int]
+
+
 class Opened(Struct, frozen=True):
     """One version of a project, open in Feast. ``root`` is the project's folder."""
 
     definition: Definition
     root: Path
     store: sdk.FeatureStore
+    repo: FeatureRepo
+    """The artifact that refers to this version."""
+    registry: Path | None = None
+    """The file of the registry; None: it is a database, which others may change at any time."""
+    checked: dict[str, FileState] = field(default_factory=dict)
+    """Views that the registry was found to have, with the state of its file then."""
 
     def has_rows(self, view: View) -> bool:
         """Return True when the rows of the view are stored."""
@@ -51,7 +60,10 @@ class Opened(Struct, frozen=True):
 
     def check(self, views: Iterable[str]) -> None:
         """Raise StepError when the registry does not have exactly this version of the views."""
+        state = None if self.registry is None else _state(self.registry)
         for name in views:
+            if state is not None and self.checked.get(name) == state:
+                continue
             if self.definition.computed(name) is not None:
                 continue  # it is computed from the code in the definition, and Feast does not know it
             view = self.definition.view(name)
@@ -65,6 +77,17 @@ class Opened(Struct, frozen=True):
                     code="feature-view-changed",
                     hint="run feast.apply again (`e2i-run SPEC --fresh`), or use another project name",
                 )
+            if state is not None:
+                self.checked[name] = state
+
+
+def _state(file: Path) -> FileState | None:
+    """Return what tells whether a file was replaced or written; None when there is no file."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 class Versions:
@@ -78,7 +101,7 @@ class Versions:
     def open(self, repo: FeatureRepo) -> Opened:
         """Open a version. Raises StepError when it is missing or corrupt, Refused when its registry has code."""
         known = self._opened.get(repo.digest)
-        if not PROJECT.fullmatch(repo.project) or (known and known.definition.repo() != repo):
+        if not PROJECT.fullmatch(repo.project) or (known and known.repo != repo):
             raise _forged(repo)
         if known is None:
             root = self._home / repo.project
@@ -87,7 +110,9 @@ class Versions:
                 raise _forged(repo)
             if self._embedded and not (repository.version_folder(root, repo.digest) / "registry.db").exists():
                 raise _not_registered(definition, definition.views[0].name)
-            known = Opened(definition, root, self._connect(root, definition))
+            store = self._connect(root, definition)
+            file = repository.version_folder(root, repo.digest) / "registry.db" if self._embedded else None
+            known = Opened(definition, root, store, repo, file)
             self._opened[repo.digest] = known
         elif not self._embedded:
             refresh(known.store)
