@@ -22,7 +22,8 @@ from e2i.estimators.rounds import EarlyStopping
 
 FEATURES = ["x", "z"]
 ROUNDS: dict[str, Any] = {"n_estimators": 15}
-SIZES = {"CatBoost": {"iterations": 15}, "HistGradientBoosting": {"max_iter": 15}, "Dummy": {}}
+SIZES: dict[str, Any] = {"CatBoost": {"iterations": 15}, "HistGradientBoosting": {"max_iter": 15}, "Dummy": {}}
+SIZES["QuantileLinear"] = {}
 
 
 def rows(count: int = 300, seed: int = 0) -> pd.DataFrame:
@@ -84,6 +85,8 @@ def direct(algorithm: str, objective: str) -> Any:
             return ensemble.HistGradientBoostingRegressor(
                 max_iter=15, random_state=3, loss=CRITERIA[objective], quantile=0.8, early_stopping=False
             )
+        case "QuantileLinear":
+            return linear_model.QuantileRegressor(alpha=0, quantile=0.8 if objective == "quantile" else 0.5)
         case "Dummy":
             if objective == "squared":
                 return dummy.DummyRegressor()
@@ -102,7 +105,9 @@ def test_each_loss_with_weights_is_that_of_the_library(algorithm: str, objective
     about = {"quantiles": (0.8,)} if objective == "quantile" else {}
     ours = model(algorithm, objective=objective, weights="w", huber_delta=2.0, tweedie_power=1.3, **about)
     theirs = direct(algorithm, objective)
-    width = np.float64 if algorithm == "LightGBM" else np.float32  # the precision in which the libraries compare
+    width = (
+        np.float64 if algorithm in ("LightGBM", "QuantileLinear") else np.float32
+    )  # the precision in which the libraries compare
     theirs.fit(frame[FEATURES].astype(width), frame["y"], sample_weight=frame["w"])
     wanted = theirs.predict(unseen[FEATURES].astype(width))
     loaded = scoring.load(fitting.save(ours, tmp_path / "model"))

@@ -46,6 +46,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "Lasso": {"alpha": (0.01, 0.5)},
     "ElasticNet": {"alpha": (0.01, 0.5), "l1_ratio": (0.1, 0.9)},
     "LinearRegression": {"fit_intercept": [True, False]},
+    "QuantileLinear": {"alpha": (0.001, 0.1)},
     "ExtraTrees": {"max_depth": (2, 5), "n_estimators": [5, 10]},
     "HistGradientBoosting": {"max_iter": [5, 10], "max_leaf_nodes": (4, 9)},
     "KNeighbors": {"n_neighbors": (3, 9), "weights": ["uniform", "distance"]},

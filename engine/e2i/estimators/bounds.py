@@ -87,6 +87,7 @@ BOUNDS: dict[str, dict[str, Bound]] = {
         "max_iter": _FROM_ONE,
         "tol": _NOT_NEGATIVE,
     },
+    "QuantileLinear": {"alpha": _NOT_NEGATIVE},
     "HistGradientBoosting": {
         "max_iter": _FROM_ONE,
         "learning_rate": _POSITIVE,

@@ -137,6 +137,7 @@ def prepare(
     center, scale = _standard(learned.labels) if is_scaled else (0.0, 1.0)
     encoded = learned.standardised(center, scale), held_learned and held_learned.standardised(center, scale)
     shared = library(algorithms.of(algorithm)).prepare(derived, *encoded, threads)
+    loss = learning.loss(algorithm, options, derived, scale)
     assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
     given = derived if own is None else replace(derived, features=own.features, encoding="doubles")
     suspicious = leaks.warnings(train, validation, given, rows.labels)
@@ -149,12 +150,12 @@ def prepare(
         example(train, given.names),
         target_center=center,
         target_scale=scale,
-        baseline=tuple(map(float, learning.constant(options, rows.labels, derived.classes))),
+        baseline=tuple(map(float, learning.constant(loss.objective, loss.quantile, rows.labels, derived.classes))),
         sketch=sketch.of(train, given, rows.labels),
         warnings=(*filter(None, [assumed]), *derived.warnings, *suspicious),
         preparation=own,
         options=options,
-        loss=learning.loss(options, derived, scale),
+        loss=loss,
         transformation=changed,
     )
 

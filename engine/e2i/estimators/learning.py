@@ -112,10 +112,10 @@ def transformation(options: Options, labels: Matrix, target: str) -> Transformat
     return {"name": "yeo_johnson", "power": float(fitted.lambdas_[0]), "low": low, "high": high}
 
 
-def loss(options: Options, schema: Schema, scale: float) -> Loss:
+def loss(algorithm: str, options: Options, schema: Schema, scale: float) -> Loss:
     """Return the loss on a target that is divided by ``scale``. Raises StepError for a constraint of no number."""
     return Loss(
-        options.objective or "squared",
+        options.objective or options_.default(algorithm),
         options.quantile,
         options.huber_delta / scale,
         options.tweedie_power,
@@ -123,14 +123,14 @@ def loss(options: Options, schema: Schema, scale: float) -> Loss:
     )
 
 
-def constant(options: Options, labels: Matrix, classes: Sequence[Any] | None) -> Matrix:
-    """Return the best constant answer to these labels: shares of classes, or the value that the loss is least for."""
+def constant(objective: ObjectiveName, quantile: float, labels: Matrix, classes: Sequence[Any] | None) -> Matrix:
+    """Return the best constant answer to these labels: shares of classes, a quantile for such a loss, or the mean."""
     import numpy as np
 
     if classes is not None:
         return np.bincount(labels, minlength=len(classes)) / len(labels)
-    if options.objective in ("absolute", "quantile"):
-        return np.array([np.quantile(labels, options.quantile if options.objective == "quantile" else 0.5)])
+    if objective in ("absolute", "quantile"):
+        return np.array([np.quantile(labels, quantile if objective == "quantile" else 0.5)])
     return np.array([labels.mean()])
 
 

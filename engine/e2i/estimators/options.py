@@ -43,7 +43,7 @@ Objective = Annotated[
     Field(
         description="Loss of a regression: squared errors (the mean), absolute errors (the median), huber (squared "
         "up to `huber_delta`, then absolute), poisson (counts), tweedie (amounts with many zeros), quantile (of "
-        "`quantiles`). null: squared."
+        "`quantiles`). null: squared; of QuantileLinear, quantile."
     ),
 ]
 Quantiles = Annotated[
@@ -104,9 +104,10 @@ OBJECTIVES: Mapping[str, tuple[ObjectiveName, ...]] = {
     "HistGradientBoosting": ("squared", "absolute", "poisson", "quantile"),
     "RandomForest": ("squared", "absolute", "poisson"),
     "ExtraTrees": ("squared", "absolute", "poisson"),
+    "QuantileLinear": ("quantile", "absolute"),
     "Dummy": ("squared", "absolute", "quantile"),
 }
-"""Objectives of the algorithms; of others, squared alone."""
+"""Objectives of the algorithms, the default first; of others, squared alone."""
 MONOTONE = ("XGBoost", "LightGBM", "CatBoost", "HistGradientBoosting", "RandomForest", "ExtraTrees")
 """Algorithms that can be monotone."""
 UNCONSTRAINED: Mapping[str, tuple[ObjectiveName, ...]] = {"LightGBM": ("absolute", "quantile")}
@@ -128,6 +129,12 @@ class Fault(Struct, frozen=True):
     hint: str
 
 
+def default(algorithm: str) -> ObjectiveName:
+    """Return the objective of an algorithm unless another one is chosen."""
+    found = algorithms.known(algorithm)
+    return OBJECTIVES.get((found and found.of) or algorithm, ("squared",))[0]
+
+
 def unwatchable(algorithm: str, objective: str | None, quantile: float) -> str | None:
     """Return what the errors of rounds, rmse or mae, do not fit; None where they do. CatBoost compares logarithms."""
     if objective == "quantile" and quantile != 0.5:
@@ -142,8 +149,9 @@ def faults(algorithm: str | None, task: str | None, given: Given) -> Iterator[Fa
     yield from _of_the_task(task, chosen)
     if (found := algorithms.known(algorithm)) is not None:
         yield from _of_the_algorithm(found.of or str(algorithm), chosen)
-    objective, transform = chosen.get("objective"), chosen.get("target_transform")
-    if "quantiles" in chosen and (objective is None or (isinstance(objective, str) and objective != "quantile")):
+    transform = chosen.get("target_transform")
+    objective = chosen.get("objective", default(algorithm) if algorithm is not None else UNKNOWN)
+    if "quantiles" in chosen and isinstance(objective, str) and objective != "quantile":
         yield Fault("quantiles", "`quantiles` belongs to objective quantile", "set `objective: quantile`, or remove it")
     if objective in LOG and isinstance(transform, str):
         message = f"objective {objective} learns the logarithm of the prediction, and `target_transform` another scale"

@@ -62,6 +62,8 @@ def _objective(algorithm: str, schema: Schema, loss: Loss) -> Settings:
         return found
     if algorithm == "Dummy":
         return {"strategy": "quantile", "quantile": 0.5 if loss.objective == "absolute" else loss.quantile}
+    if algorithm == "QuantileLinear":
+        return {"quantile": 0.5 if loss.objective == "absolute" else loss.quantile}
     names = {"squared": "squared_error", "absolute": "absolute_error"}
     found["loss" if algorithm == "HistGradientBoosting" else "criterion"] = names.get(loss.objective, loss.objective)
     if loss.objective == "quantile":

@@ -76,6 +76,11 @@ SKLEARN: dict[str, Algorithm] = {
         ("fit_intercept", "positive"),
         {"fit_intercept": Choices(choices=(True, False))},
     ),
+    "QuantileLinear": _new(
+        _linear("QuantileRegressor", "regression", seed="", settings={"alpha": 0}),
+        ("alpha", "fit_intercept", "solver"),
+        {"alpha": _ALPHA},
+    ),
     "ExtraTrees": _new(
         Estimator("sklearn.ensemble", both("ExtraTrees")),
         _FOREST_PARAMS,
@@ -116,4 +121,6 @@ SKLEARN: dict[str, Algorithm] = {
         explainer=None,
     ),
 }
-"""Neighbours are searched by brute force: another index of scikit-learn has no form without a pickle."""
+"""A quantile is not drawn to 0 unless ``alpha`` asks for it. Neighbours are searched by brute force: another index of
+scikit-learn has no form without a pickle.
+"""

@@ -43,6 +43,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "ExtraTrees": ("ExtraTreesClassifier", "ExtraTreesRegressor", "extra_trees", "extremely_randomized_trees"),
     "HistGradientBoosting": ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor", "hgb", "hist_gbm"),
     "LinearRegression": ("linear_regression", "ols"),
+    "QuantileLinear": ("QuantileRegressor", "quantile_regression", "quantreg"),
     "ElasticNet": ("elastic_net", "elasticnet"),
     "KNeighbors": ("KNeighborsClassifier", "KNeighborsRegressor", "knn", "KNN", "k_nearest_neighbors"),
     "Dummy": ("DummyClassifier", "DummyRegressor", "baseline"),

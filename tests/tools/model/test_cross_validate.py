@@ -165,15 +165,16 @@ def noise(seed: int, rows: int = 800) -> pd.DataFrame:
 LEAKING = [{"op": "target_encode", "types": ["text"]}, {"op": "select", "k": 10}]
 
 
-@pytest.mark.parametrize("seeds", [2, pytest.param(50, marks=pytest.mark.sweep)])
-@pytest.mark.timeout(600)
-def test_noise_is_not_learnt_when_a_recipe_is_fitted_in_each_split(ctx: LocalContext, seeds: int) -> None:
+@pytest.mark.parametrize("seeds", [1, pytest.param(50, marks=pytest.mark.sweep)])
+@pytest.mark.timeout(1800)
+def test_noise_is_not_learnt_when_recipe_and_search_are_within_each_split(ctx: LocalContext, seeds: int) -> None:
+    search = {"trials": 4, "inner_folds": 2, "space": {"C": {"type": "float", "low": 1e-4, "high": 10, "log": True}}}
     found = []
     for seed in range(seeds):
-        more = {"algorithm": "LogisticRegression", "metrics": ("roc_auc",), "seed": seed}
+        more = {"algorithm": "LogisticRegression", "metrics": ("roc_auc",), "seed": seed, "search": search}
         about = {"strategy": "stratified", "target": "target", "folds": 5, "seed": seed}
         found.append(crossed(ctx, noise(seed), "target", LEAKING, about=about, **more).metrics["roc_auc"].mean)
-    bound = 0.03 if seeds == 50 else 0.08  # two seeds have a standard error of about 0.015
+    bound = 0.03 if seeds == 50 else 0.1  # one seed has a standard error of about 0.02
     assert np.mean(found) == pytest.approx(0.5, abs=bound), found
 
 
