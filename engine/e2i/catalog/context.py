@@ -6,7 +6,7 @@ In: nothing. Out: the ``StepContext`` protocol, which ``e2i.execution`` implemen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -183,6 +183,9 @@ class StepContext(Protocol):
         Stored again, unchanged columns are the same. Integers and booleans with nulls have pandas' nullable types;
         decimals, lists and structs keep their Arrow types (``workers/frames.py``).
         """
+
+    def frames(self, table: Table, rows: int) -> Iterator[pd.DataFrame]:
+        """Yields the table in frames, as of ``frame``, of at most so many rows: for tables larger than memory."""
 
     def table(self, rows: pa.Table | pd.DataFrame) -> Table:
         """Stores a table and returns the reference. Types are kept, except for the encoding of texts and lists.

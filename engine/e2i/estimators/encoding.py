@@ -56,22 +56,23 @@ def columns_of(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Ma
     return found
 
 
-def encode(frame: pd.DataFrame, features: Sequence[Feature], encoding: str) -> Any:
+def encode(frame: pd.DataFrame, features: Sequence[Feature], encoding: str, *, strict: bool = True) -> Any:
     """Return the features of ``frame``, in order, in a library's form. Raises ScoringError.
 
     ``doubles``: numbers, and positions in the list of categories, float64, NaN where missing or unknown. ``codes``: the
     same in float32, for libraries that compare float32; numbers that float32 cannot tell apart are centred first.
     ``frame``: as codes, as a frame with categories as int32, -1 where missing or unknown. ``filled``: as codes, numbers
     filled with the training median, categories with -1. ``one-hot``: float64, numbers filled and standardised, one
-    column per category.
+    column per category. Not ``strict``: a category of which no value was seen in training is taken as missing in every
+    row, for rows that are a part of a table.
     """
     _require(frame, features)
     if encoding == "one-hot":
-        return _one_hot(frame, features)
+        return _one_hot(frame, features, strict)
     wide = encoding == "doubles"
     matrix = np.empty((len(frame), len(features)), dtype=np.float64 if wide else np.float32)
     for position, feature in enumerate(features):
-        column = _column(frame[feature["name"]], feature)
+        column = _column(frame[feature["name"]], feature, strict)
         matrix[:, position] = column if wide or "center" not in feature else column - feature["center"]
     if encoding == "filled":
         fills = np.array([feature.get("fill", -1.0) for feature in features], dtype=np.float32)
@@ -107,13 +108,13 @@ def _codes(column: pd.Series[Any], feature: Feature) -> Matrix:
     return codes
 
 
-def _column(column: pd.Series[Any], feature: Feature) -> Matrix:
+def _column(column: pd.Series[Any], feature: Feature, strict: bool) -> Matrix:
     """Return one feature as floats, NaN where missing or unknown. Raises ScoringError for values of another type."""
     match feature["kind"]:
         case "number":
             return _numbers(column, feature)
         case "category":
-            return _places(column, feature)
+            return _places(column, feature, strict)
         case "time":
             times = _times(column)
             return np.where(np.isnat(times), np.nan, times.astype(np.int64)).astype(np.float64)
@@ -123,12 +124,12 @@ def _column(column: pd.Series[Any], feature: Feature) -> Matrix:
             return np.where(column.isna(), np.nan, hashed).astype(np.float64)
 
 
-def _places(column: pd.Series[Any], feature: Feature) -> Matrix:
+def _places(column: pd.Series[Any], feature: Feature, strict: bool) -> Matrix:
     """Return a category as its position in the list, NaN where missing or unknown."""
     _require_texts(column)
     codes = _codes(column, feature)
     present = int(column.notna().sum())
-    if present >= MANY and (codes < 0).all():
+    if strict and present >= MANY and (codes < 0).all():
         raise ScoringError(
             f"feature {feature['name']!r} has only values that do not occur in the training table: "
             f"{', '.join(sorted({str(value)[:40] for value in column.dropna().unique()[:3]}))}; training had "
@@ -191,10 +192,10 @@ def _as_frame(matrix: Matrix, features: Sequence[Feature]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _one_hot(frame: pd.DataFrame, features: Sequence[Feature]) -> Matrix:
+def _one_hot(frame: pd.DataFrame, features: Sequence[Feature], strict: bool) -> Matrix:
     blocks = []
     for feature in features:
-        values = _column(frame[feature["name"]], feature).astype(np.float64)
+        values = _column(frame[feature["name"]], feature, strict).astype(np.float64)
         if feature["kind"] == "category":
             blocks.append((values[:, None] == np.arange(len(feature["categories"]))).astype(np.float64))
         else:

@@ -80,22 +80,36 @@ def predict(scorer: Scorer, frame: pd.DataFrame) -> Matrix:
     """Return ``scorer.predict``. Raises StepError when the table does not match the model, also when a category feature
     has only values that training did not see, and the model's recipe does not say what becomes of them.
     """
+    predicted = predict_part(scorer, frame, strict=True)
+    seen = Unseen(scorer)
+    seen.add(frame)
+    require_seen(seen)
+    return predicted
+
+
+def predict_part(scorer: Scorer, frame: pd.DataFrame, *, strict: bool = False) -> Matrix:
+    """Return ``scorer.predict`` of some rows of a table. Raises StepError when they do not match the model."""
     from e2i.estimators.scoring import ScoringError
 
     try:
-        predicted = scorer.predict(frame)
+        return scorer.predict(frame, strict=strict)
     except ScoringError as error:
         raise StepError(str(error), code="bad-features") from error
-    taken = treated(scorer)
-    strange = [name for name, share in unseen(scorer, frame).items() if share == 1.0 and name not in taken]
+
+
+def require_seen(seen: Unseen) -> None:
+    """Raise StepError when training saw no value of a category feature, and the recipe does not say what becomes of
+    them.
+    """
+    taken = treated(seen.scorer)
+    strange = [name for name, share in seen.shares().items() if share == 1.0 and name not in taken]
     if strange:
-        values = sorted({str(value)[:40] for value in frame[strange[0]].dropna().unique()[:3]})
+        values = ", ".join(sorted(seen.examples[strange[0]]))
         raise StepError(
-            f"feature {strange[0]!r} has only values that do not occur in the training table: {', '.join(values)}",
+            f"feature {strange[0]!r} has only values that do not occur in the training table: {values}",
             code="unseen-values",
             hint="compare how both tables were read, for example 1 and 01, or other names of the same categories",
         )
-    return predicted
 
 
 def bounds(scorer: Scorer, frame: pd.DataFrame, predicted: Matrix) -> dict[str, Matrix]:
@@ -109,20 +123,51 @@ def bounds(scorer: Scorer, frame: pd.DataFrame, predicted: Matrix) -> dict[str, 
         raise StepError(str(error), code="no-intervals", hint=hint) from error
 
 
-def unseen(scorer: Scorer, frame: pd.DataFrame) -> dict[str, float]:
-    """Return each category feature's share of values that training did not see; features without any are left out."""
-    from e2i.estimators import encoding
+class Unseen:
+    """Counts of the values in a table, which may come in parts, that training did not see."""
 
-    return encoding.unseen(frame, scorer.manifest["features"])
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+        self.rows = 0
+        self.present = dict.fromkeys(scorer.features, 0)
+        self.strange: dict[str, float] = {}
+        self.examples: dict[str, set[str]] = {}
+        """Up to three of the unseen values of a feature."""
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Count the values of more rows."""
+        from e2i.estimators import encoding
+
+        present = {name: int(frame[name].notna().sum()) for name in self.present}
+        for name, share in encoding.unseen(frame, self.scorer.manifest["features"]).items():
+            self.strange[name] = self.strange.get(name, 0.0) + share * present[name]
+            if share == 1.0 and name not in self.examples:
+                self.examples[name] = {str(value)[:40] for value in frame[name].dropna().unique()[:3]}
+        self.rows += len(frame)
+        self.present = {name: count + present[name] for name, count in self.present.items()}
+
+    def shares(self) -> dict[str, float]:
+        """Return each category feature's share of unseen values; features without any are left out."""
+        return {name: count / self.present[name] for name, count in self.strange.items()}
+
+    def empty(self) -> list[str]:
+        """Return the features that are missing in every row."""
+        return [name for name, count in self.present.items() if self.rows and not count]
 
 
 def report_unseen(scorer: Scorer, frame: pd.DataFrame, ctx: StepContext) -> None:
+    """Record the shares of unseen values of a table as metrics, and warn of them."""
+    seen = Unseen(scorer)
+    seen.add(frame)
+    report(seen, ctx)
+
+
+def report(seen: Unseen, ctx: StepContext) -> None:
     """Record the shares of unseen values as metrics, and warn of them."""
-    empty = [name for name in scorer.features if len(frame) and frame[name].isna().all()]
-    if empty:
+    if empty := seen.empty():
         ctx.warn(f"features that are missing in every row: {', '.join(empty[:10])}")
-    taken = treated(scorer)
-    shares = {name: share for name, share in unseen(scorer, frame).items() if taken.get(name) != WORDS}
+    taken = treated(seen.scorer)
+    shares = {name: share for name, share in seen.shares().items() if taken.get(name) != WORDS}
     for name, share in shares.items():
         ctx.metric(f"unseen_{name}", share)
     largest = sorted(shares.items(), key=lambda one: -one[1])

@@ -160,12 +160,12 @@ class Scorer:
         """Return the columns that the library was given: the prepared ones, or those of the table."""
         return self.manifest["prepare"]["features"] if "prepare" in self.manifest else self.manifest["features"]
 
-    def encode(self, frame: pd.DataFrame) -> Any:
+    def encode(self, frame: pd.DataFrame, *, strict: bool = True) -> Any:
         """Return the library's input as ``encode`` describes it, after the preparation that the model was fitted with.
 
         Raises ScoringError.
         """
-        return encoding.encode(self.prepared(frame), self.encoded, self.manifest["encoding"])
+        return encoding.encode(self.prepared(frame), self.encoded, self.manifest["encoding"], strict=strict)
 
     def prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that are encoded: those of the table if the model has no preparation."""
@@ -173,9 +173,12 @@ class Scorer:
             return frame
         return prepare(frame, self.manifest["features"], self.manifest["prepare"]["steps"])
 
-    def predict(self, frame: pd.DataFrame) -> Matrix:
-        """Binary: probability of ``classes[1]``, shape (n,). Multi-class: probabilities (n, k). Regression: (n,)."""
-        return self.output(self.encode(frame))
+    def predict(self, frame: pd.DataFrame, *, strict: bool = True) -> Matrix:
+        """Binary: probability of ``classes[1]``, shape (n,). Multi-class: probabilities (n, k). Regression: (n,).
+
+        ``strict``: as of ``encode``.
+        """
+        return self.output(self.encode(frame, strict=strict))
 
     def margin(self, frame: pd.DataFrame) -> Matrix:
         """Return the sum of SHAP values: the raw margin where the library has one, else the prediction."""

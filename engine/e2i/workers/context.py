@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -269,6 +269,11 @@ class WorkerContext:
             return cached
         tables.require(table.names, columns)
         return cached[list(columns)]
+
+    def frames(self, table: Table, rows: int) -> Iterator[pd.DataFrame]:
+        whole = self.arrow(table)
+        for start in range(0, whole.num_rows, rows):
+            yield frames.to_frame(whole.slice(start, rows))
 
     def table(self, rows: pa.Table | pd.DataFrame) -> Table:
         import pyarrow as pa

@@ -193,6 +193,29 @@ def test_limits_of_a_threshold_are_kept_or_refused(ctx: LocalContext) -> None:
             ThresholdParams(model=model, table=rows, **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("target", ["binary", "three", "amount"])
+def test_batches_predict_as_the_whole_table(ctx: LocalContext, target: str) -> None:
+    algorithm = {"binary": "XGBoost", "three": "LogisticRegression", "amount": "LightGBM"}[target]
+    model = conformal(ConformalParams(model=fit(ctx, target, algorithm), table=held(ctx), by="kind"), ctx).model
+    rows = table(101, seed=NEW).drop(columns=["binary", "three", "amount"])
+    rows.loc[20:39, "kind"] = "never seen"  # a batch of nothing else
+    rows["year"] = pd.array([None, *range(100)], dtype="Int64")
+    given = {"model": model, "table": ctx.table(rows), "intervals": True}
+    whole = predict(PredictParams.model_validate(given), ctx).table
+    unseen, ctx.warned[:] = dict(ctx.metrics), []
+    part = predict(PredictParams.model_validate({**given, "batch": 20}), ctx).table
+    assert (
+        part.columns == whole.columns
+        and ctx.metrics == unseen
+        and any("never" in one or "kind" in one for one in ctx.warned)
+    )
+    pd.testing.assert_frame_equal(ctx.frame(part), ctx.frame(whole), rtol=0, atol=1e-12)
+    rows["kind"] = "never seen"
+    with pytest.raises(StepError, match="has only values that do not occur in the training table") as caught:
+        predict(PredictParams.model_validate({**given, "table": ctx.table(rows), "batch": 20}), ctx)
+    assert caught.value.code == "unseen-values"
+
+
 def test_intervals_need_rows_groups_of_features_and_a_model_with_them(ctx: LocalContext) -> None:
     model = fit(ctx, "amount")
     with pytest.raises(StepError, match="the model has no intervals") as caught:

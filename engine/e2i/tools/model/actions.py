@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import EffectModel, Report
+from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
-from e2i.errors import StepError
-from e2i.estimators import effects, intervals, metrics, reweighting, saved
+from e2i.estimators import intervals, metrics, reweighting, saved
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
-from e2i.tools.model import evaluation, page, slicing
+from e2i.tools.model import evaluation, page, predicting, slicing
 from e2i.tools.model.after_training import calibrate as calibrate
 from e2i.tools.model.after_training import conformal as conformal
 from e2i.tools.model.after_training import threshold as threshold
@@ -26,11 +25,8 @@ from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams, Inte
 from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainOutputs, TrainParams
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from e2i.estimators.fitting import Fitted, Prepared
     from e2i.estimators.library import Encoded
-    from e2i.estimators.scoring import Matrix
 
 
 def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
@@ -140,27 +136,7 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
 
 def predict(params: PredictParams, ctx: StepContext) -> PredictOutputs:
     """Add the model's predictions to the table's kept columns."""
-    frame = ctx.frame(params.table)
-    kept = frame if params.keep is None else ctx.frame(params.table, params.keep)
-    columns: Mapping[str, Matrix | pd.Series[Any]]
-    if isinstance(params.model, EffectModel):
-        found = effects.predict(params.model, frame, ctx)
-        columns = {str(name): found[name] for name in found.columns}
-    else:
-        scorer = saved.open_model(params.model, ctx)
-        predicted = saved.predict(scorer, frame)
-        columns = scorer.columns(predicted, params.threshold)
-        if params.intervals:
-            columns = columns | saved.bounds(scorer, frame, predicted)
-        saved.report_unseen(scorer, frame, ctx)
-    taken = sorted(set(columns) & set(kept.columns))
-    if taken:
-        raise StepError(
-            f"the table has a column of the same name as the predictions: {', '.join(taken)}",
-            code="duplicate-column",
-            hint="list the columns to copy in `keep`, without it",
-        )
-    return PredictOutputs(table=ctx.table(kept.assign(**columns)))
+    return PredictOutputs(table=predicting.predict(params, ctx))
 
 
 def select(params: SelectParams, ctx: StepContext) -> SelectOutputs:

@@ -51,7 +51,7 @@ class EffectsAsScorer(Scorer):
         super().__init__(cast("Manifest", manifest), native)
         self._effects = effects
 
-    def encode(self, frame: pd.DataFrame) -> Any:
+    def encode(self, frame: pd.DataFrame, *, strict: bool = True) -> Any:
         """Return the effect modifiers of shape (rows, columns). Raises ScoringError."""
         return self._effects.encode(frame)
 

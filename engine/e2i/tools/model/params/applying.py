@@ -27,6 +27,14 @@ class PredictParams(Params):
             "whether the class is in the set of the row."
         ),
     ] = False
+    batch: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100_000_000,
+            description="Rows to predict at a time, for a table larger than memory. The result is the same. null: all.",
+        ),
+    ] = None
 
 
 class PredictOutputs(Outputs):
