@@ -110,6 +110,20 @@ def test_a_run_is_stopped_and_a_killed_one_is_reported_as_interrupted(agent: Age
     assert until(lambda: not agent.processes("debug"))
 
 
+def test_large_outputs_are_cut_in_events_and_read_in_pages(agent: Agent) -> None:
+    steps = "".join(f"  s{n}: {{uses: debug.echo, with: {{value: \"${{{{ 'x' * 900000 }}}}\"}}}}\n" for n in range(2))
+    spec = f"version: 1\nname: large\nsteps:\n{steps}outputs: {{a: '${{{{ steps.s0.value }}}}', b: '${{{{ steps.s1.value }}}}'}}\n"
+
+    async def talk(call: Calls) -> None:
+        run = (await call("run", plan=(await call("plan", spec=spec))["plan"]))["run"]
+        status, events = await call.to_the_end(run)
+        assert (status, len(events[-1]["outputs"]["a"])) == ("succeeded", 1_001)
+        page = await call("read", address=f"e2i://runs/{run}/outputs/a")
+        assert (len(page["json"]), page["next"]) == (16_000, 16_000)
+
+    agent.talk(talk)
+
+
 def test_a_run_that_cannot_start_says_why(agent: Agent) -> None:
     async def talk(call: Calls) -> tuple[str, list[dict[str, Any]]]:
         run = str((await call("run", plan=(await call("plan", spec=SLOW))["plan"]))["run"])

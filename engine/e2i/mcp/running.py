@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from e2i import api, regular
+from e2i import api, compact, regular
 from e2i.approvals import required
 from e2i.documents import JsonObject, ParamValues
 from e2i.errors import BadInput
@@ -41,6 +41,9 @@ STARTING = 30.0
 """Seconds that a process may take until it has written that it runs."""
 MOST = 64 * 1024
 """Most bytes of events in an answer; at least one event."""
+FIELD = 1_000
+"""Most characters of a value in an event; `read` has the rest."""
+FIELDS = 200
 FINISHED, REFUSED = "run.finished", "run.refused"
 
 
@@ -197,12 +200,21 @@ def _events(path: Path, cursor: int) -> tuple[list[JsonObject], int, bool]:
                 return events, after, True
             after += len(line)
             fields = json.loads(line).items()
-            events.append({key: value for key, value in fields if value is not None and key not in LEFT_OUT})
+            events.append({key: _brief(value) for key, value in fields if value is not None and key not in LEFT_OUT})
     return events, after, False
 
 
 LEFT_OUT = ("schema_version", "run")
 """Fields of events that are the same in all of them."""
+
+
+def _brief(value: Any) -> Any:
+    """Returns a field of an event; as a cut text when it is long, or its values when it is an object."""
+    if isinstance(value, int | float) or len(text := compact.dumps(value)) <= FIELD:
+        return value
+    if isinstance(value, dict):
+        return {name: _brief(item) for name, item in list(value.items())[:FIELDS]}
+    return f"{text[:FIELD]}…"
 
 
 def _complete(path: Path) -> None:
@@ -220,9 +232,13 @@ def _complete(path: Path) -> None:
 def _last(path: Path) -> JsonObject:
     """Returns the last event; nothing when it is not written yet."""
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 2**20))
-        lines = file.read().splitlines()
+        size, window = file.seek(0, os.SEEK_END), 2**16
+        while True:
+            file.seek(max(0, size - window))
+            lines = file.read(window).splitlines()
+            if len(lines) > 1 or window >= size:
+                break
+            window *= 4  # the end of a run has its outputs, of any length
     try:
         return dict(json.loads(lines[-1])) if lines else {}
     except ValueError:
