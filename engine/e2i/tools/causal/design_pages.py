@@ -39,8 +39,8 @@ def render(
     """Return the page. Equal input gives equal text."""
     rests = "".join(f"<li>{html.escape(one)}</li>" for one in assumptions)
     body = [
-        f'<p class="answer">{html.escape(answer)}</p>',
         page.notes(warnings),
+        f'<p class="answer">{html.escape(answer)}</p>',
         page.estimates(estimates, level),
         f"<h2>What it rests on</h2><ul>{rests}</ul>",
         _checks(checks),

@@ -31,8 +31,8 @@ NAMES = {
 def render(shown: Estimated, by_level: Sequence[LevelEffect]) -> str:
     """Return the page. Equal input gives equal text."""
     body = [
-        f'<p class="answer">{html.escape(answer(shown))}</p>',
         notes(shown.warnings),
+        f'<p class="answer">{html.escape(answer(shown))} {html.escape(overturned(shown))}</p>',
         estimates({NAMES[name]: one for name, one in shown.averages.items()}, shown.params.level),
         _levels(shown, by_level),
         f"<h2>What it rests on</h2>{_assumptions(shown)}",
@@ -85,6 +85,22 @@ def answer(shown: Estimated) -> str:
         first += " The interval contains 0: these rows do not show that it changes anything."
     naive = shown.averages["naive"].value
     return f"{first} Without adjustment the difference is {naive:.3g}."
+
+
+def overturned(shown: Estimated) -> str:
+    """Return how strong an unmeasured cause would have to be to reduce the effect to 0; empty with an instrument."""
+    from e2i.tools.causal import estimation, refuting
+
+    if shown.params.instrument is not None:
+        return ""
+    strength = refuting.robustness_value(*estimation.residuals(shown))
+    spread = float(shown.question.outcome.std())
+    ratio = refuting.e_value(shown.effect.value / spread if spread else 0.0)
+    return (
+        f"What would overturn it: an unmeasured cause that explains {strength:.1%} of what is left of both treatment "
+        "and outcome (robustness value, Cinelli and Hazlett 2020), or that has a risk ratio of "
+        f"{ratio:.2f} with both (E-value, VanderWeele and Ding 2017)."
+    )
 
 
 def _levels(shown: Estimated, found: Sequence[LevelEffect]) -> str:

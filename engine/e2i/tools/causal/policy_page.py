@@ -37,8 +37,8 @@ def render(
     """Return the page. Equal input gives equal text."""
     lines = "".join(f"<li>{html.escape(rule)}</li>" for rule in rules)
     body = [
-        f'<p class="answer">{html.escape(answer(params, values, treated))}</p>',
         page.notes(warnings),
+        f'<p class="answer">{html.escape(answer(params, values, treated))}</p>',
         f"<h2>Whom to treat</h2><ul>{lines}</ul><p>{html.escape(BUDGET)}</p>",
         "<h2>Value per row, over treating nobody</h2>",
         page.estimates({_name(one): one.value for one in values}, params.level),

@@ -18,8 +18,8 @@ SOURCES = (
 def render(title: str, found: Validated, warnings: list[str], level: float) -> str:
     """Return the page. Equal input gives equal text."""
     body = [
-        f'<p class="answer">{html.escape(answer(found))}</p>',
         page.notes(warnings),
+        f'<p class="answer">{html.escape(answer(found))}</p>',
         page.estimates(
             {
                 "average effect": found.average,
