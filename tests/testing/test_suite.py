@@ -285,6 +285,9 @@ def test_coverage_names_what_no_case_exercises(specs: Specs) -> None:
     both = one + '  b: {expect: {holds: "${{ steps.big.value == 6 }}"}}\n'
     found = (specs.run(both, coverage=True).coverage or [])[0]
     assert found.missing == []
+    wrong = "cases:\n  a:\n    params: {least: x}\n    expect: {problem: bad-parameter}\n"
+    found = (specs.run(wrong, coverage=True).coverage or [])[0]
+    assert found.covered == 0 and "step source" in found.missing, "a case that expects a problem runs nothing"
 
 
 def test_a_fault_lasts_until_an_attempt(specs: Specs) -> None:

@@ -28,9 +28,10 @@ def measure(spec: str, cases: Sequence[tuple[PreparedCase, CaseRun | None]]) -> 
     wanted: dict[Item, None] = {}
     found: set[Item] = set()
     for prepared, run in cases:
-        if prepared.expanded is None:
+        expanded = prepared.expanded or prepared.draft.expanded  # a case may only expect a problem
+        if expanded is None:
             continue
-        wanted.update(dict.fromkeys(_items(prepared.expanded)))
+        wanted.update(dict.fromkeys(_items(expanded)))
         if run is not None and run.record is not None:
             found.update(_exercised(prepared, run))
     missing = [f"{kind} {name}" for kind, name in wanted if (kind, name) not in found]
