@@ -78,7 +78,7 @@ def set_stage(
         found = find_version(tracking, name, version)
         aliases = {alias: int(held) for alias, held in client.get_registered_model(name).aliases.items()}
         previous = aliases.get(stage) if stage in EXCLUSIVE_STAGES and aliases.get(stage) != version else None
-        begun, _, before = str(found.tags.get(MOVE_TAG, "")).partition(" ")
+        was_begun, before = _move(str(found.tags.get(MOVE_TAG, "")), key)
         if champion is not None and aliases.get(stage, 0) not in (champion, version):
             raise StepError(
                 f"version {aliases.get(stage, 'none')} of {name!r} moved to {stage} during the "
@@ -87,8 +87,8 @@ def set_stage(
                 hint="run it again to compare with that version",
             )
         current = aliases.get(stage) == version or (stage == "archived" and found.tags.get(STAGE_TAG) == stage)
-        if key and begun == key and current:
-            previous = int(before) if before else None
+        if was_begun and current:
+            previous = before
         elif key:
             client.set_model_version_tag(name, str(version), MOVE_TAG, f"{key} {previous or ''}".rstrip())
         if previous is not None and not current:
@@ -106,10 +106,21 @@ def set_stage(
 def champion(tracking: Tracking, name: str, version: int, stage: str, *, key: str) -> int | None:
     """Return the version that a move to a stage replaces, or replaced when the move with ``key`` was made."""
     held = tracking.client.get_registered_model(name).aliases.get(stage)
-    begun, _, before = str(find_version(tracking, name, version).tags.get(MOVE_TAG, "")).partition(" ")
-    if begun == key and held is not None and int(held) == version:
-        return int(before) if before else None
+    was_begun, before = _move(str(find_version(tracking, name, version).tags.get(MOVE_TAG, "")), key)
+    if was_begun and held is not None and int(held) == version:
+        return before
     return None if held is None else int(held)
+
+
+def _move(tag: str, key: str) -> tuple[bool, int | None]:
+    """Return whether a version's last move had this key, which may have spaces, and the version that it replaced."""
+    if not key or not tag.startswith(key):
+        return False, None
+    rest = tag.removeprefix(key).split(" ")
+    if rest == [""]:
+        return True, None
+    is_number = len(rest) == 2 and rest[0] == "" and rest[1].isdigit()
+    return is_number, int(rest[1]) if is_number else None
 
 
 def find_version(tracking: Tracking, name: str, version: int) -> MLflowVersion:
