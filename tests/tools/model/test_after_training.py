@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from e2i.tools.model.params.after_training import CalibrateParams, ConformalPara
 from e2i.tools.model.params.applying import PredictParams
 from e2i.tools.model.params.judging import EvaluateParams
 from e2i.tools.model.params.training import TrainParams
+from e2i.tools.shap import ExplainParams
+from e2i.tools.shap.actions import explain
 from learning import others, table
 
 HELD, NEW = 1, 2
@@ -136,6 +139,8 @@ def test_calibration_reports_figures_before_and_after(ctx: LocalContext) -> None
     assert ctx.metrics.items() >= found.metrics.items()
     assert b"<h1>Calibration</h1>" in (ctx.open(found.report) / "index.html").read_bytes()
     assert calibrate(CalibrateParams(model=model, table=rows), ctx) == found
+    explained = asyncio.run(explain(ExplainParams(model=found.model, table=rows, rows=5), ctx))
+    assert explained.values and any("before its calibration" in one for one in ctx.warned)
     with pytest.raises(StepError, match="the model was calibrated") as caught:
         calibrate(CalibrateParams(model=found.model, table=rows), ctx)
     assert caught.value.code == "calibrated-late"

@@ -42,6 +42,8 @@ async def explain(params: ExplainParams, ctx: StepContext) -> ExplainOutputs:
     found = await shap.explain(scorer, sample, background, how)
     if params.interactions and choice.native(algorithm_of(model)) == found.explainer == "linear":
         ctx.warn(f"{algorithm_of(model)} is a sum over its features: the interactions of all pairs are 0")
+    if isinstance(model, Model) and model.calibration is not None:
+        ctx.warn("the values explain the model before its calibration, in the margin of its library")
     keys = None if params.instances is None else (params.instances.by, frame[params.instances.by].iloc[places])
     labels = [str(one) for one in scorer.manifest["classes"] or ()]
     what = f"the effect on {model.outcome}" if isinstance(model, EffectModel) else model.target
