@@ -87,7 +87,7 @@ def test_each_value_is_defined_once() -> None:
     assert len(definitions) == len(SCHEMA["$defs"])
     assert [name for name in SCHEMA["$defs"] if name.endswith("Table")] == ["value.Table"]
     assert json.dumps(SCHEMA).count("An expression, such as") == 1
-    assert len(json.dumps(SCHEMA)) < 3_100 * len(BUILT_IN.names())
+    assert len(json.dumps(SCHEMA)) < 3_250 * len(BUILT_IN.names())
 
 
 def test_an_artifact_is_still_checked_wherever_it_is() -> None:
