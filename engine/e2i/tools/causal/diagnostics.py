@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 IMBALANCE = 0.1
 """Standardised mean difference from which a covariate counts as out of balance (Austin 2009, Stat. in Medicine)."""
 
+SMALL = 0.0005
+"""Share below which a percentage with one decimal would read as 0."""
+
 
 class Balance(Struct, frozen=True, eq=False):
     """Standardised mean differences of treated and untreated rows, of shape (covariates,)."""
@@ -91,7 +94,8 @@ def warnings(
     """Return what a reader must know before the figure, the gravest first."""
     said = []
     if found is not None and found.outside > 0:
-        rows = f"{found.outside:.1%} of the rows are outside the overlap of {bounds.low:g} to {bounds.high:g}"
+        share = f"{found.outside:.1%}" if found.outside >= SMALL else f"less than {2 * SMALL:.1%}"
+        rows = f"{share} of the rows are outside the overlap of {bounds.low:g} to {bounds.high:g}"
         done = {
             "trim": f"; {found.trimmed:,} were left out, so the effect is that on the others",
             "warn": ": the data do not say what would happen to them, and the effect rests on the model there",
