@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from mutation.good import Good
-from mutation.kinds import names, queries, shape, tables, text, values, wiring
+from mutation.kinds import judging, names, queries, shape, tables, text, values, wiring
 from mutation.mutant import Mutant, Mutants
 
 SEED = 20261122
@@ -109,6 +109,12 @@ KINDS: dict[str, Callable[[Good, Random], Mutants]] = {
     "time among features": tables.time_as_feature,
     "forbidden file": tables.forbidden_file,
     "another table": tables.wrong_table,
+    "slice for each value of the target": judging.slice_by_target,
+    "slice that is listed twice": judging.slice_twice,
+    "metric of the other task": judging.metric_of_the_other_task,
+    "limit of the other task": judging.limit_of_the_other_task,
+    "shares that do not rise": judging.falling_shares,
+    "held-out rows that are trained on": judging.held_out_training,
 }
 
 

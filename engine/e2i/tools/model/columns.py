@@ -91,7 +91,7 @@ def select(given: Given, files: Files) -> Flow:
     models = list(known_models(given["candidates"]))
     target = common({model.target for model in models})
     features = common({model.features for model in models})
-    task = common({model.task for model in models})
+    task = common({model.task for model in models if model.task})  # of different tasks the step chooses none
     judged = given["table"] is not None
     problems: list[ColumnProblem] = []
     for model in dict.fromkeys(models):

@@ -22,9 +22,8 @@ def compare(given: Given, files: Files) -> Flow:
     problems += _unlike(sorted({model.target for model in models if model.target}), "target")
     problems += _unlike(sorted({model.task for model in models if model.task}), "task")
     problems += absent(table, ("group",), given.get("group"))
-    problems += wrong_metric(
-        ("metric",), given.get("metric"), common({model.task for model in models}), able=get_args(MetricName)
-    )
+    task = common({model.task for model in models if model.task})  # models of different tasks are not compared
+    problems += wrong_metric(("metric",), given.get("metric"), task, able=get_args(MetricName))
     problems += _reference(given)
     return Flow({"differences": KnownTable(comparing.COLUMNS)}, tuple(dict.fromkeys(problems)))
 
