@@ -32,6 +32,11 @@ def of(name: str) -> Algorithm:
     return name.about if isinstance(name, Named) else ALGORITHMS[name]
 
 
+def of_library(flavour: str) -> Algorithm:
+    """Return an algorithm of e2i's whose models are saved and loaded as all of that library are."""
+    return next(found for found in ALGORITHMS.values() if found.flavour == flavour)
+
+
 def known(name: Any) -> Algorithm | None:
     """Return the algorithm of a name; None when it is not known, or is only known in a run."""
     return of(name) if isinstance(name, Named) or (isinstance(name, str) and name in ALGORITHMS) else None

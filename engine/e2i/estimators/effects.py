@@ -126,10 +126,10 @@ def load(folder: Path) -> Effects:
 
 def _keep(part: Part, folder: Path) -> dict[str, str]:
     """Write one part as its library does, and return what is known of it with its file."""
-    from e2i.estimators.algorithms import ALGORITHMS
+    from e2i.estimators.algorithms import of_library
     from e2i.estimators.library import library
 
-    module = library(ALGORITHMS[part.about["algorithm"]])
+    module = library(of_library(part.about["library"]))
     file = folder / f"{part.about['name']}{Path(module.FILE).suffix}"
     module.save(part.native, file)
     return {**part.about, "file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
@@ -139,10 +139,10 @@ def requirements(model: Effects) -> list[str]:
     """Return the pinned packages that loading a model needs."""
     from importlib.metadata import version
 
-    from e2i.estimators.algorithms import ALGORITHMS
+    from e2i.estimators.algorithms import of_library
 
     names = FOREST_LIBRARIES if model.manifest.forest is not None else LIBRARIES
-    own = (name for part in model.manifest.parts for name in ALGORITHMS[part["algorithm"]].requirements)
+    own = (name for part in model.manifest.parts for name in of_library(part["library"]).requirements)
     return [f"{name}=={version(name)}" for name in dict.fromkeys((*names, *own))]
 
 

@@ -93,7 +93,7 @@ class _Instrumented:
         self._question, self._given = question, question.instrument
         self._treatment = model_of(params.treatment_model)
         self._task = "regression" if set(np.unique(self._given).tolist()) - {0.0, 1.0} else "classification"
-        suits = self._task in algorithms.ALGORITHMS[self._treatment.algorithm].tasks
+        suits = self._task in algorithms.of(self._treatment.algorithm).tasks
         self._model = params.instrument_model or (self._treatment if suits else model_of(None))
         self.expected = np.zeros(question.rows)
         self.moved = np.zeros(question.rows) if params.estimator == "IntentToTreatDRIV" else None

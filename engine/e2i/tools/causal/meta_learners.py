@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from e2i.estimators import making
-from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators import algorithms, making
 from e2i.estimators.effects import EffectManifest, Effects
 from e2i.tools.causal import EstimateParams, Nuisance, model_of
 from e2i.tools.causal.crossfit import Nuisances
@@ -77,11 +76,11 @@ def _part(name: str, model: Nuisance, fitted: Any) -> Part:
     """Return a fitted estimator as its library saves and loads it."""
     from e2i.estimators.effect_scoring import Part
 
-    known = ALGORITHMS[model.algorithm]
+    known = algorithms.of(model.algorithm)
     is_class = hasattr(fitted, "predict_proba")
     about = {
         "name": name,
-        "algorithm": model.algorithm,
+        "algorithm": algorithms.recorded(model.algorithm),
         "library": known.flavour,
         "shape": "binary" if is_class else "regression",
         "file": "",
