@@ -2,7 +2,8 @@
 
 In: a model. Out: ``Field``s, for the catalog, its signatures and the reference. A type is written as in
 ``string``, ``a|b`` (one of these values), ``[string]`` (a list), ``{string: integer}`` (a mapping of any names) and
-``{name*, other}`` (a mapping with these keys). ``*`` marks what is required.
+``{name*, other}`` (a mapping with these keys). ``scalar`` is a boolean, a number or a string. ``*`` marks what is
+required.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from e2i.catalog.extensible import Source
 from e2i.catalog.value_schema import ValueSchema
 from e2i.spec.writing import written
 
+SCALAR = ("boolean", "integer", "number", "string")
 LONGEST_DEFAULT = 60
 """Characters of a default that a signature shows."""
 
@@ -113,6 +115,8 @@ class _Reader:
         options = list(schema.options)
         is_nullable = any(option["type"] == "null" for option in options)
         names = list(dict.fromkeys(self._of_one(option) for option in options if option["type"] != "null"))
+        if names[: len(SCALAR)] == list(SCALAR):
+            names[: len(SCALAR)] = ["scalar"]
         if is_nullable and schema.default is not None:
             names.append("null")
         return "|".join(names) or "null"

@@ -22,7 +22,8 @@ INTRODUCTION = """\
 All actions of e2i with their parameters and outputs. [Tools](tools.md) shows how to use them, with an example of each.
 
 A type is a name such as `string` or `table`, one of several values (`a|b`), a list (`[string]`), a mapping of any names
-(`{string: integer}`), or a mapping with these keys (`{name*, other}`). `*` marks what is required. Any parameter may be
+(`{string: integer}`), or a mapping with these keys (`{name*, other}`). A `scalar` is a boolean, a number
+or a string. `*` marks what is required. Any parameter may be
 an [expression](spec.md#expressions) of its type. `e2i catalog ACTION` shows the same.
 """
 EFFECTS = {
