@@ -67,6 +67,7 @@ def test_the_whole_table_has_the_figures_of_one_training(ctx: LocalContext) -> N
     part = curve[curve["share"] == 0.2].set_index("metric")
     assert (part["fits"] == 2).all() and (part["rows"] == 60).all() and part["held_out_sd"].notna().all()
     assert found.conclusion.startswith("The curve ") and "with 60 rows and" in found.conclusion
+    assert found.conclusion.endswith("The best constant answer has 0.5 on the held-out rows.")
     assert ctx.metrics["held_out_roc_auc"] == whole.loc["roc_auc", "held_out"]
     text = (ctx.open(found.report) / "index.html").read_text("utf-8")
     assert text.count("<img") == 1 and "roc_auc by training rows" in text

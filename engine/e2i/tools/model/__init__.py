@@ -112,6 +112,7 @@ TOOL = Tool(
             LearningCurveOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
+            version=2,
         ),
         Action(
             "card",

@@ -18,7 +18,7 @@ from e2i.catalog.artifacts import Report
 from e2i.catalog.columns import Columns
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import metrics, saved, sketch
+from e2i.estimators import intervals, metrics, saved, sketch
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.request import Request, codes, require_classes
 from e2i.estimators.rounds import EarlyStopping
@@ -82,6 +82,8 @@ def learning_curve(params: LearningCurveParams, ctx: StepContext) -> LearningCur
         ctx.metric(f"train_{chosen}", point.train, step=point.rows)
         ctx.metric(f"held_out_{chosen}", point.held_out, step=point.rows)
     text = conclusion(own)
+    if params.baseline and chosen in growing.constant:
+        text += f" The best constant answer has {growing.constant[chosen]:.4g} on the held-out rows."
     return LearningCurveOutputs(
         conclusion=text, curve=ctx.table(_table(points)), report=_page(params, text, points, own, ctx)
     )
@@ -108,6 +110,8 @@ class Growing:
         if params.group is not None:
             slicing.check(self.frame, [params.group])
             self.groups = codes(self.frame[params.group])
+        self.constant: dict[str, float] = {}
+        """The metrics of the best constant answer to the rows of the last fit, on the held-out rows."""
         self.shared = 0.0
         """The largest share of held-out rows that are training rows too."""
 
@@ -153,6 +157,7 @@ class Growing:
         if is_new:
             hashed = sketch.hashes(rows, fitted.scorer.manifest["features"], labels)
             self.shared = max(self.shared, sketch.share(fitted.prepared.sketch, hashed))
+            self.constant = intervals.baseline(self.task, labels, fitted.prepared.constant)
         return metrics.evaluate(self.task, labels, saved.predict(fitted.scorer, rows))
 
 
