@@ -10,7 +10,7 @@ from e2i.errors import BadInput
 from e2i.planning.model import Plan
 from e2i.spec.document import read
 from e2i.spec.models import PipelineSpec
-from e2i.spec.params import Written, parameter_values
+from e2i.spec.params import CommandLineValue, parameter_values
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from e2i.spec.params import Written, parameter_values
 )
 def test_values_are_yaml(text: str, value: Any) -> None:
     found = options.parameters([text])["n"]
-    assert (found.value if isinstance(found, Written) else found) == value
+    assert (found.value if isinstance(found, CommandLineValue) else found) == value
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from e2i.cli.options import parameters
 from e2i.report import reproduce
+from e2i.spec.params import CommandLineValue
 from report.past import SPEC, past_run
 
 VALUES = (
@@ -24,7 +25,10 @@ VALUES = (
 @given(st.dictionaries(st.sampled_from(["a", "b"]), VALUES | st.lists(VALUES, max_size=3)))
 def test_parameters_are_read_back_as_they_were(params: dict[str, Any]) -> None:
     command = reproduce.commands(past_run(params=params).run, finished=True)[0][1]
-    assert parameters(shlex.split(command)[3::2]) == params
+    found = parameters(shlex.split(command)[3::2])
+    assert {
+        name: value.value if isinstance(value, CommandLineValue) else value for name, value in found.items()
+    } == params
 
 
 @pytest.mark.parametrize("text", ["no", "1e3", "null", "a: b", "", "# x", "[1", "2026-11-22", "it's"])

@@ -14,7 +14,7 @@ from e2i import regular
 from e2i.documents import ParamValues, Values, plain
 from e2i.errors import BadInput
 from e2i.spec import document
-from e2i.spec.params import Written
+from e2i.spec.params import CommandLineValue
 
 if TYPE_CHECKING:
     from e2i.planning.model import PlanDocument
@@ -38,7 +38,7 @@ def parameters(given: Iterable[str]) -> ParamValues:
             raise BadInput(message, code="bad-option", hint=f"""quote it: -p {name}='"{value}"'""")
         if problems:
             raise BadInput(f"-p {name}: {problems[0].message}", code="bad-option", hint=problems[0].hint)
-        values[name] = found if isinstance(found, (str, list, dict)) else Written(value.strip(), found)
+        values[name] = found if isinstance(found, (str, list, dict)) else CommandLineValue(value.strip(), found)
     return values
 
 

@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from e2i.planning.model import Plan, PlanStep
 from e2i.report import layout
-from e2i.report.page import environment
 
 LETTER = 7.4
 WIDEST = 220.0
@@ -56,6 +55,8 @@ class Drawn(Struct, frozen=True):
         """Return a picture for light and dark backgrounds; empty for more nodes than are drawn."""
         if len(self.nodes) > layout.MOST_DRAWN:
             return ""
+        from e2i.report.page import environment  # its libraries are not needed for the lines
+
         width = min(max(len(node.shown) for node in self.nodes) * LETTER + 30, WIDEST)
         needs = {node.name: [one for one, other in self.arrows if other == node.name] for node in self.nodes}
         drawing = layout.draw(needs, width, ROOM, implied=True)

@@ -19,7 +19,7 @@ from e2i.spec.scalars import show
 Path = tuple[str | int, ...]
 
 
-class Written(Struct, frozen=True):
+class CommandLineValue(Struct, frozen=True):
     """A value of a command line that YAML reads as no text, such as 02116: a string parameter takes the text."""
 
     text: str
@@ -43,7 +43,7 @@ def parameter_values(spec: PipelineSpec, document: Document, given: ParamValues)
         path: Path = ("params", name)
         if name in given:
             value, what = given[name], f'the value passed for parameter "{name}"'
-            value = value.as_declared(declared) if isinstance(value, Written) else value
+            value = value.as_declared(declared) if isinstance(value, CommandLineValue) else value
             if value is None and not declared.required:
                 values[name] = None
                 continue

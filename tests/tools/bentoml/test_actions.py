@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from context import LocalContext
 from e2i.catalog.artifacts import Bento, Service
 from e2i.errors import Refused, StepError, ToolUnavailable
-from e2i.estimators import scoring
+from e2i.estimators import scoring, travelling
 from e2i.tools.bentoml import PackageParams, PredictParams, ServeParams, server
 from e2i.tools.bentoml.actions import package, predict, serve
 from e2i.tools.bentoml.build import open_store
@@ -218,7 +218,8 @@ def test_an_interrupted_build_is_done_again(studio: LocalContext, monkeypatch: p
 def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: Any) -> None:
     bento = studio.home("bentoml") / "bentos" / served[2].tag.replace(":", "/")
     sources = sorted(path.name for path in (bento / "src").iterdir() if path.suffix == ".py")
-    assert len(sources) == 9 and {"callers.py", "flavours.py", "preparing.py", "scoring.py"} < set(sources)
+    assert {"callers.py", "flavours.py", *(f"{name}.py" for name in travelling.files(effects=True))} < set(sources)
+    assert len(sources) == 10  # and the service
     for path in bento.rglob("*.py"):
         run = re.sub(r"if TYPE_CHECKING:\n(?:    .*\n)+", "", path.read_text())  # the rest is for type checkers
         assert not re.search(r"\b(import|from) e2i\b", run)
