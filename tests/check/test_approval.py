@@ -15,6 +15,7 @@ TUNE = (
     "  t: {uses: optuna.tune, with: {train: '${{ steps.s.train }}', validation: '${{ steps.s.validation }}',"
     " target: target, features: [brand], trials: %s}}\n"
 )
+EXPLAIN = "  x: {uses: shap.explain, with: {table: '${{ steps.d.journeys }}', model: {uri: 'models:/m/1', features: [brand]}}}\n"
 WRITE = "  w: {uses: data.write, with: {table: '${{ steps.d.journeys }}', path: out.csv%s}}\n"
 
 
@@ -34,6 +35,7 @@ WRITE = "  w: {uses: data.write, with: {table: '${{ steps.d.journeys }}', path: 
         ("rules: [write_formulas]", WRITE % ", escape_formulas: true", []),
         ("rules: [write_formulas]", WRITE % ", escape_formulas: '${{ steps.e.value > 1 }}'", ["rules: write_formulas"]),
         ("rules: [hosts]", "", ["rules: hosts"]),
+        ("rules: [hosts]", EXPLAIN, ["rules: hosts", "rules: hosts"]),
         ("rules: [run_python]", "  p: {uses: python.call, with: {file: f.py, function: f}}\n", ["rules: run_python"]),
         ("rules: [secrets]", "  p: {uses: python.call, with: {file: f.py, function: f, arguments: {t: '${{ secrets.T }}'}}}\n", ["rules: secrets"]),
         ("rules: [connections]", "  q: {uses: database.read, with: {connection: w, query: select 1}}\n", ["rules: connections"]),

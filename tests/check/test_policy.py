@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,28 @@ def test_services_elsewhere_are_refused_to_agents_unless_listed(workspace: Open)
         ("policy-host", "/steps/a/uses"),
     ]
     assert codes(load, workspace(Origin.AGENT, settings, hosts=("*.example.com",))) == []
+
+
+def test_a_model_by_uri_is_on_the_host_of_mlflow(workspace: Open) -> None:
+    settings = {"tools": {"mlflow": {"tracking_uri": "https://mlflow.example.com"}}}
+
+    def explained(uri: str) -> dict[str, Any]:
+        model = {"uri": uri, "features": ["brand"]}
+        return pipeline(
+            a={"uses": "dataset.hcp"},
+            x={"uses": "shap.explain", "with": {"table": "${{ steps.a.journeys }}", "model": model}},
+        )
+
+    found = explained("models:/m/1")
+    agent = partial(workspace, Origin.AGENT, settings, run_python=True)
+    assert codes(found, agent()) == [("policy-host", "/steps/x/with/model/uri")]
+    assert codes(found, agent(hosts=("*.example.com",))) == []
+    assert codes(explained("runs:/a/../b"), workspace()) == [("bad-action-parameter", "/steps/x/with/model/uri")]
+    plans = [api.plan(explained("models:/m/1"), workspace=workspace(settings=each)).digest for each in (settings, None)]
+    assert plans[0] != plans[1], "an approval is bound to the server that the model comes from"
+    later = api.validate(explained("${{ steps.a.true_ate }}"), workspace=workspace(Origin.AGENT)).problems
+    assert "policy-privilege" in {problem.code for problem in later}
+    assert not any("Pending" in problem.message for problem in later)
 
 
 def test_only_policy_problems_are_a_refusal(workspace: Open) -> None:

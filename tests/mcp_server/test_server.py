@@ -153,3 +153,32 @@ def test_a_read_only_server_runs_and_writes_nothing(agent: Agent) -> None:
     before = agent.listing()
     assert agent.talk(talk, read_only=True) == ["catalog", "check", "plan", "watch", "read"]
     assert agent.listing() == before
+
+
+def test_a_value_that_looks_like_an_artifact_and_a_cursor_beyond_everything_are_answered(agent: Agent) -> None:
+    """An output of the spec is any value: forged tables lead to no file and to no internal error."""
+    none = "sha256:" + "0" * 64
+    outputs = {
+        "half": {"type": "table", "digest": none},
+        "outside": {"type": "table", "digest": "sha256:../../../../etc/passwd", "rows": 1, "columns": []},
+        "missing": {"type": "table", "digest": none, "rows": 1, "columns": []},
+        "typeless": {"type": ["table"], "digest": none},
+    }
+    spec = SPEC.split("outputs:")[0] + f"outputs: {json.dumps(outputs)}\n"
+
+    async def talk(call: Calls) -> None:
+        run = (await call("run", plan=(await call("plan", spec=spec))["plan"]))["run"]
+        await call.to_the_end(run)
+        read = {name: await call("read", address=f"e2i://runs/{run}/outputs/{name}") for name in outputs}
+        assert [read[name]["value"] for name in ("half", "outside", "typeless")] == [
+            outputs[name] for name in ("half", "outside", "typeless")
+        ]
+        assert read["missing"]["error"]["code"] == "artifact-missing"
+        assert (await call("read", address="e2i://runs", cursor=2**53))["runs"] == []
+        assert (await call("watch", run=run, cursor=2**53, wait=0))["error"]["code"] == "bad-cursor"
+        long = await call("read", address="e2i://" + "a/" * 10_000)
+        assert len(json.dumps(long)) < 3_000
+        for beyond in (-1, 2**70):
+            assert (await call.client.call_tool("read", {"address": "e2i://runs", "cursor": beyond})).is_error
+
+    agent.talk(talk)

@@ -77,6 +77,12 @@ class Changing(Struct, frozen=True):
     """The text names something that changes by itself: a result with it is never reused."""
 
 
+class Reaches(Struct, frozen=True):
+    """With this value, the step also calls another tool: where that tool's servers are counts as for its own steps."""
+
+    tool: str
+
+
 class NamedPlace(Struct, frozen=True):
     """The text is the name of a place in the tool's settings. A policy lists the places that specs may use."""
 
@@ -103,6 +109,7 @@ Mark = (
     | NamedPlace
     | MayBeSecret
     | Changing
+    | Reaches
     | Extensible
 )
 
@@ -150,6 +157,13 @@ def changes_by_itself(model: type[BaseModel], data: Any) -> bool:
     if not any(isinstance(mark, Changing) for _, mark in of(model)):
         return False
     return any(isinstance(mark, Changing) and isinstance(value, str) for _, mark, value in found(model, data))
+
+
+def tools(model: type[BaseModel], data: Any) -> frozenset[str]:
+    """Returns the other tools that an action with these parameters calls, as far as the parameters are known."""
+    return frozenset(
+        mark.tool for _, mark, value in found(model, data) if isinstance(mark, Reaches) and value is not None
+    )
 
 
 def written(model: type[BaseModel], data: Any) -> tuple[str, ...]:

@@ -122,6 +122,8 @@ def _permissions(mark: marks.Mark, value: Any, tool: str, authority: Authority) 
             yield "write_roots"
         case marks.WorkspaceFile(code=True) if value is not None:
             yield "run_python"
+        case marks.Reaches() if value is not None and _elsewhere(mark.tool, authority):
+            yield "hosts"
         case marks.NamedPlace() if value is not None:
             yield mark.of
             place = authority.places(tool).get(value) if isinstance(value, str) else None

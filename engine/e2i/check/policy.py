@@ -27,7 +27,7 @@ from e2i.policy import Origin, Policy, Rules
 from e2i.spec import durations, expressions, fixes, suggest
 from e2i.spec.composer import Limits
 from e2i.spec.expansion.expanded import Expanded
-from e2i.spec.expansion.nodes import StepNode
+from e2i.spec.expansion.nodes import StepNode, is_settled
 from e2i.spec.problems import Code, Problem
 from e2i.spec.sizes import parse as bytes_of
 
@@ -97,6 +97,9 @@ class Authority(Struct, frozen=True):
                         yield Violation(problem.code, message, ("with", *path), problem.hint, problem.meant)
                 case marks.NamedPlace() if isinstance(value, str):
                     yield from self._place(tool_name(node.step.uses), mark, value, path)
+                case marks.Reaches() if value is not None:
+                    if violation := _host(mark.tool, self):
+                        yield replace(violation, path=("with", *path))
                 case marks.Budget() if isinstance(value, int):
                     yield from self._budget(mark.of, value, spent.get(mark.of, 0), path)
                 case marks.Budget() if isinstance(value, str):
@@ -343,6 +346,8 @@ def _dotted(path: Path) -> str:
 
 
 def _shown(value: Any) -> str:
+    if not is_settled(value):
+        return "a value that is only known during the run"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -18,6 +18,8 @@ from e2i.spec.problems import Problem
 
 MOST_PROBLEMS = 50
 """Most problems in an answer."""
+WIDTH = 1_000
+"""Most characters of a message, a line or a cell."""
 
 
 class Place(Struct, frozen=True):
@@ -66,11 +68,15 @@ def problem(found: Problem, place: Place) -> JsonObject:
     """Returns a problem in brief: what, where, what to do."""
     where = found.location
     file = where.file.removeprefix(f"{place.root}/")
-    brief: JsonObject = {"code": found.code, "at": f"{file}:{where.line}:{where.column}", "message": found.message}
+    brief: JsonObject = {
+        "code": found.code,
+        "at": f"{file}:{where.line}:{where.column}",
+        "message": short(found.message),
+    }
     if found.path:
         brief["path"] = found.path
     if found.hint:
-        brief["hint"] = found.hint
+        brief["hint"] = short(found.hint)
     if found.severity != "error":
         brief["severity"] = found.severity
     if found.document.fixable:
@@ -78,11 +84,16 @@ def problem(found: Problem, place: Place) -> JsonObject:
     return brief
 
 
+def short(text: str) -> str:
+    """Returns a text of at most ``WIDTH`` characters: a message may quote what an agent, a program or data wrote."""
+    return text if len(text) <= WIDTH else f"{text[:WIDTH]}…"
+
+
 def error(found: E2IError, place: Place) -> JsonObject:
     """Returns an error as an answer."""
-    facts: JsonObject = {"code": found.code, "message": found.message}
+    facts: JsonObject = {"code": found.code, "message": short(found.message)}
     if found.hint:
-        facts["hint"] = found.hint
+        facts["hint"] = short(found.hint)
     if isinstance(found, InvalidSpec):
         facts["problems"] = [problem(each, place) for each in found.problems[:MOST_PROBLEMS]]
     return {"error": facts}

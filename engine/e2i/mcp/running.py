@@ -188,7 +188,7 @@ def _events(path: Path, cursor: int) -> tuple[list[JsonObject], int, bool]:
     """Returns whole lines from the cursor on, the cursor after them, and whether there are more."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(cursor - 1, 0))
+        file.seek(max(min(cursor, size) - 1, 0))
         if not 0 <= cursor <= size or (cursor and file.read(1) != b"\n"):
             raise BadInput(f"{cursor} is not a cursor of this run", code="bad-cursor", hint="use 0, or the last one")
         events: list[JsonObject] = []

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from e2i.catalog import credentials
+from e2i.catalog import credentials, marks
 from e2i.catalog.registry import Registry
 from e2i.documents import JsonObject
 from e2i.spec import expressions
@@ -31,7 +31,7 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
     """
     settings = workspace.settings
     rules = workspace.policy.rules(workspace.origin)
-    used = {node.step.uses.partition(".")[0] for node in expanded.nodes.values()}
+    used = _tools(expanded, settings.registry)
     roles = sorted({node.agent for node in expanded.nodes.values() if node.agent} & workspace.policy.roles.keys())
     read = _read(expanded) if settings.env or settings.secrets else set()
     root = str(workspace.root)
@@ -58,6 +58,17 @@ def of(workspace: Workspace, expanded: Expanded, environ: Mapping[str, str]) -> 
         "resources": settings.resources.model_dump(mode="json"),
         "measurements": settings.measurements,
     }
+
+
+def _tools(expanded: Expanded, registry: Registry) -> set[str]:
+    """Returns the tools that the spec uses, with those that parameters lead to."""
+    found: set[str] = set()
+    for node in expanded.nodes.values():
+        found.add(node.step.uses.partition(".")[0])
+        action = registry.action(node.step.uses)
+        if action is not None and any(isinstance(mark, marks.Reaches) for _, mark in marks.of(action.params)):
+            found |= marks.tools(action.params, expanded.known(node).values)
+    return found
 
 
 def _tool(workspace: Workspace, name: str, *, known: bool) -> JsonObject:

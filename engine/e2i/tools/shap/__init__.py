@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params, Tool, ToolSettings
 from e2i.catalog.artifacts import EffectModel, Model, Report, Table
-from e2i.catalog.marks import Budget, Changing, Privilege
+from e2i.catalog.marks import Budget, Changing, Privilege, Reaches
 
 
 class SHAPSettings(ToolSettings):
@@ -42,6 +42,13 @@ class Instances(BaseModel):
     ]
 
 
+def _stays_inside(uri: str) -> str:
+    """Refuses a path that could lead out of the run's or the model's own artifacts, also percent-encoded."""
+    if ".." in uri.split("/") or "%" in uri or "\\" in uri:
+        raise ValueError("the path leads out of what MLflow keeps for it: no `..`, `%` and backslash")
+    return uri
+
+
 class LoggedModel(BaseModel):
     """A model in MLflow that e2i did not train, as its Python function. Loading it runs its own code."""
 
@@ -51,6 +58,8 @@ class LoggedModel(BaseModel):
         str,
         Privilege("run_python", "*"),
         Changing(),
+        Reaches("mlflow"),
+        AfterValidator(_stays_inside),
         Field(
             pattern=r"^(models:/[^/@]{1,250}(/[1-9][0-9]{0,8})?|runs:/[A-Za-z0-9]{1,64}/[^?#]{1,500})$",
             description="`models:/NAME/VERSION`, `models:/MODEL_ID` or `runs:/RUN/PATH`. Always explained again.",
