@@ -6,7 +6,9 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from context import LocalContext
 from e2i.catalog.artifacts import Model
@@ -14,7 +16,9 @@ from e2i.errors import StepError
 from e2i.tools.mlflow import RegisterParams
 from e2i.tools.mlflow.actions import register
 from e2i.tools.mlflow.cards import LONGEST, described
+from e2i.tools.model import card_text
 from e2i.tools.model.actions import card, errors, evaluate, fairness, train
+from e2i.tools.model.card_text import Card, Sliced
 from e2i.tools.model.params.card import CardParams
 from e2i.tools.model.params.inspecting import ErrorsParams, FairnessParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
@@ -87,6 +91,11 @@ def test_a_card_needs_only_a_model_and_its_use(ctx: LocalContext, model: Model) 
     text = (ctx.open(made) / "card.md").read_text("utf-8")
     assert "## Metrics" not in text and "LogisticRegression, classification of binary" in text
     assert described(None, ctx) == "" and described(made, ctx) == text
+    loud = Sliced(by="<b>x</b>\n# Approved", value="=== ", rows=1, metric="f1", estimate=-0.5, low=None, high=None)
+    content = msgspec.json.decode((ctx.open(made) / "card.json").read_bytes(), type=Card)
+    shown = card_text.markdown("x", replace(content, slices=[loud], not_for=["- a", "1. b", "-0.5"])).splitlines()
+    assert "## By \\<b\\>x\\</b\\> \\# Approved" in shown, "the name of a column is no markup"
+    assert {"- \\- a", "- 1\\. b", "- -0.5"} < set(shown) and any(line.startswith("| \\=== | 1 |") for line in shown)
     long = card(CardParams(**given, limitations=["x" * 400] * 20), ctx).card
     short = described(long, ctx)
     assert len(short) <= LONGEST and short.endswith("artifacts of the run: model_card")

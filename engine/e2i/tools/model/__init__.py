@@ -119,6 +119,7 @@ TOOL = Tool(
             "Describes a model, its data and its figures for those who use it.",
             CardParams,
             CardOutputs,
+            version=2,
             libraries=LIBRARIES,
             columns=True,
         ),

@@ -119,7 +119,7 @@ def markdown(title: str, card: Card) -> str:
     """Return the card as Markdown. Texts of users cannot end a table or begin markup."""
     lines = [f"# {_escaped(title)}", ""]
     for part in parts(card):
-        lines += [f"## {part.title}", ""]
+        lines += [f"## {_escaped(part.title)}", ""]
         lines += [line for text in part.paragraphs for line in (_escaped(text), "")]
         lines += [f"- {_escaped(item)}" for item in part.items] + ([""] if part.items else [])
         if part.table:
@@ -236,4 +236,5 @@ def _row(cells: Sequence[str], *, escape: bool = True) -> str:
 
 def _escaped(text: str) -> str:
     """Return one line of text in which nothing is markup."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~!])", r"\\\1", " ".join(text.split()))
+    line = re.sub(r"([\\`*_{}\[\]<>#|~!])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^([0-9]*)([-+=.)])(?=[-= ]|$)", r"\1\\\2", line)  # no list, and no underline of the line before
