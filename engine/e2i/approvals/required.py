@@ -66,7 +66,7 @@ def find(
     planned: Plan, expanded: Expanded, workspace: Workspace, run_store: RunStore, run: str | None, now_ms: int
 ) -> Approval | None:
     """Returns the approval that allows the run; None when it needs none. Raises Refused (``not-approved``) when it
-    needs one and none counts. ``run``: the id of the run that is resumed, if any; it may use again what it has used.
+    needs one and none counts. ``run``: the id of the run that is resumed, if any; unless it has finished, it may use again what it has used.
 
     An approval that is found expired is recorded as such: a clock that is set back does not make it valid again.
     """
@@ -109,7 +109,7 @@ def _choose(rows: list[ApprovalRow], plan: str, policy: Policy, run: str | None,
         state, approval = record.state(row, plan, policy.approvers, now_ms)
         if state == "expired":
             expired.append(row.id)
-        if approval is not None and (state == "valid" or (state == "used" and run in row.runs)):
+        if approval is not None and (state == "valid" or (state == "used" and run in row.unfinished)):
             usable.append((run not in row.runs, approval.once, approval.expires_ms, approval))
         else:
             reasons.append(record.why(state, approval, row))

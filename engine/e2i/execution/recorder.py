@@ -143,6 +143,10 @@ class RunRecorder:
     def begin(self) -> None:
         """Records the start of the run."""
         request = self._request
+        if request.approval is not None:
+            from e2i.approvals import required
+
+            required.use(request.approval, request.run, self._run_store, self.started_ms)
         resumed = self._run_store.start_run(
             RunRow(
                 run=request.run,
@@ -160,10 +164,6 @@ class RunRecorder:
                 provenance=_dump(plain(request.provenance)),
             )
         )
-        if request.approval is not None:
-            from e2i.approvals import required
-
-            required.use(request.approval, request.run, self._run_store, self.started_ms)
         self.emit(
             partial(
                 RunStarted,

@@ -19,6 +19,11 @@ TABLES = (
 )
 HAS_TABLES = "SELECT count(*) = 2 FROM sqlite_master WHERE name IN ('approvals', 'approval_uses')"
 COLUMNS = "SELECT id, record, revoked_ms, expired_ms FROM approvals"
+UNFINISHED = (
+    "SELECT runs.run FROM runs JOIN approval_uses USING (run) WHERE approval_uses.id = ? AND (runs.status != 'succeeded'"
+    " OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.run AND steps.status = 'deferred')) ORDER BY runs.run"
+)
+"""The runs that an approval allows to be resumed: a finished run would only repeat what must run each time."""
 LATEST = (
     "SELECT max(coalesce((SELECT max(max(started_ms, coalesce(ended_ms, 0))) FROM runs), 0),"
     " coalesce((SELECT max(at_ms) FROM approval_uses), 0))"
@@ -34,6 +39,8 @@ class ApprovalRow(Struct, frozen=True):
     expired_ms: int | None
     runs: tuple[str, ...] = ()
     """The runs that have used it, oldest first."""
+    unfinished: tuple[str, ...] = ()
+    """Those of them that have not succeeded yet, or have deferred steps."""
 
 
 class ApprovalTable:
@@ -58,7 +65,10 @@ class ApprovalTable:
             return []
         where, values = ("", ()) if plan is None else (" WHERE plan = ?", (plan,))
         found = self._database.execute(COLUMNS + where, values).fetchall()
-        return [ApprovalRow(name, text, revoked, expired, self._runs(name)) for name, text, revoked, expired in found]
+        return [
+            ApprovalRow(name, text, revoked, expired, self._runs(name), self._unfinished(name))
+            for name, text, revoked, expired in found
+        ]
 
     def revoke(self, approval: str, at_ms: int) -> None:
         """Revokes an approval for good."""
@@ -73,11 +83,13 @@ class ApprovalTable:
         )
 
     def use(self, approval: str, run: str, at_ms: int, *, once: bool) -> bool:
-        """Records that a run uses an approval. Returns False, and changes nothing, when it was revoked, or is for one
-        run and another run has used it.
+        """Records that a run uses an approval, before its start is recorded. Returns False, and changes nothing, when
+        it was revoked, or is for one run, and another run has used it or this one has finished.
         """
         found = self._database.execute("SELECT revoked_ms FROM approvals WHERE id = ?", (approval,)).fetchone()
-        if found is None or found[0] is not None or (once and set(self._runs(approval)) - {run}):
+        if found is None or found[0] is not None:
+            return False
+        if once and set(self._runs(approval)) - ({run} & set(self._unfinished(approval))):
             return False
         self._database.execute("INSERT OR IGNORE INTO approval_uses VALUES (?, ?, ?)", (approval, run, at_ms))
         return True
@@ -101,6 +113,9 @@ class ApprovalTable:
     def _runs(self, approval: str) -> tuple[str, ...]:
         rows = self._database.execute("SELECT run FROM approval_uses WHERE id = ? ORDER BY at_ms, run", (approval,))
         return tuple(row[0] for row in rows)
+
+    def _unfinished(self, approval: str) -> tuple[str, ...]:
+        return tuple(row[0] for row in self._database.execute(UNFINISHED, (approval,)))
 
     def _has_tables(self) -> bool:
         return bool(self._database.execute(HAS_TABLES).fetchone()[0])
