@@ -66,7 +66,8 @@ def find(
     planned: Plan, expanded: Expanded, workspace: Workspace, run_store: RunStore, run: str | None, now_ms: int
 ) -> Approval | None:
     """Returns the approval that allows the run; None when it needs none. Raises Refused (``not-approved``) when it
-    needs one and none counts. ``run``: the id of the run that is resumed, if any; unless it has finished, it may use again what it has used.
+    needs one and none counts. ``run``: the id of the run that is resumed, if any; unless it has finished, it may use
+    again what it has used.
 
     An approval that is found expired is recorded as such: a clock that is set back does not make it valid again.
     """
