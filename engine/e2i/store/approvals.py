@@ -21,7 +21,8 @@ HAS_TABLES = "SELECT count(*) = 2 FROM sqlite_master WHERE name IN ('approvals',
 COLUMNS = "SELECT id, record, revoked_ms, expired_ms FROM approvals"
 UNFINISHED = (
     "SELECT runs.run FROM runs JOIN approval_uses USING (run) WHERE approval_uses.id = ?"
-    " AND (runs.status != 'succeeded' OR EXISTS (SELECT 1 FROM steps WHERE steps.run = runs.run AND steps.status = 'deferred'))"
+    " AND (runs.status != 'succeeded' OR EXISTS ("
+    "SELECT 1 FROM steps WHERE steps.run = runs.run AND steps.status = 'deferred'))"
     " ORDER BY runs.run"
 )
 """The runs that an approval allows to be resumed: a finished run would only repeat what must run each time."""
