@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -222,6 +223,26 @@ def test_a_slow_server_that_is_down_at_its_next_check_is_not_waited_for(
         tally = slow.run(now(), poll=0.01, flush=LONG)
     tracker.release.set()
     assert (tally.left, tally.problem, len(checks)) == (2, "opik is down", 2)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_other_connections_to_the_tracker_end_with_a_hung_call_only(
+    open_outbox: Callable[[], Outbox], tracker: Tracker, hangs: bool
+) -> None:
+    tracker.release, tracker.down = threading.Event(), True
+    if not hangs:
+        tracker.release.set()
+    put(open_outbox, ["a"])
+    with socket.create_server(("127.0.0.1", 0)) as server, open_outbox() as outbox:
+        at = dispatching.Tracker(address=server.getsockname(), check=lambda: None)
+        with socket.create_connection(server.getsockname(), timeout=LONG) as checking:
+            Dispatcher(outbox, tracker.open, guard(deadline=0.3 if hangs else LONG), at).attempt()
+            accepted, _ = server.accept()
+            with accepted:
+                if not hangs:
+                    accepted.sendall(b"x")
+                assert checking.recv(1) == (b"" if hangs else b"x")
+    tracker.release.set()
 
 
 def test_a_call_that_the_flush_cuts_short_is_no_outage(open_outbox: Callable[[], Outbox], tracker: Tracker) -> None:

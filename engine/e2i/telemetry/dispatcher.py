@@ -299,16 +299,16 @@ class Dispatcher:
         except ToolUnavailable as error:
             if error.code == "deadline-missed":
                 self._is_slow = self._tracker.check is not None  # it is checked again before the next batch
-                self._abandon_sink()
+                self._abandon_sink(hung=True)
                 self._size = max(1, min(self._size, self._sent) // 2)
                 if deadline is not None:
                     self._most = self._size  # no time is left to find out whether more fits again
             elif error.code == "history-lost":
-                self._abandon_sink()
+                self._abandon_sink(hung=False)
                 self._redeliver()
                 return True, None  # a new sink can start at once
             elif self._tracker.address is not None:
-                self._abandon_sink()  # the server is checked again before anything more is sent to it
+                self._abandon_sink(hung=False)  # the server is checked again before anything more is sent to it
             if error.retry_after:
                 self._not_before = self._clock() + error.retry_after
             return True, self._guard.mask(_told(error))
@@ -397,9 +397,13 @@ class Dispatcher:
         self.down = None
         return self._open_sink(self._guard.tool)
 
-    def _abandon_sink(self) -> None:
-        """Replaces the sink for the next delivery. The old one may still be in a hung call, which ends now."""
-        if self._tracker.address is not None:
+    def _abandon_sink(self, *, hung: bool) -> None:
+        """Replaces the sink for the next delivery. A hung call of the old one ends now.
+
+        Other connections to the tracker end with it, such as one that checks whether it answers. So nothing is cut
+        after a call that has ended.
+        """
+        if hung and self._tracker.address is not None:
             connections.cut(self._tracker.address)
         sink, self._sink = self._sink, None
         if sink is not None:
