@@ -124,3 +124,18 @@ def test_a_text_is_refused_by_operations_of_other_columns(operation: dict[str, A
     found = recipe_columns.check(recipe, rows, ("city", "spend", "open"), "y", None).problems
     assert [problem.code for problem in found] == ([] if hint is None else ["bad-column"])
     assert hint is None or hint in (found[0].hint or "")
+
+
+@pytest.mark.parametrize(
+    ("given", "task"),
+    [
+        ({"target": "b"}, "classification"),
+        ({"target": "a"}, None),
+        ({"target": "a", "target_transform": "log1p"}, "regression"),
+        ({"target": "a", "objective": "huber"}, "regression"),
+        ({"target": "b", "task": "regression"}, "regression"),
+        ({"target": "a", "objective": UNKNOWN}, None),
+    ],
+)
+def test_the_task_follows_from_the_type_of_the_target_and_the_options(given: dict[str, Any], task: str | None) -> None:
+    assert learn(algorithm="LightGBM", exclude=["at", "made", "y"], **given)[0].task == task

@@ -41,13 +41,13 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
         problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
     if recipe is not None and chosen is not None and not problems:
-        problems += recipe_columns.check(recipe, rows, chosen, target, _task(given)).problems
+        problems += recipe_columns.check(recipe, rows, chosen, target, _task(given, rows)).problems
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
     problems += seen(given[validation], (validation,), trained_on, "warning")
     algorithm = algorithms.learnt(given["algorithm"]) if isinstance(given["algorithm"], str) else None
     named = target if isinstance(target, str) else None
     known = KnownModel(
-        named, chosen, _task(given), trained_on, algorithm, calibrated=False, threshold=False, level=False
+        named, chosen, _task(given, rows), trained_on, algorithm, calibrated=False, threshold=False, level=False
     )
     return known, problems
 
@@ -172,12 +172,19 @@ def _excluding(names: list[str]) -> str:
     return f"add to `exclude`: {few(names)}"
 
 
-def _task(given: Given) -> str | None:
+def _task(given: Given, rows: Any) -> str | None:
+    """Return the task that is set, or that algorithm, target or options imply; None when the values decide."""
     task, algorithm = given["task"], given["algorithm"]
     if isinstance(task, str):
         return task
     known = algorithms.known(algorithm)
-    return known.tasks[0] if known and len(known.tasks) == 1 else None
+    if known and len(known.tasks) == 1:
+        return known.tasks[0]
+    kind = rows.columns.get(given["target"]) if isinstance(rows, KnownTable) and settled(given["target"]) else None
+    if kind in ("bool", "string", "large_string"):
+        return "classification"
+    chosen = [given.get(name) for name in ("target_transform", "objective")]
+    return "regression" if any(isinstance(value, str) for value in chosen) else None  # classification has neither
 
 
 _TRAIN = """steps:

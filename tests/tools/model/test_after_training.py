@@ -19,9 +19,10 @@ from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.estimators import travelling
 from e2i.tools.mlflow.models import save_scoring
-from e2i.tools.model.actions import calibrate, conformal, evaluate, predict, threshold, train
+from e2i.tools.model.actions import calibrate, conformal, evaluate, fairness, predict, threshold, train
 from e2i.tools.model.params.after_training import CalibrateParams, ConformalParams, ThresholdParams
 from e2i.tools.model.params.applying import PredictParams
+from e2i.tools.model.params.inspecting import FairnessParams
 from e2i.tools.model.params.judging import EvaluateParams
 from e2i.tools.model.params.training import TrainParams
 from e2i.tools.shap import ExplainParams
@@ -246,3 +247,14 @@ def test_intervals_need_rows_groups_of_features_and_a_model_with_them(ctx: Local
     for positive in (0, 1):
         turned = EvaluateParams(model=two, table=held(ctx, 300, NEW), plots=False, interval=None, positive=positive)
         assert 0.7 < evaluate(turned, ctx).metrics["coverage"] < 0.9
+
+
+def test_fairness_is_judged_at_the_threshold_of_the_model(tmp_path: Path) -> None:
+    ctx = LocalContext(tmp_path)
+    fitted = threshold(ThresholdParams(model=fit(ctx), table=held(ctx), costs={"fp": 1, "fn": 9}), ctx)
+    new = table(400, seed=NEW)
+    decided = predicted(ctx, fitted.model, new)["probability"] >= fitted.threshold
+    shares = decided.groupby(new["kind"].to_numpy()).mean()
+    found = fairness(FairnessParams(model=fitted.model, table=ctx.table(new), by=["kind"], plots=False), ctx)
+    assert abs(fitted.threshold - 0.5) > 0.1
+    assert found.worst["demographic_parity_difference"] == pytest.approx(shares.max() - shares.min())

@@ -87,6 +87,7 @@ TOOL = Tool(
             CompareOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
+            version=2,
         ),
         Action(
             "errors",
@@ -95,6 +96,7 @@ TOOL = Tool(
             ErrorsOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
+            version=2,
         ),
         Action(
             "fairness",
@@ -104,6 +106,7 @@ TOOL = Tool(
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
             gate=True,
+            version=2,
         ),
         Action(
             "learning_curve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from e2i.catalog.columns import (
     ColumnProblem,
@@ -18,7 +18,7 @@ from e2i.catalog.columns import (
 )
 from e2i.catalog.files import Files
 from e2i.estimators import columns, fold_columns, hyperparameters, option_columns
-from e2i.estimators.metrics import METRICS
+from e2i.estimators.metrics import METRICS, MetricName
 from e2i.spec.suggest import few
 from e2i.tools.model import searching
 from e2i.tools.model.after_columns import calibrate as calibrate
@@ -54,7 +54,8 @@ def cross_validate(given: Given, files: Files) -> Flow:
     for index, name in enumerate(chosen if isinstance(chosen, list | tuple) else ()):
         if isinstance(name, str) and name in METRICS and model.task not in (None, METRICS[name].task):
             message = f"{name} is not a metric of {model.task}"
-            problems.append(ColumnProblem(("metrics", index), "wrong-metric", message, hint=few(_metrics(model.task))))
+            able = [name for name in get_args(MetricName) if METRICS[name].task == model.task]
+            problems.append(ColumnProblem(("metrics", index), "wrong-metric", message, hint=f"choose one of {few(able)}"))
     outputs: dict[str, Known] = {"model": model}
     if names:
         outputs["metrics"] = outputs["baseline"] = KnownKeys(tuple(names))

@@ -54,7 +54,7 @@ def _wrong_limits(given: Given, name: str, task: str | None) -> Iterator[ColumnP
     limits = given.get(name)
     for disparity in limits if isinstance(limits, Mapping) and task is not None else ():
         if disparity in DISPARITIES and disparity not in _disparities(task):
-            message, hint = f"{disparity} is not a disparity of {task}", few(_disparities(task))
+            message, hint = f"{disparity} is not a disparity of {task}", f"choose one of {few(_disparities(task))}"
             yield ColumnProblem((name, disparity), "wrong-metric", message, hint=hint, at_key=True)
 
 

@@ -95,8 +95,8 @@ def wrong_metric(
     """Yield a problem when the task does not have the metric."""
     known = JUDGED.get(metric) if isinstance(metric, str) else None
     if known is not None and task in ("classification", "regression") and known.task != task:
-        message, hint = f"{metric} is not a metric of {task}", few([name for name in able if JUDGED[name].task == task])
-        yield ColumnProblem(path, "wrong-metric", message, hint=hint, at_key=at_key)
+        message, others = f"{metric} is not a metric of {task}", [name for name in able if JUDGED[name].task == task]
+        yield ColumnProblem(path, "wrong-metric", message, hint=f"choose one of {few(others)}", at_key=at_key)
 
 
 def task_of(model: Any) -> str | None:

@@ -25,7 +25,7 @@ class CompareParams(Params):
         str | None, Field(min_length=1, description="Name of the model that the others are compared with; null: first.")
     ] = None
     metric: Annotated[MetricName | None, Field(description="Metric that decides; null: roc_auc or rmse.")] = None
-    threshold: Threshold = 0.5
+    threshold: Threshold = None
     positive: Positive = None
     interval: Level = 0.95
     group: Group = None

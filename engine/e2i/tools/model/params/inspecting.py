@@ -21,7 +21,7 @@ class InspectParams(Params):
 
     model: Annotated[Model, Field(description="The model to judge.")]
     table: JudgedTable
-    threshold: Threshold = 0.5
+    threshold: Threshold = None
     positive: Positive = None
     interval: Level = 0.95
     group: Group = None
