@@ -55,7 +55,8 @@ def cross_validate(given: Given, files: Files) -> Flow:
         if isinstance(name, str) and name in METRICS and model.task not in (None, METRICS[name].task):
             message = f"{name} is not a metric of {model.task}"
             able = [name for name in get_args(MetricName) if METRICS[name].task == model.task]
-            problems.append(ColumnProblem(("metrics", index), "wrong-metric", message, hint=f"choose one of {few(able)}"))
+            hint = f"choose one of {few(able)}"
+            problems.append(ColumnProblem(("metrics", index), "wrong-metric", message, hint=hint))
     outputs: dict[str, Known] = {"model": model}
     if names:
         outputs["metrics"] = outputs["baseline"] = KnownKeys(tuple(names))
