@@ -18,6 +18,8 @@ CANARY = "canary/+&value-1234567\nand a second line of it"
 CODE = """
 import base64, os, sys, urllib.parse
 
+import e2i
+
 def leak(token, fail):
     raw = token.encode()
     print(token, base64.b64encode(b"user:" + raw), raw.hex(), urllib.parse.quote(token, safe=""))
@@ -29,6 +31,11 @@ def leak(token, fail):
     if fail:
         raise ValueError("bad token " + token)
     return {"token": token, token: base64.b64encode(raw).decode()}
+
+
+def cut(token, fail):
+    with e2i.llm_call("m") as call:
+        call.input = "x" * 19_990 + token
 """
 
 
@@ -56,9 +63,11 @@ def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(
     monkeypatch.setenv("MY_TOKEN", CANARY)
     (tmp_path / "leak.py").write_text(CODE)
     calls = {
-        name: {"uses": "python.call", "needs": needs, "with": {"file": "leak.py", "function": "leak", "arguments": {
+        name: {"uses": "python.call", "needs": needs, "with": {"file": "leak.py", "function": function, "arguments": {
             "token": "${{ secrets.TOKEN }}", "fail": fail}}}
-        for name, fail, needs in (("say", False, []), ("fail", True, []))
+        for name, function, fail, needs in (
+            ("say", "leak", False, []), ("fail", "leak", True, []), ("cut", "cut", False, []),
+        )
     }  # fmt: skip
     spec = {"version": 1, "name": "leak", "steps": calls, "outputs": {"said": "${{ steps.say.value }}"}}
     workspace = api.Workspace(tmp_path, tmp_path / ".e2i", Settings(sinks=(), workers=1, secrets={"TOKEN": "MY_TOKEN"}))
@@ -67,7 +76,7 @@ def test_a_secret_is_in_no_plan_event_log_record_or_file_of_the_store(
     reported.append(json.dumps(record.to_json()))
     assert record.status == "failed"
     assert {name: step.error and step.error.code for name, step in record.steps.items()} == {
-        "say": "secret-in-output", "fail": "user-code-failed",
+        "say": "secret-in-output", "fail": "user-code-failed", "cut": "secret-in-output",
     }  # fmt: skip
     assert record.outputs == {"said": None}
     kept = {str(path): path.read_bytes() for path in (tmp_path / ".e2i").rglob("*") if path.is_file()}

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from msgspec.structs import replace
+
 from e2i.telemetry.bodies import LLMCall
 
 TEXT_LIMIT = 20_000
@@ -58,16 +60,26 @@ def llm_call(model: str, provider: str | None = None, name: str = "llm_call") ->
                     name=name,
                     model=model,
                     provider=provider,
-                    input=call.input[:TEXT_LIMIT],
-                    output=call.output[:TEXT_LIMIT],
+                    input=call.input,
+                    output=call.output,
                     input_tokens=call.input_tokens,
                     output_tokens=call.output_tokens,
                     cost=call.cost,
-                    error=error and error[:TEXT_LIMIT],
+                    error=error,
                     started_ms=began // 1_000_000,
                     ended_ms=time.time_ns() // 1_000_000,
                 )
             )
+
+
+def shortened(call: LLMCall) -> LLMCall:
+    """Returns the call as it is recorded. Search for secrets first: half a secret would not be found."""
+    return replace(
+        call,
+        input=call.input[:TEXT_LIMIT],
+        output=call.output[:TEXT_LIMIT],
+        error=call.error and call.error[:TEXT_LIMIT],
+    )
 
 
 @contextmanager

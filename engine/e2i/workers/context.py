@@ -27,6 +27,7 @@ from e2i.errors import StepError
 from e2i.spec import suggest
 from e2i.store import disk, names
 from e2i.store.artifacts import ArtifactStore
+from e2i.telemetry import llm
 from e2i.telemetry.bodies import Attachment, Child, LLMCall, Measurement, Metric, Param, Warned
 from e2i.workers import frames, memory, services, tables
 from e2i.workers.messages import Progress
@@ -335,13 +336,15 @@ class WorkerContext:
         self._record(Attachment(step=self.info.step, name=name, artifact=artifact.model_dump(mode="json")))
 
     def llm(self, call: LLMCall) -> None:
-        self._record(replace(call, step=self.info.step))
+        found = replace(call, step=self.info.step)
+        self._record(found, llm.shortened(found))
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         self._emit(Progress(int(done), int(total), str(note)))
 
     def warn(self, message: str) -> None:
-        self._record(Warned(step=self.info.step, message=str(message)[:WARNING_LIMIT]))
+        found = Warned(step=self.info.step, message=str(message))
+        self._record(found, replace(found, message=found.message[:WARNING_LIMIT]))
 
     def key(self, *parts: str) -> str:
         return idempotency_key(self._fingerprint, *parts)
@@ -373,7 +376,8 @@ class WorkerContext:
         self._leak = self._leak or leaked(where)
         raise self._leak
 
-    def _record(self, body: Measurement) -> None:
+    def _record(self, body: Measurement, shown: Measurement | None = None) -> None:
+        """Emit a measurement, or what is shown of it, unless it contains a secret."""
         if self._scanner is not None and self._scanner.is_in_data({**asdict(body), "step": None}):
             self._refuse(f"a {type(body).__name__.lower()} that is recorded")
-        self._emit(body)
+        self._emit(body if shown is None else shown)
