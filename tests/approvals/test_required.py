@@ -73,9 +73,7 @@ def test_only_a_listed_key_counts(project: Approved) -> None:
     assert "its signature is not by the key" in project.outcome()
     project.approve()
     project.policy("actions: [debug.echo]", project.mallory)
-    assert project.outcome() == "succeeded", (
-        "whoever can write the policy decides, so only the operator should be able to"
-    )
+    assert project.outcome() == "succeeded", "who can write the policy decides, so only the operator should be able to"
     project.write("config/policy.yaml", "human: {approval: {actions: [debug.echo]}}\n")
     assert "lists no such approver" in project.outcome()
 

@@ -18,7 +18,7 @@ from e2i.rehearsal.sampling import Wanted, choose
 from e2i.store.artifacts import ArtifactStore
 from e2i.testing.fixtures import Keeper
 from e2i.workers import tables
-from e2i.workers.executor import Ended, Executor, Message, StepCall
+from e2i.workers.executor import Ended, Executor, Message, StepCall, Wrapper
 
 
 class Sampler:
@@ -80,11 +80,11 @@ class Sampler:
         self.taken.append(SampledTable(step=step, output=output, rows=rows, of=of, how=how))
 
 
-class StandInExecutor:
+class StandInExecutor(Wrapper):
     """Passes calls on. ``sources`` are the steps to sample, in the order of the spec."""
 
     def __init__(self, executor: Executor, sampler: Sampler, redirects: Redirects, sources: Sequence[str]) -> None:
-        self._executor = executor
+        super().__init__(executor)
         self._sampler = sampler
         self._redirects = redirects
         self._order: Mapping[str, int] = {name: index for index, name in enumerate(sources)}
@@ -94,32 +94,17 @@ class StandInExecutor:
         """Sources that have ended before an earlier one, which decides about the entities."""
         self._answered: list[Message] = []
 
-    def free(self) -> int:
-        return self._executor.free()
-
-    def free_memory(self) -> int:
-        return self._executor.free_memory()
-
-    def is_idle(self) -> bool:
-        return self._executor.is_idle()
-
-    def affinity(self, uses: str) -> int:
-        return self._executor.affinity(uses)
-
     def submit(self, call: StepCall) -> None:
         if (outputs := self._redirects.held_back(call)) is not None:
             self._answered.append(Ended(call.info.step, 0.0, outputs))
             return
         if call.info.step in self._order:
             self._running.add(call.info.step)
-        self._executor.submit(self._redirects.call(call))
-
-    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
-        self._executor.preload(uses, certain=certain)
+        super().submit(self._redirects.call(call))
 
     def poll(self, seconds: float) -> list[Message]:
         found, self._answered = self._answered, []
-        for message in self._executor.poll(0.0 if found else seconds):
+        for message in super().poll(0.0 if found else seconds):
             if not isinstance(message, Ended):
                 found.append(message)
             elif message.step in self._order:
@@ -128,15 +113,6 @@ class StandInExecutor:
             else:
                 found.append(self._named(message))
         return [*found, *self._released()]
-
-    def cancel(self, step: str) -> None:
-        self._executor.cancel(step)
-
-    def dismiss(self) -> None:
-        self._executor.dismiss()
-
-    def close(self) -> None:
-        self._executor.close()
 
     def _released(self) -> list[Message]:
         """Returns the ends of sources that no running source precedes, with their samples."""

@@ -6,18 +6,17 @@ In: an executor. Out: an ``Executor`` that answers the calls of one tool with fa
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import assert_never
 
 from e2i.testing.models import Fault
-from e2i.workers.executor import Ended, Executor, Failure, Message, StepCall
+from e2i.workers.executor import Ended, Executor, Failure, Message, StepCall, Wrapper
 
 
-class FaultyExecutor:
+class FaultyExecutor(Wrapper):
     """Passes calls on, unless their tool has a fault. With ``closes=False`` the executor is kept for other runs."""
 
     def __init__(self, executor: Executor, fault: Fault | None, *, closes: bool) -> None:
-        self._executor = executor
+        super().__init__(executor)
         self._fault = fault
         self._closes = closes
         self._failed: list[Message] = []
@@ -28,29 +27,14 @@ class FaultyExecutor:
         """Returns the time in seconds, with the waits that were skipped."""
         return time.monotonic() + self._skipped
 
-    def free(self) -> int:
-        return self._executor.free()
-
-    def free_memory(self) -> int:
-        return self._executor.free_memory()
-
-    def is_idle(self) -> bool:
-        return self._executor.is_idle()
-
-    def affinity(self, uses: str) -> int:
-        return self._executor.affinity(uses)
-
     def submit(self, call: StepCall) -> None:
         fault = self._fault
         tool = call.uses.partition(".")[0]
         if fault is None or tool != fault.tool or (fault.until is not None and call.info.attempt >= fault.until):
             self._running.add(call.info.step)
-            self._executor.submit(call)
+            super().submit(call)
         else:
             self._failed.append(Ended(call.info.step, 0.0, failure=_failure(fault)))
-
-    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
-        self._executor.preload(uses, certain=certain)
 
     def poll(self, seconds: float) -> list[Message]:
         if self._failed:
@@ -59,20 +43,17 @@ class FaultyExecutor:
         if not self._running and self._fault is not None:
             self._skipped += max(seconds, 0.0)
             seconds = 0.0
-        messages = self._executor.poll(seconds)
+        messages = super().poll(seconds)
         self._running -= {message.step for message in messages if isinstance(message, Ended)}
         return messages
 
-    def cancel(self, step: str) -> None:
-        self._executor.cancel(step)
-
     def dismiss(self) -> None:
         if self._closes:
-            self._executor.dismiss()
+            super().dismiss()
 
     def close(self) -> None:
         if self._closes:
-            self._executor.close()
+            super().close()
 
 
 def _failure(fault: Fault) -> Failure:

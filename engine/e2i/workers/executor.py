@@ -144,6 +144,43 @@ class Executor(Protocol):
         """End all workers and services. No process remains afterwards."""
 
 
+class Wrapper:
+    """An executor that passes everything on to another one; subclasses change some of it."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def free(self) -> int:
+        return self._executor.free()
+
+    def free_memory(self) -> int:
+        return self._executor.free_memory()
+
+    def is_idle(self) -> bool:
+        return self._executor.is_idle()
+
+    def affinity(self, uses: str) -> int:
+        return self._executor.affinity(uses)
+
+    def submit(self, call: StepCall) -> None:
+        self._executor.submit(call)
+
+    def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
+        self._executor.preload(uses, certain=certain)
+
+    def poll(self, seconds: float) -> list[Message]:
+        return self._executor.poll(seconds)
+
+    def cancel(self, step: str) -> None:
+        self._executor.cancel(step)
+
+    def dismiss(self) -> None:
+        self._executor.dismiss()
+
+    def close(self) -> None:
+        self._executor.close()
+
+
 class OnDemand:
     """An executor that is opened with the first call: a run that executes nothing starts no process."""
 
