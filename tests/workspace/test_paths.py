@@ -146,3 +146,13 @@ def test_files_of_the_operator_are_settings(tmp_path: Path) -> None:
         with pytest.raises(Refused):
             paths.place(here, name, tmp_path / "any")
     assert paths.look(here, "logs/other.log") == "missing"
+
+
+def test_a_folder_and_a_pattern_leave_out_the_settings(roots: Roots) -> None:
+    (roots.workspace / "config").mkdir()
+    for name in ("policy.yaml", "default.YML", "seeds.csv"):
+        (roots.workspace / "config" / name).write_bytes(CANARY)
+    (roots.workspace / "data" / "own.yaml").write_bytes(b"fine")
+    assert paths.matching(roots, "config") == ("config/seeds.csv",)
+    assert paths.matching(roots, "**/*.y*ml") == ("data/own.yaml",)
+    assert paths.matching(roots, "conf*/*.yaml") == ("conf*/*.yaml",)

@@ -93,8 +93,8 @@ MOST_FILES = 10_000
 def matching(roots: Roots, text: str) -> tuple[str, ...]:
     """Returns the sorted paths of the files below a folder, or that match a pattern; the path itself if it is neither.
 
-    Names that start with a dot or an underscore are left out: they are not data. Links to folders are not followed.
-    Raises Refused for a path that leads outside.
+    Names that start with a dot or an underscore are left out: they are not data. So are the operator's settings, of
+    which a plan would show digests. Links to folders are not followed. Raises Refused for a path that leads outside.
     """
     start, pattern = _split(text)
     if pattern and look(roots, text) == "file":  # its name has a bracket
@@ -109,13 +109,20 @@ def matching(roots: Roots, text: str) -> tuple[str, ...]:
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         for name in names:
             inner = (Path(folder) / name).relative_to(path)
-            if not name.startswith((".", "_")) and (
-                not pattern or (inner.match(pattern) and _depth_fits(inner, pattern))
+            if (
+                not name.startswith((".", "_"))
+                and not _is_settings(roots, Path(folder) / name)
+                and (not pattern or (inner.match(pattern) and _depth_fits(inner, pattern)))
             ):
                 if len(found) == MOST_FILES:
                     raise Refused(f"{text} names more than {MOST_FILES:,} files", code="too-many-files")
                 found.append(f"{start.rstrip('/')}/{inner.as_posix()}" if start not in ("", ".") else inner.as_posix())
     return tuple(sorted(found)) or (text,)
+
+
+def _is_settings(roots: Roots, path: Path) -> bool:
+    may_be = bool(roots.operator) or path.suffix.lower() in (".yaml", ".yml")  # few are, and asking takes time
+    return may_be and roots.is_settings(path)
 
 
 def _listed(roots: Roots, folder: str, path: Path) -> tuple[str, ...]:
