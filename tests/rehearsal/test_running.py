@@ -25,6 +25,8 @@ steps:
   join: {uses: table.join, with: {left: "${{ steps.load.table }}", right: "${{ steps.north.table }}", on: [region]}}
   out: {uses: data.write, with: {table: "${{ steps.join.table }}", path: out/joined.csv}}
   again: {uses: data.load, on_error: continue, with: {path: "${{ steps.out.file.path }}"}}
+  shared: {uses: data.write, with: {table: "${{ steps.join.table }}", path: ../shared/joined.csv}}
+  back: {uses: data.load, with: {path: "${{ steps.shared.file.path }}"}}
   stored: {uses: database.write, with: {table: "${{ steps.visits.table }}", connection: real, into: visits, mode: replace}}
   read: {uses: database.read, needs: [stored], with: {connection: real, table: visits}}
   rare: {uses: debug.echo, when: "${{ steps.join.table.rows > 2500 }}", with: {value: 1}}
@@ -45,15 +47,17 @@ def project(project: Project) -> Project:
     project.write("visits.csv", "\n".join(["person,at", *(f"{index % 900},{index}" for index in range(5_000)), ""]))
     settings = "tools: {database: {connections: {real: {url: 'sqlite:///real.db', read_only: false}}}}\n"
     project.write("config/default.yaml", f"sinks: [mlflow]\n{settings}")
+    project.write("config/policy.yaml", "human: {roots: [., ../shared], write_roots: [., ../shared]}\n")
     project.write("whole.yaml", SPEC)
     return project
 
 
 def test_a_whole_spec_runs_on_a_sample_and_nothing_real_is_touched(project: Project) -> None:
-    before = digests(project.root)
+    (project.root.parent / "shared").mkdir()
+    before = digests(project.root.parent)
     found = running.rehearse(project.root / "whole.yaml", ParamValues(), Wanted(rows=300), project.workspace)
     document = found.document
-    assert digests(project.root) == before, "no file is new, changed or gone"
+    assert digests(project.root.parent) == before, "no file is new, changed or gone"
     assert document.status == "succeeded", document.failures
     sample = {(one.step, one.output): one for one in document.sample}
     load, visits, regions = (sample[name, "table"] for name in ("load", "visits", "regions"))
@@ -61,7 +65,7 @@ def test_a_whole_spec_runs_on_a_sample_and_nothing_real_is_touched(project: Proj
     assert visits.rows <= 600 and visits.of == 5_000, "the same people as in the first source, or some of them"
     assert regions.rows == regions.of == 3 and "looked up" in regions.how
     steps = {name: step.status.value for name, step in document.steps.items()}
-    assert steps["again"] == "succeeded", "a file that a step writes is read where it was written"
+    assert steps["again"] == steps["back"] == "succeeded", "a file that a step writes is read where it was written"
     assert sample["again", "table"].of == load.rows and sample["read", "table"].of == visits.rows
     missing = {(one.kind, one.step) for one in document.not_exercised}
     assert {("skipped", "rare"), ("held-back", "out"), ("stand-in", "stored")} <= missing

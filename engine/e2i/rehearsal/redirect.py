@@ -56,7 +56,7 @@ class Redirects:
         assert action is not None, f"{call.uses} was checked"
         for name in marks.written(action.params, call.params):
             if name not in self._written:
-                self._written[name] = str(self.files / name)
+                self._written[name] = str(self.files / _below(name))
                 self._note("held-back", call, f"{name} is written to a throw-away folder")
         params = ParamValues(_mapped(call.params, self._file)) if self._written else call.params
         if params != call.params:
@@ -73,8 +73,13 @@ class Redirects:
 
     def named(self, outputs: OutputValues) -> OutputValues:
         """Returns outputs with the names of files as the spec has them."""
+        names = {file: name for name, file in self._written.items()}
         prefix = f"{self.files}/"
-        return OutputValues(_mapped(outputs, lambda text: text.removeprefix(prefix))) if self._written else outputs
+
+        def name_of(text: str) -> str:
+            return names.get(text) or text.removeprefix(prefix)
+
+        return OutputValues(_mapped(outputs, name_of)) if self._written else outputs
 
     def _file(self, text: str) -> str:
         """Returns the file or folder that stands in for the one that a text names."""
@@ -82,9 +87,9 @@ class Redirects:
             return self._written[text]
         folder = text.rstrip("/") + "/"
         if any(name.startswith(folder) or fnmatch.fnmatchcase(name, text) for name in self._written):
-            return str(self.files / text)
+            return str(self.files / _below(text))
         inner = any(text.startswith(f"{name}/") for name in self._written)
-        return str(self.files / text) if inner else text
+        return str(self.files / _below(text)) if inner else text
 
     def _in_database(self, call: StepCall) -> StepCall:
         connection = str(call.params.get("connection"))
@@ -126,6 +131,11 @@ def databases(settings: Settings, folder: Path) -> JsonObject:
         }
         found |= {LOCAL: stand_in} if name == LOCAL else {name: read, STAND_IN.format(name): stand_in}
     return {**settings.tools.get("database", {}), "connections": found}
+
+
+def _below(name: str) -> str:
+    """Returns the name in the throw-away folder: also of a file that the policy lets a step write elsewhere."""
+    return "/".join("up" if part == ".." else part for part in name.split("/") if part not in ("", "."))
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
