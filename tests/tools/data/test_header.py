@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -25,13 +26,13 @@ FRAME = pd.DataFrame(
 )
 
 
-def read(ctx: LocalContext, path: str) -> list[tuple[str, str | None]] | None:
+def read(ctx: LocalContext, path: str, **changed: Any) -> list[tuple[str, str | None]] | None:
     given = {
         name: field.get_default(call_default_factory=True)
         for name, field in LoadParams.model_fields.items()
         if not field.is_required()
     }
-    found = header.read({**given, "path": path}, WorkspaceFiles(Roots(ctx.workspace)))
+    found = header.read({**given, "path": path, **changed}, WorkspaceFiles(Roots(ctx.workspace)))
     return None if found is None else [(name, found.columns[name]) for name in found.names]
 
 
@@ -52,8 +53,34 @@ def test_the_columns_are_those_of_the_table_that_is_loaded(ctx: LocalContext, na
     found, real = read(ctx, name), loaded(ctx, name)
     assert found is not None
     assert [column for column, _ in found] == [column for column, _ in real]
+    assert all(kind in (None, type_) for (_, kind), (_, type_) in zip(found, real, strict=True))
     if ".csv" not in name.lower():
         assert found == real
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        ({}, ["word", "mixed", "late"]),
+        ({"nulls": ("", "few")}, ["word", "late"]),
+        ({"true_values": ("yes",), "false_values": ("no",)}, ["mixed", "late"]),
+        ({"types": {"word": "string"}}, ["mixed", "late"]),
+        ({"rows": 1}, []),
+    ],
+)
+def test_words_make_a_column_of_texts_before_the_run(
+    ctx: LocalContext, given: dict[str, Any], texts: list[str]
+) -> None:
+    """Numbers, booleans, infinities and what stands for missing values decide nothing."""
+    rows = ["1,yes,1,true,NA,inf,2024-01-01T00:00:00Z,1", "2,no,few,false,2,-Inf,2024-01-02T00:00:00Z,x1y"]
+    text = "\n".join(
+        ["n,word,mixed,flag,gap,top,at,code,late", *(f"{row},{end}" for row, end in zip(rows, "1a", strict=True))]
+    )
+    (ctx.workspace / "t.csv").write_text(text.replace(",a", ",ab"))
+    found = dict(read(ctx, "t.csv", **given) or [])
+    assert [name for name, kind in found.items() if kind == "string"] == texts
+    real = {one.name: one.type for one in actions.load(LoadParams(path="t.csv", **given), ctx).table.columns}
+    assert {name: real[name] for name in texts} == dict.fromkeys(texts, "string")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ class Stated(Struct, frozen=True):
     """Columns that are declared to be texts."""
     typed: frozenset[str] = frozenset()
     """Columns with a declared type."""
+    others: frozenset[str] = frozenset()
+    """Values that are missing, or stand for a boolean."""
 
 
 class Layout(Struct, frozen=True):
@@ -76,6 +78,8 @@ class Layout(Struct, frozen=True):
     lines: int
     """Lines before the rows."""
     notes: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    """Columns that are certain to be texts, from the first rows."""
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -133,6 +137,7 @@ def layout(head: bytes, stated: Stated, shown: str, *, whole: bool) -> Layout:
         encoding, delimiter, quote, escape, decimal, thousands, stated.comment, names, row_names, trailing,
         len(text[: begins.end if begins else start].encode()),
         _line_after(text, begins.end) if begins else line - 1, (*notes, *more),
+        () if stated.lenient else marks.sure_texts(cells, stated.others),
     )  # fmt: skip
 
 

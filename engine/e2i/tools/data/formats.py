@@ -74,6 +74,7 @@ def stated(given: Mapping[str, Any], kind: str) -> Stated:
         names=tuple(given["columns"]) if given["header"] is False and isinstance(given["columns"], Mapping) else (),
         texts=frozenset(name for name, declared_ in types.items() if declared_ == "string"),
         typed=frozenset(types),
+        others=frozenset([*given["nulls"], *given["true_values"], *given["false_values"]]),
     )
 
 

@@ -81,14 +81,16 @@ def _read(given: Mapping[str, Any], files: Files) -> Header | None:
 
 
 def _text(file: BinaryIO, given: Mapping[str, Any], kind: str) -> Header:
-    """Return the header of a text file, without types: types depend on all rows."""
+    """Return the header of a text file. Types depend on all rows, but a word makes a column one of texts."""
     path = given["path"]
     source = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if path.lower().endswith(".gz") else file
     counted = _Counted(source)
     layout = reading.layout_of(counted, given, kind, path)
     charge(file, counted.count)
     names = layout.known
-    return Header(dict.fromkeys(names), names, layout.names[: layout.row_names], layout.notes)
+    texts = () if given["rows"] is not None else layout.texts  # the rows that are read may have no words
+    types = {name: "string" if name in texts and name not in formats.declared(given) else None for name in names}
+    return Header(types, names, layout.names[: layout.row_names], layout.notes)
 
 
 class _Counted:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from e2i.spec.suggest import few
+from e2i.tools.data.texts import MARKERS
 from e2i.tools.data.unclear import UnclearError
 
+WORD = re.compile(r"[^\W\d_]{2}")
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 THOUSANDS_POINT = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?")
@@ -48,6 +50,19 @@ def found(
     if "thousands" in sure:
         return ".", ",", ["thousands have a comma"]
     return ".", None, []
+
+
+def sure_texts(cells: Mapping[str, list[str]], others: Container[str]) -> tuple[str, ...]:
+    """Return the columns with a value that is no number, boolean or missing value: whatever follows, they are texts.
+
+    ``others`` are values that stand for a boolean, or are missing.
+    """
+    special = {"true", "false", "inf", "infinity", *(marker.lower() for marker in MARKERS)}
+    return tuple(
+        name
+        for name, values in cells.items()
+        if any(WORD.search(cell) and cell not in others and cell.lstrip("+-").lower() not in special for cell in values)
+    )
 
 
 def lost_zeros(cells: Mapping[str, list[str]]) -> list[str]:
