@@ -16,6 +16,10 @@ TUNE = (
     " target: target, features: [brand], trials: %s}}\n"
 )
 EXPLAIN = "  x: {uses: shap.explain, with: {table: '${{ steps.d.journeys }}', model: {uri: 'models:/m/1', features: [brand]}}}\n"
+TRAINED = (
+    "  m: {uses: model.train, with: {table: '${{ steps.d.journeys }}', target: target, features: [brand], algorithm: Ridge}}\n"
+    "  x: {uses: shap.explain, with: {table: '${{ steps.d.journeys }}', model: '${{ steps.m.model }}'}}\n"
+)
 WRITE = "  w: {uses: data.write, with: {table: '${{ steps.d.journeys }}', path: out.csv%s}}\n"
 
 
@@ -35,6 +39,8 @@ WRITE = "  w: {uses: data.write, with: {table: '${{ steps.d.journeys }}', path: 
         ("rules: [write_formulas]", WRITE % ", escape_formulas: true", []),
         ("rules: [write_formulas]", WRITE % ", escape_formulas: '${{ steps.e.value > 1 }}'", ["rules: write_formulas"]),
         ("rules: [hosts]", "", ["rules: hosts"]),
+        ("rules: [hosts, run_python]", TRAINED, ["rules: hosts"]),
+        ("rules: [run_python]", EXPLAIN.replace("{uri: 'models:/m/1', features: [brand]}", "'${{ steps.e.value }}'"), ["rules: run_python"]),
         ("rules: [hosts]", EXPLAIN, ["rules: hosts", "rules: hosts"]),
         ("rules: [run_python]", "  p: {uses: python.call, with: {file: f.py, function: f}}\n", ["rules: run_python"]),
         ("rules: [secrets]", "  p: {uses: python.call, with: {file: f.py, function: f, arguments: {t: '${{ secrets.T }}'}}}\n", ["rules: secrets"]),

@@ -6,6 +6,7 @@ as if it needed one. ``of_step`` is called again right before a step is executed
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,15 +15,18 @@ from msgspec import Struct
 
 from e2i.catalog import marks
 from e2i.catalog.action import Action
-from e2i.catalog.registry import tool_name
+from e2i.catalog.artifacts import Artifact
+from e2i.catalog.registry import Registry, tool_name
 from e2i.check import secrecy
 from e2i.check.policy import Authority, allows, amounts
 from e2i.documents import ParamValues
 from e2i.spec.expansion.expanded import Expanded
-from e2i.spec.expansion.nodes import StepNode, is_settled
+from e2i.spec.expansion.nodes import Pending, StepNode, is_settled
 
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 """The hosts that are this machine."""
+OUTPUT = re.compile(r"\$\{\{\s*steps\.[A-Za-z_][\w-]*\.[A-Za-z_]\w*\s*\}\}")
+"""An expression that is nothing but an output of a step."""
 SHOWN = 3
 """Most demands in a message."""
 
@@ -72,7 +76,7 @@ def of_step(node: StepNode, params: ParamValues, authority: Authority, spent: Ma
         yield Demand("rules: secrets", node.id, f"receives the secret {', '.join(names)}")
     if "hosts" in rule.rules and (host := _elsewhere(tool_name(uses), authority)):
         yield Demand("rules: hosts", node.id, f"{uses} on {host}")
-    for path, mark, value in _marked(action, params):
+    for path, mark, value in _marked(node, action, params, authority.registry):
         name = ".".join(map(str, path))
         for what in _permissions(mark, value, tool_name(uses), authority):
             if what in rule.rules and what != action.privilege:
@@ -100,7 +104,9 @@ def _elsewhere(tool: str, authority: Authority) -> str | None:
     return next((host for host in authority.hosts(tool) if host.lower() not in HERE), None)
 
 
-def _marked(action: Action, params: ParamValues) -> Iterator[tuple[tuple[str | int, ...], marks.Mark, Any]]:
+def _marked(
+    node: StepNode, action: Action, params: ParamValues, registry: Registry
+) -> Iterator[tuple[tuple[str | int, ...], marks.Mark, Any]]:
     """Yields every marked value, and the whole parameter where the value is not known yet."""
     defaults = {name: item.default for name, item in action.params.model_fields.items() if not item.is_required()}
     values = {**defaults, **params}
@@ -108,9 +114,25 @@ def _marked(action: Action, params: ParamValues) -> Iterator[tuple[tuple[str | i
     for path, mark, value in marks.found(action.params, values):
         if path[0] not in open_ones:
             yield path, mark, value
-    for steps, mark in dict.fromkeys((steps[0], mark) for steps, mark in marks.of(action.params)):
-        if steps in open_ones:
-            yield (str(steps),), mark, _UNKNOWN
+    artifacts = {name for name in open_ones if _is_artifact(node, values[name], registry)}
+    for name, mark, is_inside in dict.fromkeys(
+        (steps[0], mark, len(steps) > 1) for steps, mark in marks.of(action.params)
+    ):
+        if name in open_ones and not (is_inside and name in artifacts):
+            yield (str(name),), mark, _UNKNOWN
+
+
+def _is_artifact(node: StepNode, value: Any, registry: Registry) -> bool:
+    """Returns whether a value is the output of a step that is always an artifact, in which nothing is marked. The value
+    that it has in the run is checked again.
+    """
+    if not isinstance(value, Pending) or not OUTPUT.fullmatch(value.text):
+        return False
+    name, output = map(str, value.references[0].path)
+    units = node.instance.units.get(name, ())
+    action = registry.action(units[0].step.uses) if len(units) == 1 and units[0].combination is None else None
+    field = action.outputs.model_fields.get(output) if action is not None else None
+    return field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Artifact)
 
 
 def _permissions(mark: marks.Mark, value: Any, tool: str, authority: Authority) -> Iterator[str]:
