@@ -214,6 +214,15 @@ def at(given: Types, path: Iterable[Key]) -> Types:
     return given
 
 
+def lacking(given: Types, taken: Types) -> list[str]:
+    """Returns the members that a mapping must have to be accepted, and that the given one does not have."""
+    one, other = ([type_ for type_ in types if type_.name == "mapping"] for types in (given, taken))
+    if len(one) != 1 or len(other) != 1:
+        return []
+    wanted = {key: value for key, value in other[0].inside.items() if key not in other[0].optional}
+    return [str(key) for key, value in wanted.items() if not _offers(one[0], key, value)]
+
+
 def items(given: Types) -> Types:
     """Returns the type of the members of a list or mapping."""
     if any(type_.name == "any" for type_ in given):

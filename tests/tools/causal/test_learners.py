@@ -102,7 +102,8 @@ def test_each_value_of_a_treatment_is_compared_with_the_control(ctx: LocalContex
     for truth, (low, high) in zip((1, 3), levels[["effect_low", "effect_high"]].to_numpy(), strict=True):
         assert low < truth < high
     assert found.effect.low < 3 < found.effect.high  # of the last value
-    assert "c visit (" in (ctx.open(found.report) / "index.html").read_text()
+    page = (ctx.open(found.report) / "index.html").read_text()
+    assert "c visit (" in page and "called = c visit, instead of a none, raises sales by" in page
     two = ask(ctx, data(600), effect_modifiers=[])
     (row,) = ctx.frame(two.levels).to_dict("records")
     assert (row["level"], row["effect"]) == ("1", two.effect.value)

@@ -183,6 +183,8 @@ def test_limits_of_a_threshold_are_kept_or_refused(ctx: LocalContext) -> None:
     limit: Any = {"recall": ">=0.9", "positive_rate": "<= 0.8"}
     found = threshold(ThresholdParams(model=model, table=rows, metric="precision", constraint=limit), ctx)
     assert found.metrics["recall"] >= 0.9 and found.metrics["positive_rate"] <= 0.8
+    page = (ctx.open(found.report) / "index.html").read_text()
+    assert "without that, " in page and " has a precision of " in page
     for constraint, said in (
         ({"precision": ">=1", "recall": ">=1"}, "no threshold keeps all of these limits: precision >=1, recall >=1"),
         ({"accuracy": ">=0.99"}, "no threshold reaches accuracy >=0.99: the highest is 0."),

@@ -37,7 +37,7 @@ TOOL = Tool(
             EstimateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
-            version=2,
+            version=3,
             question=True,
         ),
         Action(

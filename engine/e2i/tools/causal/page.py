@@ -76,7 +76,10 @@ def title(params: EstimateParams) -> str:
 def answer(shown: Estimated) -> str:
     """Return the result as two or three sentences for a reader who decides by it."""
     params, found = shown.params, shown.effect
+    asked = shown.question
     unit = f"one unit more of {params.treatment}" if params.continuous else f"{params.treatment}"
+    if not params.continuous and {asked.control, asked.treated} != {0, 1}:
+        unit += f" = {asked.treated}, instead of {asked.control},"
     where = "in all rows" if params.estimand == "ATE" else "in the treated rows"
     sign = "raises" if found.value > 0 else "lowers"
     first = f"On average {where}, {unit} {sign} {params.outcome} by {abs(found.value):.3g}"

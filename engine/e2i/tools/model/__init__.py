@@ -62,6 +62,7 @@ TOOL = Tool(
             ThresholdOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
+            version=2,
         ),
         Action(
             "conformal",

@@ -12,6 +12,7 @@ from e2i.tools.model import pages
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
     from e2i.estimators.thresholds import Curve
+    from e2i.tools.model.params.after_training import ThresholdParams
 
 CURVES = 8
 """Most classes with a curve of their own."""
@@ -45,12 +46,17 @@ def calibration(
     return _page("Calibration", about, ["figure", "before", "after"], lines, figure)
 
 
-def threshold(curve: Curve, place: int, metric: str | None, found: Mapping[str, float], rows: int) -> str:
-    """Return the page of a threshold: the figures there and at 0.5, and the curve that it was chosen from."""
+def threshold(
+    curve: Curve, place: int, free: int, params: ThresholdParams, found: Mapping[str, float], rows: int
+) -> str:
+    """Return the page of a threshold: the figures there and at 0.5, and the curve that it was chosen from.
+
+    ``free`` is the place that would be chosen without the constraint.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5))
-    axes = figure.subplots()
+    axes, metric = figure.subplots(), params.metric
     chosen = float(curve.thresholds[place])
     if metric is None and curve.cost is not None:
         axes.plot(curve.thresholds, curve.cost, drawstyle="steps-pre")
@@ -65,6 +71,10 @@ def threshold(curve: Curve, place: int, metric: str | None, found: Mapping[str, 
     names = [name for name in found if not name.startswith("half_")]
     lines = [[name, f"{found[name]:.4g}", f"{found.get(f'half_{name}', float('nan')):.4g}"] for name in names]
     about = f"{rows:,} rows; the threshold was chosen on these rows, so its figures there are somewhat too good."
+    if free != place:
+        limits = ", ".join(f"{name} {limit}" for name, limit in params.constraint.items())
+        name, other = metric or "cost", float(curve.thresholds[free])
+        about += f" It keeps {limits}: without that, {other:.4g} has a {name} of {curve.at(free)[name]:.4g}."
     return _page("Threshold", about, ["figure", f"at {chosen:.4g}", "at 0.5"], lines, figure)
 
 

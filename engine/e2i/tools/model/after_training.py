@@ -102,7 +102,8 @@ def threshold(params: ThresholdParams, ctx: StepContext) -> ThresholdOutputs:
     chosen = float(curve.thresholds[place])
     found = curve.at(place) | {f"half_{name}": value for name, value in curve.at(curve.half).items()}
     model = saved.keep_changed(params.model, {**held.scorer.manifest, "threshold": chosen}, ctx)
-    page = after_page.threshold(curve, place, params.metric, found, len(held.labels))
+    free = thresholds.choose(curve, params.metric, _allowed(curve, {}))
+    page = after_page.threshold(curve, place, free, params, found, len(held.labels))
     report = keep_page(page, f"Threshold: {params.model.target}", "threshold", ctx)
     _record(found | {"threshold": chosen}, model, ctx)
     return ThresholdOutputs(model=model, threshold=chosen, metrics=found, report=report)

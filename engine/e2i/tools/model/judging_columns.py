@@ -36,7 +36,7 @@ def evaluate(given: Given, files: Files) -> Flow:
     if given.get("costs") is not None and task_of(model) == "regression":
         problems.append(ColumnProblem(("costs",), "wrong-task", "costs are of decisions between two classes"))
     for limits in ("at_least", "at_most"):
-        problems += wrong_keys(given, limits, task_of(model))
+        problems += [*wrong_keys(given, limits, task_of(model)), *_undefined(given, limits, model)]
     outputs: dict[str, Known] = {
         "metrics": names,
         "intervals": bounds,
@@ -53,6 +53,20 @@ def _decided(given: Given, model: Any) -> Iterator[str]:
     if not isinstance(model, KnownModel) or model.level is not False:
         of_task = OF_TASK.get(task_of(model) or "", tuple(DIRECTIONS))
         yield from (name for name in of_task if name != "cost")
+
+
+def _undefined(given: Given, name: str, model: Any) -> Iterator[ColumnProblem]:
+    """Yield a problem for each limit of a figure that needs costs or intervals, when there are none."""
+    limits, task = given.get(name), task_of(model)
+    for figure in limits if isinstance(limits, Mapping) else ():
+        if figure == "cost" and given.get("costs", UNKNOWN) is None:
+            yield ColumnProblem((name, figure), "wrong-metric", "cost needs `costs`", hint="set `costs`", at_key=True)
+        elif figure in DIRECTIONS and task in OF_TASK and figure not in OF_TASK[task]:
+            hint = f"choose one of {few(OF_TASK[task])}"
+            yield ColumnProblem((name, figure), "wrong-metric", f"{figure} is not of {task}", hint=hint, at_key=True)
+        elif figure in DIRECTIONS and figure != "cost" and isinstance(model, KnownModel) and model.level is False:
+            message, hint = f"the model has no intervals, and so no {figure}", "fit them with model.conformal first"
+            yield ColumnProblem((name, figure), "no-intervals", message, hint=hint, at_key=True)
 
 
 def slices(given: Given, name: str, model: Any) -> Iterator[ColumnProblem]:
