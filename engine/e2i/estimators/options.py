@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Struct
 from pydantic import Field
 
+from e2i.catalog.action import Params
 from e2i.catalog.columns import UNKNOWN, Given
 from e2i.estimators import algorithms
 
@@ -71,8 +72,21 @@ Monotone = Annotated[
 ]
 
 
+class FitOptions(Params):
+    """The options as parameters of an action, named before the base of the parameters that are to come first."""
+
+    weights: RowWeights = None
+    class_weight: ClassWeight = None
+    target_transform: TargetTransform = None
+    objective: Objective = None
+    quantiles: Quantiles = None
+    huber_delta: HuberDelta = 1.0
+    tweedie_power: TweediePower = 1.5
+    monotone: Monotone = None
+
+
 class Options(Struct, frozen=True):
-    """How a model learns. The fields are the parameters of the actions."""
+    """How a model learns. The fields are the parameters of ``FitOptions``."""
 
     weights: str | None = None
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None

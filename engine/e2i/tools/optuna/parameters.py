@@ -11,16 +11,7 @@ from e2i.catalog.artifacts import Folds, Model, Recipe, Report, Study, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
-from e2i.estimators.options import (
-    ClassWeight,
-    HuberDelta,
-    Monotone,
-    Objective,
-    Quantiles,
-    RowWeights,
-    TargetTransform,
-    TweediePower,
-)
+from e2i.estimators.options import FitOptions
 from e2i.estimators.space import Dimension
 from e2i.tools.optuna.rules import Choose, Direction, Goal, Stopping
 
@@ -30,8 +21,8 @@ Scalar = bool | int | float | str | None
 StudyName = Annotated[str, Field(min_length=1, max_length=512)]
 
 
-class TuneParams(Params):
-    """Parameters of ``optuna.tune``."""
+class TuneRows(Params):
+    """The rows, the target, the algorithm and the number of trials of ``optuna.tune``."""
 
     train: Annotated[Table, Field(description="Rows to fit every trial on.")]
     validation: Annotated[Table | None, Field(description="Rows to evaluate every trial on; instead of `folds`.")] = (
@@ -88,14 +79,11 @@ class TuneParams(Params):
     max_categories: Annotated[
         int, Field(ge=2, le=1_000_000, description="Categories kept for one text feature, as in model.train.")
     ] = 10_000
-    weights: RowWeights = None
-    class_weight: ClassWeight = None
-    target_transform: TargetTransform = None
-    objective: Objective = None
-    quantiles: Quantiles = None
-    huber_delta: HuberDelta = 1.0
-    tweedie_power: TweediePower = 1.5
-    monotone: Monotone = None
+
+
+class TuneParams(FitOptions, TuneRows):
+    """Parameters of ``optuna.tune``: the rows come first, then the options of a fit, then those of the search."""
+
     metric: Annotated[
         MetricName | None,
         Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),

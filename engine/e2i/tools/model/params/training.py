@@ -10,16 +10,7 @@ from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
-from e2i.estimators.options import (
-    ClassWeight,
-    HuberDelta,
-    Monotone,
-    Objective,
-    Quantiles,
-    RowWeights,
-    TargetTransform,
-    TweediePower,
-)
+from e2i.estimators.options import FitOptions
 from e2i.estimators.rounds import WatchedMetric
 from e2i.estimators.space import Dimension
 from e2i.tools.model.params.fields import (
@@ -53,8 +44,8 @@ class EarlyStop(BaseModel):
     ] = None
 
 
-class TrainParams(Params):
-    """Parameters of ``model.train``."""
+class TrainRows(Params):
+    """The rows, the target and the algorithm of ``model.train``."""
 
     table: Annotated[Table, Field(description="The training table.")]
     validation: Annotated[
@@ -86,14 +77,11 @@ class TrainParams(Params):
             "with a warning. A linear model keeps as many as fit into 1 GiB.",
         ),
     ] = 10_000
-    weights: RowWeights = None
-    class_weight: ClassWeight = None
-    target_transform: TargetTransform = None
-    objective: Objective = None
-    quantiles: Quantiles = None
-    huber_delta: HuberDelta = 1.0
-    tweedie_power: TweediePower = 1.5
-    monotone: Monotone = None
+
+
+class TrainParams(FitOptions, TrainRows):
+    """Parameters of ``model.train``: the rows come first, then the options, then these."""
+
     early_stopping: Annotated[
         EarlyStop | None, Field(description="Early stopping of a boosted model; needs `validation`. null: none.")
     ] = None
@@ -142,8 +130,8 @@ class Search(BaseModel):
     ] = None
 
 
-class CrossValidateParams(Params):
-    """Parameters of ``model.cross_validate``."""
+class CrossValidateRows(Params):
+    """The rows, the folds, the target and the algorithm of ``model.cross_validate``."""
 
     table: Annotated[Table, Field(description="The rows.")]
     folds: Annotated[Folds, Field(description="The folds of data.folds, made from this table.")]
@@ -159,14 +147,11 @@ class CrossValidateParams(Params):
     max_categories: Annotated[
         int, Field(ge=2, le=1_000_000, description="Categories kept for one text feature, as in model.train.")
     ] = 10_000
-    weights: RowWeights = None
-    class_weight: ClassWeight = None
-    target_transform: TargetTransform = None
-    objective: Objective = None
-    quantiles: Quantiles = None
-    huber_delta: HuberDelta = 1.0
-    tweedie_power: TweediePower = 1.5
-    monotone: Monotone = None
+
+
+class CrossValidateParams(FitOptions, CrossValidateRows):
+    """Parameters of ``model.cross_validate``, in the order of ``TrainParams``."""
+
     metrics: Annotated[
         tuple[MetricName, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
     ] = None
