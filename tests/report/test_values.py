@@ -87,3 +87,7 @@ def test_artifacts_are_found_at_any_depth() -> None:
 def test_only_finite_numbers_are_metrics() -> None:
     assert values.numbers({"a": 1, "b": True, "c": "x", "d": float("inf"), "e": 0.5}) == {"a": 1, "e": 0.5}
     assert values.numbers([1]) == values.numbers(None) == {}
+
+
+def test_sentences_take_the_width_of_the_page() -> None:
+    assert values.is_wide(values.show("LightGBM is better than XGBoost. " * 6)) and not values.is_wide(values.show("ok"))

@@ -8,7 +8,6 @@ A known value is checked by the action's own pydantic model. Of a reference, the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
 from e2i.catalog.files import Files
-from e2i.check import artifacts, exact, types
+from e2i.check import artifacts, exact, keys, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.documents import ParamValues
@@ -264,32 +263,15 @@ def _problem(environment: TypeEnvironment, node: StepNode, action: Action, detai
         fix = fixes.renamed(path, names, document.value(path[:-1]) or ())
         return document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=fix)
     if location and location[-1] == "[key]":
-        return _bad_key(node, path[:-1], ".".join(map(str, location[:-2])), detail)
+        return keys.refused(node, path[:-1], ".".join(map(str, location[:-2])), detail)
     if artifacts.is_taken(taken) and not isinstance(detail["input"], dict | list):
         message = f'"{name}" accepts {types.describe(taken)}, not {show(detail["input"])}'
         hint, fix = artifacts.meant(environment, node, path, detail["input"], taken)
         return document.problem("bad-action-parameter", path, message, hint, fixes=fix)
     hint, fix = expected(detail, path)
-    about = () if location else _named(detail, document.value(path))
+    about = () if location else keys.named(detail, document.value(path))
     message = wording(detail, (name,))
     return document.problem("bad-action-parameter", (*path, *about), message, hint, key=bool(about), fixes=fix)
-
-
-def _named(detail: Any, given: Any) -> Path:
-    """Returns the parameter that a message about several names first: the first word, or one between backquotes."""
-    said = detail["msg"].removeprefix("Value error, ")
-    names = [said.partition(" ")[0], *re.findall(r"`(\w+)`", said)]
-    return next(((name,) for name in names if isinstance(given, dict) and name in given), ())
-
-
-def _bad_key(node: StepNode, path: Path, parent: str, detail: Any) -> Problem:
-    """Returns the problem of a key of a mapping that the action's own model does not accept."""
-    if detail["type"] != "literal_error":
-        return node.document.problem("bad-action-parameter", path, f"a key of {wording(detail, (parent,))}", key=True)
-    names = fixes.choices(detail["ctx"]["expected"])
-    message, hint = f'"{parent}" has no key "{path[-1]}"', suggest.hint(str(path[-1]), names, most=12)
-    fix = fixes.renamed(path, names, node.document.value(path[:-1]) or ())
-    return node.document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=fix)
 
 
 CODES = (

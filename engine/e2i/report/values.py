@@ -87,6 +87,8 @@ class Raw(Struct, frozen=True):
 
 
 Shown = Text | Card | Pairs | Grid | Raw
+SENTENCES = 160
+"""Longest text, in characters, of the usual width."""
 
 
 def show(value: Any, depth: int = 0) -> Shown:
@@ -109,10 +111,12 @@ def show(value: Any, depth: int = 0) -> Shown:
 
 
 def is_wide(shown: Shown) -> bool:
-    """Returns True for values that need the width of the page: grids, JSON, and mappings of anything but texts."""
+    """Returns True for values that need the width of the page: grids, JSON, long texts, mappings of more than texts."""
     match shown:
         case Grid() | Raw():
             return True
+        case Text(text):
+            return len(text) > SENTENCES
         case Pairs(rows):
             return any(not isinstance(item, Text) for _, item in rows)
     return False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
@@ -15,7 +16,17 @@ from e2i.tools.model.params.fields import ColumnName
 Cost = float | ColumnName
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall"]
 Limited = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall", "positive_rate"]
-Limit = Annotated[str, Field(pattern=r"^(>=|<=) *(0(\.\d+)?|1(\.0*)?|\.\d+)$")]
+LIMIT = r"^(>=|<=) *(0(\.\d+)?|1(\.0*)?|\.\d+)$"
+
+
+def _bounded(value: object) -> object:
+    """Return the value. Raises ValueError for what is no limit."""
+    if re.match(LIMIT, str(value)) is None:
+        raise ValueError(f'a limit is >= or <= with a number from 0 to 1, such as ">=0.8", not {value!r}')
+    return value
+
+
+Limit = Annotated[str, BeforeValidator(_bounded), Field(pattern=LIMIT)]
 Held = Annotated[
     Table, Field(description="Rows with the target that the model was not trained on, and that do not evaluate it.")
 ]
@@ -85,6 +96,8 @@ class ThresholdParams(Params):
     def _one_aim(self) -> Self:
         if (self.metric is None) == (self.costs is None):
             raise ValueError(f"set `metric`, one of {', '.join(get_args(ThresholdMetric))}, or `costs`, and not both")
+        if self.costs is not None and (self.costs.tp, self.costs.fp) == (self.costs.fn, self.costs.tn):
+            raise ValueError("`costs` are the same whatever is decided: set fp, fn or both")
         return self
 
 
