@@ -90,4 +90,6 @@ def test_only_finite_numbers_are_metrics() -> None:
 
 
 def test_sentences_take_the_width_of_the_page() -> None:
-    assert values.is_wide(values.show("LightGBM is better than XGBoost. " * 6)) and not values.is_wide(values.show("ok"))
+    assert values.is_wide(values.show("LightGBM is better than XGBoost. " * 6)) and not values.is_wide(
+        values.show("ok")
+    )
