@@ -26,7 +26,7 @@ def _bounded(value: object) -> object:
     return value
 
 
-Limit = Annotated[str, BeforeValidator(_bounded), Field(pattern=LIMIT)]
+Limit = Annotated[str, Field(pattern=LIMIT), BeforeValidator(_bounded)]
 Held = Annotated[
     Table, Field(description="Rows with the target that the model was not trained on, and that do not evaluate it.")
 ]
