@@ -74,10 +74,10 @@ def _holds(known: Any, artifact: Mapping[str, Any]) -> bool:
                 ("features", known.features and list(known.features)),
                 ("task", known.task),
                 ("algorithm", known.algorithm),
-                ("classes", known.classes and list(known.classes)),
             )
             later = (("calibration", known.calibrated), ("threshold", known.threshold), ("level", known.level))
             said = all(fact is None or bool(fact) == (artifact[name] is not None) for name, fact in later)
+            said &= known.binary is None or known.binary == (len(artifact["classes"] or ()) == 2)
             return said and all(fact is None or fact == artifact[name] for name, fact in facts)
         case KnownRecipe():
             return [step["op"] for step in known.steps] == [step["op"] for step in artifact["steps"]]

@@ -43,6 +43,11 @@ steps:
   judge:
     uses: model.evaluate
     with: {model: "${{ steps.choose.model }}", table: "${{ steps.split.test }}", plots: false}
+  high: {uses: table.derive, with: {table: "${{ steps.split.train }}", columns: {high: x > 1}}}
+  classify:
+    uses: model.train
+    with: {table: "${{ steps.high.table }}", target: high, features: [n, y], algorithm: LogisticRegression}
+  classes: {uses: model.predict, with: {model: "${{ steps.classify.model }}", table: "${{ steps.split.test }}"}}
 """
 
 FEATURES = """

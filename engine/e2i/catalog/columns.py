@@ -20,6 +20,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from e2i.catalog.files import Files
+from e2i.catalog.known_models import KnownModel as KnownModel
+from e2i.catalog.known_models import KnownReport as KnownReport
 from e2i.catalog.lineage import Choice, Lineage, Rows
 from e2i.documents import Values
 from e2i.spec.problems import Code, Severity
@@ -136,24 +138,6 @@ Shapes = tuple[Shape, ...]
 """A union: a value has one of these types."""
 
 
-class KnownModel(Struct, frozen=True):
-    """A model, or its service or registered version. None: not known."""
-
-    target: str | None = None
-    features: tuple[str, ...] | None = None
-    task: str | None = None
-    trained_on: Rows = Rows()
-    algorithm: str | None = None
-    classes: tuple[str, ...] | None = None
-    calibrated: bool | None = None
-    threshold: bool | None = None
-    """Whether a threshold was chosen for it."""
-    level: float | bool | None = None
-    """The level of its intervals; False: it has none, True: it has some of a level that is only known in a run."""
-    fitted_on: tuple[Rows, ...] = ()
-    """Rows that its calibration, threshold and intervals were fitted to."""
-
-
 class KnownView(Struct, frozen=True):
     """A feature view: its features with their types (None: not known), and its join keys."""
 
@@ -193,7 +177,7 @@ class KnownFolds(Struct, frozen=True):
     rows: Rows = Rows()
 
 
-Known = KnownTable | KnownModel | KnownRepo | KnownRecipe | KnownFolds | KnownKeys | Shapes
+Known = KnownTable | KnownModel | KnownReport | KnownRepo | KnownRecipe | KnownFolds | KnownKeys | Shapes
 Given = Values
 """A step's parameters with defaults: plain values, ``Known…`` for artifacts, otherwise ``UNKNOWN``."""
 

@@ -12,6 +12,7 @@ from e2i.catalog.columns import (
     KnownModel,
     KnownRecipe,
     KnownRepo,
+    KnownReport,
     KnownTable,
     Shape,
     Shapes,
@@ -31,7 +32,7 @@ def simple(name: str) -> Shapes:
 
 def mismatch(value: Any, shapes: Shapes, path: tuple[str | int, ...] = ()) -> tuple[tuple[str | int, ...], str] | None:
     """Returns where a value has another shape, and in what way; None when it fits, or when it is not known."""
-    plain = Unknown | KnownFolds | KnownModel | KnownRepo | KnownRecipe | KnownKeys | Artifact
+    plain = Unknown | KnownFolds | KnownModel | KnownReport | KnownRepo | KnownRecipe | KnownKeys | Artifact
     if isinstance(value, plain) and not isinstance(value, Table):
         return None  # of other artifacts, nothing is promised
     if any(shape.type == "any" for shape in shapes):

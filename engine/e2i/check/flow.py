@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from e2i.catalog import extensions
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownTable
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownModel, KnownTable
 from e2i.catalog.files import Files
+from e2i.catalog.known_models import chosen
 from e2i.catalog.registry import Registry
 from e2i.check import types
 from e2i.check.types import Type, Types
@@ -140,6 +141,9 @@ def _known(value: Any, path: Path, waiting: Mapping[Path, Types]) -> Any:
 
 def _content(given: Types) -> Any:
     """Returns what is known of a value that a run will produce."""
+    models = [type_.known for type_ in given if isinstance(type_.known, KnownModel)]
+    if len(given) > 1 and len(models) == len(given):
+        return chosen(models)
     if len(given) != 1:
         return UNKNOWN
     (type_,) = given

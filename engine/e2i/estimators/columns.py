@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.catalog.lineage import Rows
 from e2i.estimators import algorithms, recipe_columns
@@ -44,10 +46,12 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
         problems += recipe_columns.check(recipe, rows, chosen, target, _task(given, rows)).problems
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
     problems += seen(given[validation], (validation,), trained_on, "warning")
+    problems += _positive(given, rows)
     algorithm = algorithms.learnt(given["algorithm"]) if isinstance(given["algorithm"], str) else None
     named = target if isinstance(target, str) else None
+    of_two = _binary(given, rows)
     known = KnownModel(
-        named, chosen, _task(given, rows), trained_on, algorithm, calibrated=False, threshold=False, level=False
+        named, chosen, _task(given, rows), trained_on, algorithm, of_two, calibrated=False, threshold=False, level=False
     )
     return known, problems
 
@@ -75,10 +79,21 @@ def uses(given: Given, *, target: bool = False, judges: bool = True) -> list[Col
     problems = list(lacking(given["table"], ("table",), model.features or (), "used as features by the model"))
     if target and model.target is not None:
         problems += lacking(given["table"], ("table",), [model.target], "the target of the model")
-    if target:
-        memory = list(seen(given["table"], ("table",), model.trained_on))
-        problems += memory if memory or not judges else fitted_to(given["table"], model)
-    return problems
+    return problems + (_memories(given["table"], model, judges) if target else [])
+
+
+def _memories(table: Any, model: KnownModel, judges: bool) -> list[ColumnProblem]:
+    """Return a problem of rows that the model knows; a warning, when only some know them of the models it may be."""
+    own = list(seen(table, ("table",), model.trained_on))
+    if not own and judges:
+        own = list(fitted_to(table, model))
+    found = [_memories(table, one, judges) for one in model.one_of]
+    if own or not any(found):
+        return own
+    first = next(problem for problems in found for problem in problems)
+    if all(found):
+        return [first]
+    return [replace(first, message=f"{first.message}, if the run chooses that one", severity="warning")]
 
 
 def fitted_to(table: Any, model: KnownModel, severity: Severity = "error") -> Iterator[ColumnProblem]:
@@ -172,6 +187,38 @@ def _excluding(names: list[str]) -> str:
     return f"add to `exclude`: {few(names)}"
 
 
+def _binary(given: Given, rows: Any) -> bool | None:
+    """Return whether the target will have two classes; False: more. None: a regression, or the values decide."""
+    weights, task = given.get("class_weight"), _task(given, rows)
+    if task == "regression":
+        return None
+    if _kind(given, rows) == "bool" or isinstance(given.get("positive"), bool | int | float | str):
+        return True
+    return False if isinstance(weights, Mapping) and len(weights) > 2 else None
+
+
+def _positive(given: Given, rows: Any) -> Iterator[ColumnProblem]:
+    """Yield a problem when no target of these values has the positive class."""
+    positive, weights = given.get("positive"), given.get("class_weight")
+    if not isinstance(positive, bool | int | float | str):
+        return
+    kind, hint = _kind(given, rows), "remove `positive`"
+    if _task(given, rows) == "regression":
+        message = "`positive` is one of two classes, and the target of a regression has none"
+        yield ColumnProblem(("positive",), "wrong-task", message, hint=hint, take_out=True)
+    elif isinstance(weights, Mapping) and len(weights) > 2:
+        message = f"`positive` is one of two classes, and `class_weight` names {len(weights)}"
+        yield ColumnProblem(("positive",), "wrong-task", message, hint=hint, take_out=True)
+    elif kind == "bool" and not isinstance(positive, bool):
+        message = f"{positive!r} is not a class of the target, which is true or false"
+        yield ColumnProblem(("positive",), "wrong-task", message, hint="write `positive: true` or `positive: false`")
+
+
+def _kind(given: Given, rows: Any) -> str | None:
+    """Return the Arrow type of the target, if known."""
+    return rows.columns.get(given["target"]) if isinstance(rows, KnownTable) and settled(given["target"]) else None
+
+
 def _task(given: Given, rows: Any) -> str | None:
     """Return the task that is set, or that algorithm, target or options imply; None when the values decide."""
     task, algorithm = given["task"], given["algorithm"]
@@ -180,8 +227,7 @@ def _task(given: Given, rows: Any) -> str | None:
     known = algorithms.known(algorithm)
     if known and len(known.tasks) == 1:
         return known.tasks[0]
-    kind = rows.columns.get(given["target"]) if isinstance(rows, KnownTable) and settled(given["target"]) else None
-    if kind in ("bool", "string", "large_string"):
+    if _kind(given, rows) in ("bool", "string", "large_string"):
         return "classification"
     chosen = [given.get(name) for name in ("target_transform", "objective")]
     return "regression" if any(isinstance(value, str) for value in chosen) else None  # classification has neither

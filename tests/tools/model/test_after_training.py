@@ -158,6 +158,7 @@ def test_a_threshold_is_used_by_predict_and_evaluate(ctx: LocalContext) -> None:
     assert found.model.threshold == found.threshold
     new = table(200, seed=NEW)
     answers = predicted(ctx, found.model, new)
+    assert tuple(answers) == ("prediction", "probability")  # as the plan knows of two classes
     assert ((answers["probability"] >= found.threshold) == (answers["prediction"] == 1)).all()
     half = predicted(ctx, found.model, new, threshold=0.5)
     assert ((half["probability"] >= 0.5) == (half["prediction"] == 1)).all()

@@ -31,9 +31,9 @@ def threshold(given: Given, files: Files) -> Flow:
     """Return the model with its threshold, and columns of costs that the table lacks."""
     model = given["model"] if isinstance(given["model"], KnownModel) else KnownModel()
     problems = [*columns.uses(given, target=True, judges=False), *_of_classes(model, "a threshold is chosen")]
-    if model.classes is not None and len(model.classes) > 2:
-        message = f"the model has {len(model.classes)} classes, and a threshold decides between two"
-        problems.append(ColumnProblem(("model",), "wrong-task", message))
+    if model.binary is False:
+        message = "the model has more than two classes, and a threshold decides between two"
+        problems.append(ColumnProblem(("model",), "wrong-task", message, hint="join classes before training"))
     problems += cost_columns(given)
     names = [*get_args(Limited), *(["cost"] if given.get("costs") is not None else [])]
     keys = KnownKeys((*names, *(f"half_{name}" for name in names)))

@@ -17,6 +17,7 @@ from e2i.catalog.columns import (
     settled,
 )
 from e2i.catalog.files import Files
+from e2i.catalog.known_models import chosen
 from e2i.estimators import columns, fold_columns, hyperparameters, option_columns
 from e2i.estimators.metrics import METRICS, MetricName
 from e2i.spec.suggest import few
@@ -30,7 +31,7 @@ from e2i.tools.model.inspecting_columns import card as card
 from e2i.tools.model.inspecting_columns import errors as errors
 from e2i.tools.model.inspecting_columns import fairness as fairness
 from e2i.tools.model.judging_columns import evaluate as evaluate
-from e2i.tools.model.known_candidates import common, known_models
+from e2i.tools.model.known_candidates import known_models
 from e2i.tools.model.learning_columns import learning_curve as learning_curve
 
 
@@ -72,18 +73,21 @@ def predict(given: Given, files: Files) -> Flow:
     if not isinstance(table, KnownTable) or not settled(keep):
         return Flow({}, problems)
     kept = table if keep is None else table.only(keep)
-    task = _task(given["model"])
+    task, intervals = _task(given["model"]), given.get("intervals")
     added: Mapping[str, str | None] = columns.EFFECTS if task == "effect" else {"prediction": None}
     problems += without_intervals(given)
-    if task == "regression" and given.get("intervals") is True:
+    if task == "regression" and intervals is True:
         added = {"prediction": None, "lower": "double", "upper": "double"}
+    if task == "classification" and _is_binary(given["model"]):
+        added = {"prediction": None, "probability": None}
     hint = "list the columns to copy in `keep`, without it"
     problems += [
         ColumnProblem(("table",), "duplicate-column", f'the table already has a column "{name}"', hint=hint)
         for name in added
         if name in kept.columns
     ]
-    if task not in ("regression", "effect") or not settled(given.get("intervals")):
+    of_classes = task == "classification" and (intervals is True or not _is_binary(given["model"]))
+    if task is None or of_classes or not settled(intervals):
         return Flow({}, problems)
     return Flow({"table": kept.plus(added)}, problems)
 
@@ -91,24 +95,23 @@ def predict(given: Given, files: Files) -> Flow:
 def select(given: Given, files: Files) -> Flow:
     """Return the properties of the chosen model that all candidates share."""
     models = list(known_models(given["candidates"]))
-    target = common({model.target for model in models})
-    features = common({model.features for model in models})
-    task = common({model.task for model in models if model.task})  # of different tasks the step chooses none
     judged = given["table"] is not None
     problems: list[ColumnProblem] = []
     for model in dict.fromkeys(models):
         problems += columns.uses({"model": model, "table": given["table"]}, target=True)
-    algorithm = common({model.algorithm for model in models})
-    shared: dict[str, Any] = {
-        name: common({getattr(model, name) for model in models})
-        for name in ("classes", "calibrated", "threshold", "level")
-    }
-    outputs: dict[str, Any] = {"model": KnownModel(target, features, task, algorithm=algorithm, **shared)}
-    return Flow(outputs | ({"metrics": KnownKeys(_metrics(task))} if judged else {}), tuple(dict.fromkeys(problems)))
+    model = chosen(models)
+    outputs: dict[str, Known] = {"model": model}
+    return Flow(
+        outputs | ({"metrics": KnownKeys(_metrics(model.task))} if judged else {}), tuple(dict.fromkeys(problems))
+    )
 
 
 def _task(model: Any) -> str | None:
     return model.task if isinstance(model, KnownModel) else None
+
+
+def _is_binary(model: Any) -> bool:
+    return isinstance(model, KnownModel) and model.binary is True
 
 
 def _metrics(task: str | None) -> tuple[str, ...]:

@@ -33,8 +33,7 @@ def evaluate(given: Given, files: Files) -> Flow:
     bounds = KnownKeys(() if given.get("interval", UNKNOWN) is None else names.keys)
     problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
     problems += [*slices(given, "by", model), *cost_columns(given)]
-    if given.get("costs") is not None and task_of(model) == "regression":
-        problems.append(ColumnProblem(("costs",), "wrong-task", "costs are of decisions between two classes"))
+    problems += _not_of_two(given, model)
     for limits in ("at_least", "at_most"):
         problems += [*wrong_keys(given, limits, task_of(model)), *_undefined(given, limits, model)]
     outputs: dict[str, Known] = {
@@ -44,6 +43,17 @@ def evaluate(given: Given, files: Files) -> Flow:
         "slices": KnownTable(slicing.COLUMNS),
     }
     return Flow(outputs, problems)
+
+
+def _not_of_two(given: Given, model: Any) -> Iterator[ColumnProblem]:
+    """Yield a problem for each parameter that needs a model of two classes, when the model has none or more."""
+    if task_of(model) != "regression" and not (isinstance(model, KnownModel) and model.binary is False):
+        return
+    for name, what in (("costs", "costs are of decisions between two classes"), ("positive", "one of two is positive")):
+        if given.get(name, UNKNOWN) not in (None, UNKNOWN):
+            has = "is one of regression" if task_of(model) == "regression" else "has more than two classes"
+            message = f"{what}, and the model {has}"
+            yield ColumnProblem((name,), "wrong-task", message, hint=f"leave `{name}` out")
 
 
 def _decided(given: Given, model: Any) -> Iterator[str]:
