@@ -43,10 +43,10 @@ steps:
   judge:
     uses: model.evaluate
     with: {model: "${{ steps.choose.model }}", table: "${{ steps.split.test }}", plots: false}
-  high: {uses: table.derive, with: {table: "${{ steps.split.train }}", columns: {high: x > 1}}}
+  high: {uses: table.derive, with: {table: "${{ steps.split.train }}", columns: {high: n > 30}}}
   classify:
     uses: model.train
-    with: {table: "${{ steps.high.table }}", target: high, features: [n, y], algorithm: LogisticRegression}
+    with: {table: "${{ steps.high.table }}", target: high, features: [x, y], algorithm: LogisticRegression}
   classes: {uses: model.predict, with: {model: "${{ steps.classify.model }}", table: "${{ steps.split.test }}"}}
 """
 
