@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from e2i.catalog import extensions
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownModel, KnownTable
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownModel, KnownReport, KnownTable
 from e2i.catalog.files import Files
 from e2i.catalog.known_models import chosen
-from e2i.catalog.registry import Registry
+from e2i.catalog.registry import Registry, tool_name
 from e2i.check import types
 from e2i.check.types import Type, Types
 from e2i.documents import ParamValues
@@ -27,6 +27,7 @@ from e2i.spec.expansion.nodes import StepNode
 from e2i.spec.problems import Fixes, Problem
 
 Path = tuple[str | int, ...]
+_REPORT = {"report", "null"}
 
 
 def follow(
@@ -41,7 +42,7 @@ def follow(
 
     ``value`` is the step's ``with``. ``waiting`` is what is known of the values in it that are only known in a run.
     """
-    declared = types.of_model(action.outputs)
+    declared = _reported(types.of_model(action.outputs), node.step.uses, registry)
     flow = registry.column_flow(node.step.uses)
     if flow is None:
         return declared, ()
@@ -59,6 +60,17 @@ def follow(
     for name in found.may_be_null:
         inside[name] = types.or_null(inside[name])
     return replace(declared, inside=inside), tuple(found.problems)
+
+
+def _reported(declared: Type, uses: str, registry: Registry) -> Type:
+    """Returns the outputs with the action that wrote each report. A plug-in may write what actions of e2i write."""
+    reports = [
+        name for name, given in declared.inside.items() if "report" in {type_.name for type_ in given} <= _REPORT
+    ]
+    if not reports or tool_name(uses) in registry.plugins:
+        return declared
+    written = {name: types.with_known(declared.inside[name], KnownReport(uses)) for name in reports}
+    return replace(declared, inside={**declared.inside, **written})
 
 
 def problems(columns: tuple[ColumnProblem, ...], base: Path, document: Document) -> Iterator[Problem]:

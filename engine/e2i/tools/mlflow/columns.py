@@ -7,15 +7,23 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownModel
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownModel, KnownReport
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.estimators.metrics import METRICS
 
+CARD = "model.card"
+
 
 def register(given: Given, files: Files) -> Flow:
-    model = given["model"]
-    return Flow({"version": model} if isinstance(model, KnownModel) else {})
+    """Return the version of the model. Its card is a report of ``model.card``."""
+    model, card = given["model"], given.get("card")
+    problems = []
+    if isinstance(card, KnownReport) and card.action != CARD:
+        message = f"`card` takes a card of {CARD}, and this is a report of {card.action}"
+        hint = f"add a step of {CARD}, and pass its output `card`"
+        problems.append(ColumnProblem(("card",), "wrong-type", message, hint=hint))
+    return Flow({"version": model} if isinstance(model, KnownModel) else {}, problems)
 
 
 def load(given: Given, files: Files) -> Flow:
