@@ -39,8 +39,9 @@ class Algorithm(Struct, frozen=True, kw_only=True):
     """One algorithm. ``module`` implements ``library.Library``; ``encoding`` is one of ``encoding.encode``.
 
     ``space`` is searched unless a spec says otherwise. ``params`` are its hyperparameters, by their scikit-learn names.
-    Anything else is refused, so that no parameter is silently ignored and none names a file. ``rounds`` is true when
-    the algorithm trains in rounds, so that it supports early stopping and pruning. ``requirements`` are the packages
+    Anything else is refused, so that no parameter is silently ignored and none names a file. ``rounds`` is the
+    hyperparameter that counts the rounds of an algorithm that trains in rounds, so that it supports early stopping and
+    pruning; empty for others. ``requirements`` are the packages
     needed to load a saved model.
     """
 
@@ -55,7 +56,7 @@ class Algorithm(Struct, frozen=True, kw_only=True):
     space: Mapping[str, Dimension]
     params: frozenset[str]
     requirements: tuple[str, ...]
-    rounds: bool = False
+    rounds: str = ""
     preset: Mapping[str, bool | int | float | str | None] = {}
     """Hyperparameters that are set unless a spec sets them."""
     of: str = ""

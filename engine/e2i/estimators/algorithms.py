@@ -128,7 +128,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             ]
         ),
         requirements=("xgboost", "numpy", "pandas"),
-        rounds=True,
+        rounds="n_estimators",
     ),
     "LightGBM": Algorithm(
         family="boosted trees",
@@ -173,7 +173,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             ]
         ),
         requirements=("lightgbm", "numpy", "pandas"),
-        rounds=True,
+        rounds="n_estimators",
     ),
     "CatBoost": Algorithm(
         family="boosted trees",
@@ -219,7 +219,7 @@ ALGORITHMS: dict[str, Algorithm] = {
             ]
         ),
         requirements=("catboost", "numpy", "pandas"),
-        rounds=True,
+        rounds="iterations",
     ),
     **SKLEARN,
 }

@@ -131,7 +131,7 @@ def prepare(
     labels = derived.labels(table)
     rows = Encoded(derived.encode(table), labels, learning.row_weights(train, options, labels, derived.classes))
     held_out = None if held is None else Encoded(derived.encode(held), derived.labels(held))
-    is_scaled = algorithms.of(algorithm).rounds and derived.task == "regression" and not options.is_log
+    is_scaled = bool(algorithms.of(algorithm).rounds) and derived.task == "regression" and not options.is_log
     changed = learning.transformation(options, rows.labels, target) if derived.task == "regression" else None
     learned, held_learned = rows.learned(changed), held_out and held_out.learned(changed)
     center, scale = _standard(learned.labels) if is_scaled else (0.0, 1.0)

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import options as options_
-from e2i.estimators.options import ObjectiveName, Options
+from e2i.estimators.options import EarlyStop, ObjectiveName, Options
+from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.estimators.schema import Schema
 from e2i.spec.suggest import hint
 
@@ -57,6 +58,14 @@ def check_watched(algorithm: str, options: Options) -> None:
             code=CODE,
             hint="set the number of rounds in `params`, without early stopping or a pruner",
         )
+
+
+def watch(stop: EarlyStop | None, task: str, loss: Loss) -> EarlyStopping | None:
+    """Return what stops one fit early, by the metric of rounds that is nearest to what is learned; None for none."""
+    if stop is None:
+        return None
+    nearest: WatchedMetric = "mae" if loss.objective in ("absolute", "quantile") else "rmse"
+    return EarlyStopping(stop.metric or ("log_loss" if task == "classification" else nearest), stop.rounds)
 
 
 def row_weights(frame: pd.DataFrame, options: Options, labels: Matrix, classes: Sequence[Any] | None) -> Matrix | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, settled
-from e2i.estimators import options
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Given, KnownModel, KnownTable, absent, settled
+from e2i.estimators import algorithms, options
 from e2i.estimators.learning import CODE
 from e2i.estimators.recipe_columns import kind_of
+from e2i.estimators.rounds import USABLE
 from e2i.spec.problems import Code
 
 
@@ -19,6 +20,8 @@ def check(given: Given, model: KnownModel, table: str, params: str) -> Iterator[
     yield from repeated(given, params)
     yield from _weights(given, table)
     yield from _monotone(given, model, table)
+    yield from _stopped(given, model.task)
+    yield from _rated(given, params)
     yield from _watched(given)
 
 
@@ -31,6 +34,14 @@ def repeated(given: Given, params: str) -> Iterator[ColumnProblem]:
                 if other in chosen:
                     message = f"`{name}` and the hyperparameter `{other}` set the same"
                     yield ColumnProblem((params, other), CODE, message, hint="remove one of them", at_key=True)
+
+
+def counted(given: Given) -> tuple[str, ...] | None:
+    """Return the hyperparameter whose value early stopping in folds finds, if any; None when it is not known."""
+    stop, algorithm = given.get("early_stopping"), algorithms.known(given.get("algorithm"))
+    if stop is None:
+        return ()
+    return None if algorithm is None or not isinstance(stop, Mapping) else (algorithm.rounds,)
 
 
 def _weights(given: Given, table: str) -> Iterator[ColumnProblem]:
@@ -60,6 +71,41 @@ def _monotone(given: Given, model: KnownModel, table: str) -> Iterator[ColumnPro
         elif isinstance(rows, KnownTable) and kind_of(rows.columns.get(name)) == "text":
             message = f'"{name}" is a category, which has no order'
             yield ColumnProblem(path, CODE, message, hint="remove it", at_key=True)
+
+
+def _stopped(given: Given, task: str | None) -> Iterator[ColumnProblem]:
+    """Yield early stopping of an algorithm without rounds, and by a metric of another task."""
+    stop, algorithm = given.get("early_stopping"), algorithms.known(given.get("algorithm"))
+    if not isinstance(stop, Mapping):
+        return
+    if algorithm is not None and not algorithm.rounds:
+        able = ", ".join(name for name, known in algorithms.ALGORITHMS.items() if known.rounds)
+        message = f"{given['algorithm']} does not train in rounds, so it cannot stop early"
+        hint = f"remove it, or use one of {able}"
+        yield ColumnProblem(("early_stopping",), CODE, message, hint=hint, take_out=True)
+    usable = USABLE["regression"] if task == "regression" else USABLE["binary"]
+    metric = stop.get("metric")
+    if task in ("regression", "classification") and isinstance(metric, str) and metric not in usable:
+        message = f"{metric} is not a metric of the rounds of a {task}"
+        yield ColumnProblem(("early_stopping", "metric"), CODE, message, hint=f"choose {' or '.join(usable)}")
+
+
+def _rated(given: Given, params: str) -> Iterator[ColumnProblem]:
+    """Yield a warning when CatBoost would derive another learning rate for all rows, from their number of rounds."""
+    algorithm = algorithms.known(given.get("algorithm"))
+    if (
+        algorithm is None
+        or algorithm.flavour != "catboost"
+        or None in (given.get("early_stopping"), given.get("folds"))
+    ):
+        return
+    search = given.get("search", given)  # optuna.tune has its space among its parameters
+    space: object = {} if search is None else search.get("space") if isinstance(search, Mapping) else UNKNOWN
+    places = [given.get(params), algorithm.space if space is None else space, algorithm.preset]
+    if all(isinstance(place, Mapping) and "learning_rate" not in place for place in places):
+        message = "CatBoost derives the learning rate from the number of rounds: all rows have another than the splits"
+        hint = f"set `learning_rate` in `{params}`"
+        yield ColumnProblem(("early_stopping",), CODE, message, hint=hint, severity="warning")
 
 
 def _watched(given: Given) -> Iterator[ColumnProblem]:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from msgspec import Struct
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from e2i.catalog.action import Params
 from e2i.catalog.columns import UNKNOWN, Given
 from e2i.estimators import algorithms
+from e2i.estimators.rounds import WatchedMetric
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 RowWeights = Annotated[
@@ -68,6 +69,31 @@ Monotone = Annotated[
         min_length=1,
         description="Features by which predictions may only rise (1) or only fall (-1): of the prepared ones, if "
         "there is a recipe. null: none.",
+    ),
+]
+
+
+class EarlyStop(BaseModel):
+    """Settings of early stopping of a boosted model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    rounds: Annotated[int, Field(ge=1, le=10_000, description="Stop after this many rounds without improvement.")]
+    metric: Annotated[
+        WatchedMetric | None,
+        Field(
+            description="Metric of the rows that are not trained on, which must improve; null: log_loss, rmse, or mae "
+            "for objectives absolute and quantile."
+        ),
+    ] = None
+
+
+StopInFolds = Annotated[
+    EarlyStop | None,
+    Field(
+        description="Early stopping of a boosted model in `folds`: each split stops by its tested rows; in "
+        "model.cross_validate with `search`, by those of the inner folds. The model of all rows has the median of the "
+        "best numbers of rounds. null: none."
     ),
 ]
 

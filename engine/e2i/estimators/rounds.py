@@ -5,6 +5,8 @@ In: the validation metric of each round. Out: whether to stop, and how many roun
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from statistics import median_low
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -33,6 +35,11 @@ class Watch(Protocol):
 
     def stop(self, done: int, value: float) -> bool:
         """Return True when round ``done`` is the last."""
+
+
+def typical(kept: Iterable[int]) -> int:
+    """Return the rounds of a model of all rows from the best ones of each split: their median, of two the lower."""
+    return median_low(kept)
 
 
 class EarlyStopping(Struct):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import catboost
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
@@ -79,6 +81,50 @@ def test_options_of_a_fit_apply_in_each_split_and_its_search(ctx: LocalContext) 
     answers = [saved.open_model(one.model, ctx).predict(frame) for one in (tuned, fitted)]
     assert np.abs(answers[0] - answers[1]).max() < 1e-9, "the three actions take the options alike"
     assert fitted.baseline.keys() <= fitted.metrics.keys()
+
+
+@pytest.mark.parametrize("algorithm", ["XGBoost", pytest.param("CatBoost", marks=pytest.mark.slow)])
+def test_each_split_stops_early_by_its_tested_rows_and_all_rows_take_the_median(
+    ctx: LocalContext, algorithm: str
+) -> None:
+    features = ["a", "b", "count"]
+    frame = table(240)[[*features, "binary"]]
+    counted, made = ("n_estimators", xgb) if algorithm == "XGBoost" else ("iterations", cat)
+    params = {counted: 80, "learning_rate": 0.2}
+    more: dict[str, Any] = {"algorithm": algorithm, "params": params, "early_stopping": {"rounds": 4}}
+    found = crossed(ctx, frame, "binary", metrics=("log_loss",), **more)
+    rows = ctx.table(frame)
+    oof = ctx.frame(found.oof)
+    division = folds(FoldsParams(table=rows, strategy="kfold", folds=3), ctx).folds
+    for number, roles in enumerate(folding.read(division, rows, ctx)):
+        train, test = frame[roles == folding.TRAIN], frame[roles == folding.TEST]
+        model = made(80, ctx.seed, early_stopping_rounds=4)
+        model.fit(train[features], train["binary"], eval_set=[(test[features], test["binary"])], verbose=False)
+        best_round = model.best_iteration if algorithm == "XGBoost" else model.best_iteration_
+        assert found.rounds[number] == best_round + 1
+        wanted = model.predict_proba(test[features])[:, 1].astype(float)
+        assert np.abs(oof["probability"][oof["split"] == number].to_numpy() - wanted).max() < 1e-6
+        assert found.metrics["log_loss"].folds[number] == pytest.approx(log_loss(test["binary"], wanted), abs=1e-6)
+    middle = int(np.median(found.rounds))
+    assert found.best_params == {**params, counted: middle} and int(ctx.params[counted]) == middle
+    whole = made(middle, ctx.seed).fit(frame[features], frame["binary"], verbose=False)
+    ours = saved.open_model(found.model, ctx).predict(frame)
+    assert np.abs(ours - whole.predict_proba(frame[features])[:, 1]).max() < 1e-6
+    if algorithm == "XGBoost":
+        search = {"trials": 2, "inner_folds": 2, "space": {"max_depth": {"type": "int", "low": 2, "high": 3}}}
+        nested = crossed(ctx, frame, "binary", search=search, **more)
+        assert nested.rounds == tuple(one["n_estimators"] for one in nested.searched) and max(nested.rounds) < 80
+        assert saved.open_model(nested.model, ctx).manifest["params"] == nested.best_params
+
+
+def xgb(rounds: int, seed: int, **more: Any) -> Any:
+    more |= {"eval_metric": "logloss", "learning_rate": 0.2}
+    return xgboost.XGBClassifier(n_estimators=rounds, tree_method="hist", random_state=seed, **more)
+
+
+def cat(rounds: int, seed: int, **more: Any) -> Any:
+    more |= {"allow_writing_files": False, "thread_count": 1, "learning_rate": 0.2}
+    return catboost.CatBoostClassifier(iterations=rounds, random_seed=seed, **more)
 
 
 def test_chosen_metrics_are_those_of_every_split(ctx: LocalContext) -> None:

@@ -169,6 +169,36 @@ def test_a_trial_with_folds_is_the_mean_over_models_of_xgboost(ctx: LocalContext
     assert np.abs(ours - best.predict_proba(frame[features])[:, 1]).max() < 1e-9, "the best is fitted to all rows"
 
 
+def test_trials_stop_early_in_each_split_and_the_best_is_fitted_with_the_median_of_rounds(ctx: LocalContext) -> None:
+    frame, features = table(400), ["a", "b", "count"]
+    space = {"max_depth": SMALL["max_depth"]}
+    more = {"features": features, "exclude": (), "metric": "log_loss", "early_stopping": {"rounds": 4}, "trials": 3}
+    found = folded(ctx, space=space, fixed={"n_estimators": 80, "learning_rate": 0.2}, **more)
+    made = folds(FoldsParams(table=ctx.table(frame), strategy="kfold", folds=3), ctx).folds
+    settings = {"tree_method": "hist", "random_state": ctx.seed, "learning_rate": 0.2, "eval_metric": "logloss"}
+    rounds = {}
+    for trial in stored(ctx, found.study.name).trials:
+        values, kept = [], []
+        for roles in folding.read(made, ctx.table(frame), ctx):
+            train, test = frame[roles == folding.TRAIN], frame[roles == folding.TEST]
+            model = xgboost.XGBClassifier(n_estimators=80, early_stopping_rounds=4, **settings, **trial.params)
+            held_out = [(test[features], test["binary"])]
+            model.fit(train[features], train["binary"], eval_set=held_out, verbose=False)
+            values.append(log_loss(test["binary"], model.predict_proba(test[features])[:, 1].astype(float)))
+            kept.append(model.best_iteration + 1)
+        assert trial.value == pytest.approx(np.mean(values), abs=1e-9)
+        rounds[trial.number] = int(np.median(kept))
+    best = stored(ctx, found.study.name).best_trial
+    assert found.best_params["n_estimators"] == rounds[best.number] < 80
+    again = folded(ctx, space=space, fixed={"n_estimators": 80, "learning_rate": 0.2}, **more)
+    assert again.best_params == found.best_params and len(stored(ctx, found.study.name).trials) == 3, "resumed"
+    whole = xgboost.XGBClassifier(n_estimators=rounds[best.number], **settings, **best.params)
+    wanted = whole.fit(frame[features], frame["binary"]).predict_proba(frame[features])[:, 1]
+    assert np.abs(saved.open_model(found.model, ctx).predict(frame) - wanted).max() < 1e-9
+    with pytest.raises(StepError, match="there are no `folds`"):
+        run(ctx, early_stopping={"rounds": 4})
+
+
 def test_trials_are_pruned_after_a_split_whatever_the_algorithm(ctx: LocalContext) -> None:
     space = {"C": {"type": "float", "low": 1e-5, "high": 10, "log": True}}
     more = {"algorithm": "LogisticRegression", "pruner": "median", "metric": "accuracy", "trials": 16}

@@ -45,7 +45,7 @@ TOOL = Tool(
             CrossValidateOutputs,
             libraries=(*LIBRARIES, "optuna"),
             columns=True,
-            version=3,
+            version=4,
         ),
         Action(
             "calibrate",
@@ -116,7 +116,7 @@ TOOL = Tool(
             LearningCurveOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
-            version=2,
+            version=3,
         ),
         Action(
             "card",

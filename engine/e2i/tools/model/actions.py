@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
-from e2i.estimators import intervals, metrics, reweighting, saved
-from e2i.estimators.rounds import EarlyStopping, WatchedMetric
+from e2i.estimators import intervals, learning, metrics, reweighting, saved
 from e2i.tools.model import evaluation, page, predicting, slicing
 from e2i.tools.model.after_training import calibrate as calibrate
 from e2i.tools.model.after_training import conformal as conformal
@@ -38,8 +37,7 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
     held_out = None if params.validation is None else ctx.frame(params.validation)
     prepared = Request.of(params, seed).prepare(ctx.frame(params.table), held_out, threads=ctx.threads)
     _warn(prepared, {"class_weight": params.class_weight, **params.params}, ctx)
-    stop = params.early_stopping
-    watch = None if stop is None else EarlyStopping(stop.metric or _watched(prepared), stop.rounds)
+    watch = learning.watch(params.early_stopping, prepared.schema.task, prepared.loss)
     fitted = fitting.fit(prepared, params.params, seed=seed, threads=ctx.threads, watch=watch)
     measured, constant = _measure(fitted, "train", prepared.train), _constant(prepared, "train", prepared.train)
     if prepared.validation is not None:
@@ -80,6 +78,8 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
     for name, one in figures.items():
         ctx.metric(name, one.mean)
         ctx.metric(f"{name}_sd", one.sd)
+    if crossed.rounds:
+        ctx.param(crossed.counted, best[crossed.counted])
     ctx.param("algorithm", params.algorithm)
     ctx.attach("model", model)
     return CrossValidateOutputs(
@@ -89,6 +89,7 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
         model=model,
         best_params=best,
         searched=tuple(crossed.searched),
+        rounds=tuple(crossed.rounds),
     )
 
 
@@ -155,13 +156,6 @@ def _judge(model: Any, params: SelectParams, ctx: StepContext) -> dict[str, floa
     frame = ctx.frame(params.table)
     labels = schema.labels(frame, model.target, scorer.manifest["classes"])
     return metrics.evaluate(model.task, labels, saved.predict(scorer, frame))
-
-
-def _watched(prepared: Prepared) -> WatchedMetric:
-    """Return the metric of rounds that is nearest to what is learned."""
-    if prepared.schema.task == "classification":
-        return "log_loss"
-    return "mae" if prepared.loss.objective in ("absolute", "quantile") else "rmse"
 
 
 def _warn(prepared: Prepared, params: Mapping[str, Any], ctx: StepContext) -> None:

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import intervals, metrics, saved, sketch
+from e2i.estimators import algorithms, intervals, learning, metrics, saved, sketch
 from e2i.estimators.folding import TEST, TRAIN
 from e2i.estimators.request import Request, codes, require_classes
+from e2i.estimators.rounds import typical
 from e2i.tools.model.params.training import CrossValidateParams, Figures
 from e2i.tools.model.searching import Searching
 
@@ -40,22 +41,36 @@ class Crossing:
         self.searching = None if params.search is None else Searching(params, params.search, self.request, self.threads)
         self.searched: list[dict[str, Any]] = []
         """For each split that is judged, the hyperparameters that a search has found."""
+        self.counted = algorithms.of(params.algorithm).rounds
+        """The hyperparameter that is the number of rounds; empty for an algorithm without."""
+        self.rounds: list[int] = []
+        """For each split that is judged, the rounds of its model, when it is stopped early."""
         self.constants: list[dict[str, float]] = []
         """For each split that is judged, the metrics of the best constant answer to its training rows."""
         self.shared: list[float] = []
         """For each split that is judged, the share of the tested rows that are training rows too."""
         self.names = [metrics.choose(name, self.task) for name in params.metrics or ()]
 
-    def fit(self, places: Matrix) -> tuple[Fitted, dict[str, Any]]:
-        """Return the model of these rows, in positions, and its hyperparameters. Raises StepError."""
+    def fit(self, places: Matrix, tested: Matrix | None = None) -> tuple[Fitted, dict[str, Any]]:
+        """Return the model of these rows, in positions, and its hyperparameters. Raises StepError.
+
+        ``tested`` are the positions of the rows that stop the fit early, unless a search has found the number of rounds
+        by rows of its own. Without them it is the typical one of the splits.
+        """
         from e2i.estimators import fitting
 
         rows = self.frame.iloc[places]
         require_classes(rows[self.params.target], self.classes, "training rows")
         groups = None if self.groups is None else self.groups[places]
         chosen = dict(self.params.params) if self.searching is None else self.searching.best(rows, groups)
-        prepared = self.request.prepare(rows, None, threads=self.threads, groups=groups)
-        return fitting.fit(prepared, chosen, seed=self.request.seed, threads=self.threads), chosen
+        stop = None if self.searching is not None else self.params.early_stopping
+        if stop is not None and tested is None:
+            chosen[self.counted] = typical(self.rounds)
+        held_out = None if stop is None or tested is None else self.frame.iloc[tested]
+        prepared = self.request.prepare(rows, held_out, threads=self.threads, groups=groups)
+        watch = None if held_out is None else learning.watch(stop, self.task, prepared.loss)
+        fitted = fitting.fit(prepared, chosen, seed=self.request.seed, threads=self.threads, watch=watch)
+        return fitted, chosen if watch is None else {**chosen, self.counted: watch.keep}
 
     def judged(self, splits: Sequence[Roles]) -> Iterator[tuple[dict[str, float], pd.DataFrame]]:
         """Yield the metrics of each split, and its predictions for the rows that its model was not trained on."""
@@ -66,7 +81,9 @@ class Crossing:
         for number, split in enumerate(splits):
             test = np.flatnonzero(split == TEST)
             rows = self.frame.iloc[test]
-            fitted, chosen = self.fit(np.flatnonzero(split == TRAIN))
+            fitted, chosen = self.fit(np.flatnonzero(split == TRAIN), test)
+            if self.params.early_stopping is not None:
+                self.rounds.append(chosen[self.counted])
             if self.searching is not None:
                 self.searched.append(chosen)
             predicted = saved.predict(fitted.scorer, rows)

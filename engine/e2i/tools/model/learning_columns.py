@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, absent
 from e2i.catalog.files import Files
-from e2i.estimators import columns, hyperparameters
+from e2i.estimators import columns, hyperparameters, option_columns
 from e2i.estimators.columns import lacking, seen
 from e2i.estimators.metrics import MetricName
 from e2i.tools.model import learning_curve as growing
@@ -17,6 +17,7 @@ from e2i.tools.model.judging_columns import wrong_metric
 def learning_curve(given: Given, files: Files) -> Flow:
     model, problems = columns.learn(given, "table", "validation")
     problems += hyperparameters.check(given, "params", task=model.task)
+    problems += option_columns.check(given, model, "table", "params")
     if model.features is not None and not problems:
         problems += lacking(given["held_out"], ("held_out",), model.features, "used as features in training")
     if model.target is not None:

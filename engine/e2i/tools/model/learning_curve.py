@@ -18,10 +18,9 @@ from e2i.catalog.artifacts import Report
 from e2i.catalog.columns import Columns
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import intervals, metrics, saved, sketch
+from e2i.estimators import intervals, learning, metrics, saved, sketch
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.request import Request, codes, require_classes
-from e2i.estimators.rounds import EarlyStopping
 from e2i.tools.model import growth_plot, judged, pages, slicing
 from e2i.tools.model.params.learning import LearningCurveOutputs, LearningCurveParams
 
@@ -144,9 +143,7 @@ class Growing:
             ) from error
         groups = None if self.groups is None else self.groups[places]
         prepared = self.request.prepare(rows, self.validation, threads=self.ctx.threads, groups=groups)
-        stop = self.params.early_stopping
-        default = "log_loss" if self.task == "classification" else "rmse"
-        watch = None if stop is None else EarlyStopping(stop.metric or default, stop.rounds)  # type: ignore[arg-type]
+        watch = learning.watch(self.params.early_stopping, self.task, prepared.loss)
         fitted = fitting.fit(prepared, self.params.params, seed=self.seed, threads=self.ctx.threads, watch=watch)
         return Fit(share, len(rows), self._measure(fitted, rows), self._measure(fitted, self.held_out, is_new=True))
 

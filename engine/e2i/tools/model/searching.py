@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.columns import ColumnProblem, Given
 from e2i.errors import StepError, ToolUnavailable
-from e2i.estimators import algorithms, hyperparameters
+from e2i.estimators import algorithms, hyperparameters, option_columns
 from e2i.estimators.metrics import METRICS
 from e2i.tools.model.params.training import CrossValidateParams, Search
 from e2i.tools.optuna import ranges
@@ -62,7 +62,8 @@ def names(given: Given) -> tuple[str, ...] | None:
         space = known.space
     if not isinstance(space, Mapping) or any(isinstance(one, Mapping) and one.get("when") for one in space.values()):
         return None
-    return tuple(dict.fromkeys([*fixed, *space]))
+    counted = option_columns.counted(given)
+    return None if counted is None else tuple(dict.fromkeys([*fixed, *space, *counted]))
 
 
 class Searching:
@@ -97,10 +98,10 @@ class Searching:
         plan = search.Plan(
             ordered(self._space), self._search.trials, (direction,), parallel=PARALLEL, seed=seed, fixed=fixed
         )
-        objective = FoldsObjective(prepared, (self._metric,), fixed, seed)
+        objective = FoldsObjective(prepared, (self._metric,), fixed, seed, stop=self._params.early_stopping)
         with threadpool_limits(limits=1, user_api="blas"):  # trials share the cores
             trials = asyncio.run(search.run(plan, objective, [], _forget, lambda: False, threads=self._threads))
-        return {**fixed, **search.best(trials, direction, hint="check `space` of `search`").params}
+            return objective.chosen(search.best(trials, direction, hint="check `space` of `search`"))
 
     def _inner(self, frame: pd.DataFrame) -> list[Any]:
         """Return folds of these rows by the strategy of the outer ones; classes are stratified where none is set."""

@@ -51,7 +51,8 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
             known=known,
         )
         best, front = choosing.best(trials, sought, params.choose, hint="check `space` and `fixed`, or raise `timeout`")
-        fitted = models.of(best.number) or rows.fit(best.params)
+        best_params: dict[str, Scalar] = objective.chosen(best)
+        fitted = models.of(best.number) or rows.fit(best_params)
     for trial in trials:
         ctx.child(_child(trial, sought))
     for warning in (*rows.warnings(fitted), *_warnings(trials, plan, sum(map(len, known.values())))):
@@ -59,7 +60,6 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
     values = dict(zip(sought.names, map(float, best.values), strict=True))
     for metric, value in values.items():
         ctx.metric(f"best_{metric}", value)
-    best_params: dict[str, Scalar] = {**params.fixed, **best.params}
     for parameter, chosen in best_params.items():
         ctx.param(parameter, "null" if chosen is None else chosen)
     title = f"Search of {params.algorithm} for {params.target}"

@@ -28,9 +28,11 @@ def tune(given: Given, files: Files) -> Flow:
     if names:
         outputs["best_values"] = KnownKeys(names)
     searched, fixed = _space(given), given["fixed"]
+    counted = option_columns.counted(given)
     if searched is not None and isinstance(fixed, Mapping):
         free = [name for name in searched if name not in fixed]
-        outputs["best_params"] = KnownKeys((*fixed, *free))
+        if counted is not None:
+            outputs["best_params"] = KnownKeys(tuple(dict.fromkeys([*fixed, *free, *counted])))
         if given["metrics"] is None or len(names) > 1:
             outputs |= _tables(free, names if given["metrics"] is not None else ("value",))
     return Flow(outputs, problems)

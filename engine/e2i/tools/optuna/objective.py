@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from e2i.errors import StepError
-from e2i.estimators import fitting, metrics
-from e2i.estimators.rounds import USABLE, WatchedMetric
+from e2i.estimators import algorithms, fitting, learning, metrics
+from e2i.estimators.options import EarlyStop
+from e2i.estimators.rounds import USABLE, WatchedMetric, typical
 from e2i.tools.optuna.front import dominates
 
 REPORT_EVERY = 10
@@ -70,6 +71,10 @@ class Objective(Struct, frozen=True, eq=False):
         self.models.add(trial.number, values, fitted)
         return values
 
+    def chosen(self, best: Any) -> dict[str, Any]:
+        """Return the hyperparameters of the best trial, with those that are fixed."""
+        return {**self.fixed, **best.params}
+
     def fit(self, params: Mapping[str, Any], watch: Pruning | None = None) -> fitting.Fitted:
         """Return the model of a trial with these parameters."""
         return fitting.fit(self.prepared, {**self.fixed, **params}, seed=self.seed, threads=1, watch=watch)
@@ -84,14 +89,20 @@ class FoldsObjective(Struct, frozen=True, eq=False):
     seed: int
     watched: int | None = None
     """The position of the metric whose mean is reported after each split; None: none is."""
+    stop: EarlyStop | None = None
+    """Stops the fit of each split by its tested rows; None: none."""
+    kept: dict[int, list[int]] = field(default_factory=dict)
+    """By the number of a trial, the best number of rounds in each split."""
 
     def __call__(self, trial: Any) -> tuple[float, ...]:
         """Return the means over the splits. Raises StepError when a fit fails, optuna.TrialPruned when it is pruned."""
         import optuna
 
         found: list[tuple[float, ...]] = []
+        kept: list[int] = []
         for number, prepared in enumerate(self.splits, start=1):
-            fitted = fitting.fit(prepared, {**self.fixed, **trial.params}, seed=self.seed, threads=1)
+            fitted, rounds = self._fit(prepared, trial.params)
+            kept.append(rounds)
             held_out = prepared.validation
             assert held_out is not None
             predicted = fitted.scorer.output(held_out.matrix)
@@ -100,7 +111,25 @@ class FoldsObjective(Struct, frozen=True, eq=False):
                 trial.report(fmean(values[self.watched] for values in found), number)
                 if number < len(self.splits) and trial.should_prune():
                     raise optuna.TrialPruned
+        self.kept[trial.number] = kept
         return tuple(map(fmean, zip(*found, strict=True)))
+
+    def chosen(self, best: Any) -> dict[str, Any]:
+        """Return the hyperparameters of the best trial for all rows: with early stopping, a typical number of rounds.
+
+        The splits of a trial of an earlier attempt are fitted again.
+        """
+        params = {**self.fixed, **best.params}
+        if self.stop is None:
+            return params
+        kept = self.kept.get(best.number) or [self._fit(one, best.params)[1] for one in self.splits]
+        return {**params, algorithms.of(self.splits[0].algorithm).rounds: typical(kept)}
+
+    def _fit(self, prepared: fitting.Prepared, params: Mapping[str, Any]) -> tuple[fitting.Fitted, int]:
+        """Return the model of a split and its rounds; 0 without early stopping."""
+        watch = learning.watch(self.stop, prepared.schema.task, prepared.loss)
+        fitted = fitting.fit(prepared, {**self.fixed, **params}, seed=self.seed, threads=1, watch=watch)
+        return fitted, (watch and watch.keep) or 0
 
 
 class Pruning(Struct):

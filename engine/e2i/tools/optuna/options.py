@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Given
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Given
 from e2i.estimators import algorithms
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS
@@ -49,6 +49,10 @@ def check(given: Given, names: tuple[str, ...], task: str | None) -> Iterator[Co
         message = f"{given['sampler']} does not use the results of other trials, so `warm_start` has no effect"
         yield _bad(("warm_start",), message, "choose another sampler", "warning")
     yield from _pruned(given, names, task)
+    if given.get("folds", UNKNOWN) is None and isinstance(given.get("early_stopping"), Mapping):
+        message = "trials are stopped early by the tested rows of each split, and there are no `folds`"
+        hint = "judge by `folds` instead of `validation`, or remove it"
+        yield ColumnProblem(("early_stopping",), "bad-search", message, hint=hint, take_out=True)
 
 
 def _repeated(names: tuple[str, ...]) -> Iterator[ColumnProblem]:

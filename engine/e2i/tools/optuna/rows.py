@@ -55,15 +55,16 @@ class TrialRows:
         """Return what evaluates a trial. With folds, no model of a trial is kept: none is fitted to all rows."""
         fixed, seed = self._params.fixed, self.request.seed
         if self._params.folds is not None:
-            return FoldsObjective(self._prepared, names, fixed, seed, None if watched is None else watched[0])
+            position, stop = None if watched is None else watched[0], self._params.early_stopping
+            return FoldsObjective(self._prepared, names, fixed, seed, position, stop)
         return Objective(self._prepared[0], names, fixed, seed, models, None if watched is None else watched[1])
 
     def fit(self, chosen: Mapping[str, Any]) -> fitting.Fitted:
-        """Return the model with these parameters, fitted to all rows to train."""
+        """Return the model with these hyperparameters, fitted to all rows to train."""
         prepared = self._prepared[0]
         if self._params.folds is not None:
             prepared = self.request.prepare(self._frame, None, threads=self._threads, groups=self._groups)
-        return fitting.fit(prepared, {**self._params.fixed, **chosen}, seed=self.request.seed, threads=1)
+        return fitting.fit(prepared, chosen, seed=self.request.seed, threads=1)
 
     def warnings(self, fitted: fitting.Fitted) -> Iterator[str]:
         """Yield what the user should know of the rows, and of parameters that weigh classes."""

@@ -10,8 +10,7 @@ from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
-from e2i.estimators.options import FitOptions
-from e2i.estimators.rounds import WatchedMetric
+from e2i.estimators.options import EarlyStop, FitOptions, StopInFolds
 from e2i.estimators.space import Dimension
 from e2i.tools.model.params.fields import (
     Algorithm,
@@ -27,21 +26,6 @@ from e2i.tools.model.params.fields import (
 
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Beside = Annotated[bool, Field(description="Return the metrics of the best constant answer beside those of the model.")]
-
-
-class EarlyStop(BaseModel):
-    """Settings of early stopping of a boosted model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    rounds: Annotated[int, Field(ge=1, le=10_000, description="Stop after this many rounds without improvement.")]
-    metric: Annotated[
-        WatchedMetric | None,
-        Field(
-            description="Metric on the validation table that must improve; null: log_loss, rmse, or mae for "
-            "objectives absolute and quantile."
-        ),
-    ] = None
 
 
 class TrainRows(Params):
@@ -152,6 +136,7 @@ class CrossValidateRows(Params):
 class CrossValidateParams(FitOptions, CrossValidateRows):
     """Parameters of ``model.cross_validate``, in the order of ``TrainParams``."""
 
+    early_stopping: StopInFolds = None
     metrics: Annotated[
         tuple[MetricName, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
     ] = None
@@ -196,10 +181,15 @@ class CrossValidateOutputs(Outputs):
     best_params: Annotated[
         dict[str, Scalar],
         Field(
-            description="Hyperparameters of the model: `params`, and those that `search` chose by folds of all rows."
+            description="Hyperparameters of the model: `params`, those that `search` chose by folds of all rows, and "
+            "with `early_stopping` the number of rounds."
         ),
     ]
     searched: Annotated[
         tuple[dict[str, Scalar], ...],
         Field(description="Hyperparameters of the model of each split, when there is a `search`; otherwise empty."),
+    ]
+    rounds: Annotated[
+        tuple[int, ...],
+        Field(description="Rounds of the model of each split, when there is `early_stopping`; otherwise empty."),
     ]
