@@ -38,7 +38,7 @@ class Agent(Approved):
         return Place(self.root)
 
     def talk(self, talk: Callable[[Calls], Awaitable[T]], **options: Any) -> T:
-        """Carries out the calls of ``talk`` with a server in this process."""
+        """Executes the calls of ``talk`` with a server in this process."""
 
         async def main() -> T:
             async with Client(server.build(self.place, **options)) as client:
