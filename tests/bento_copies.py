@@ -19,7 +19,8 @@ def served(folder: Path, root: Path) -> flavours.Served:
     for name, file in travelling.files().items():
         shutil.copyfile(file, root / f"{name}.py")
     shutil.copytree(folder, root / "model")
-    files = {f"model/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    found = (path for path in folder.rglob("*") if path.is_file())
+    files = {f"model/{path.relative_to(folder)}": hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
     about = {"stages": [{"folder": "model", "flavour": "e2i"}], "features": None, "files": files}
     (root / "serving.json").write_text(json.dumps(about))
 

@@ -114,7 +114,7 @@ def test_quantiles_are_those_of_the_formula() -> None:
         r.normal(size=500),
         r.choice(["a", "b", "c"], 500, p=[0.7, 0.29, 0.01]),
     )
-    found = conformal.fit(labels, predicted, 0.9, "g", groups.astype(object))
+    found = conformal.fit(conformal.conformity(labels, predicted), 0.9, "g", groups.astype(object))
     scores = np.abs(labels - predicted)
     assert found["quantile"] == np.sort(scores)[int(np.ceil(501 * 0.9)) - 1]
     assert [one["value"] for one in found["groups"]] == ["a", "b"] and conformal.fewest(0.9) == 9
@@ -124,12 +124,22 @@ def test_quantiles_are_those_of_the_formula() -> None:
     each = deciding.quantiles(np.array(["b", "z", None], dtype=object), found, 3)
     assert each.tolist() == [found["groups"][1]["quantile"], found["quantile"], found["quantile"]]
     labels, shares = overconfident(400, 3, seed=5)
-    classes = conformal.fit(labels, shares, 0.8)
+    classes = conformal.fit(conformal.conformity(labels, shares), 0.8)
     inside = deciding.prediction_set(shares, np.full(400, classes["quantile"]))
     assert inside[np.arange(400), labels].mean() >= 0.8
+    lower, upper = deciding.widened(np.array([3.0, 0.0]), np.array([1.0, 4.0]), np.array([-0.5, -9.0]))
+    assert (lower.tolist(), upper.tolist()) == ([1.5, 2.0], [2.5, 2.0])  # in order, and not narrower than the middle
 
 
-@pytest.mark.parametrize("kind", ["numbers", "classes", "groups"])
+def between(labels: Any, half: Any) -> float:
+    """The share of the second half of the rows in intervals from -half to half, widened by the first half."""
+    fitted = conformal.fit(conformal.outside(labels[:2000], -half[:2000], half[:2000]), 0.9)
+    lower, upper = deciding.widened(half[2000:], -half[2000:], np.full(2000, fitted["quantile"]))
+    assert np.unique(np.round(upper - lower, 9)).size == 2 and fitted["quantile"] > 0
+    return float(((lower <= labels[2000:]) & (labels[2000:] <= upper)).mean())
+
+
+@pytest.mark.parametrize("kind", ["numbers", "classes", "groups", "ends"])
 def test_coverage_over_200_splits(kind: str) -> None:
     """A tenth of the rows is outside, on average over splits: for numbers, sets of classes, and within each group."""
     covered: list[float] = []
@@ -139,7 +149,11 @@ def test_coverage_over_200_splits(kind: str) -> None:
         labels, predicted = r.normal(scale=1 + 4 * groups), np.zeros(4000)
         if kind == "classes":
             labels, predicted = overconfident(4000, 3, seed)
-        fitted = conformal.fit(labels[:2000], predicted[:2000], 0.9, "g", groups[:2000] if kind == "groups" else None)
+        if kind == "ends":  # of a model that knows how the spread differs, but not how large it is
+            covered.append(between(labels, 0.5 + 2 * groups))
+            continue
+        scores = conformal.conformity(labels[:2000], predicted[:2000])
+        fitted = conformal.fit(scores, 0.9, "g", groups[:2000] if kind == "groups" else None)
         quantile = deciding.quantiles(groups[2000:] if kind == "groups" else None, fitted, 2000)
         inside = conformal.conformity(labels[2000:], predicted[2000:]) <= quantile
         covered.append(float(inside[groups[2000:] == 1].mean() if kind == "groups" else inside.mean()))

@@ -1,7 +1,9 @@
 """Compute conformal quantiles. In: labels, predictions and groups. Out: what ``deciding`` makes intervals and sets of.
 
 Split conformal prediction (Lei et al. 2018) with absolute residuals and, for classes, with 1 minus the probability of
-the true class (Sadinle et al. 2019). By group: the quantile of each group is of its own rows (Mondrian).
+the true class (Sadinle et al. 2019). With two models of quantiles, with the distance outside of their predictions
+(conformalised quantile regression, Romano et al. 2019). By group: the quantile of each group is of its own rows
+(Mondrian).
 """
 
 from __future__ import annotations
@@ -14,17 +16,13 @@ if TYPE_CHECKING:
     from e2i.estimators.encoding import Matrix
 
 
-def fit(
-    labels: Matrix, predicted: Matrix, level: float, by: str | None = None, groups: Matrix | None = None
-) -> Conformal:
-    """Return the quantiles of the rows' scores, for a level.
+def fit(scores: Matrix, level: float, by: str | None = None, groups: Matrix | None = None) -> Conformal:
+    """Return the quantiles of the rows' scores (n,), for a level.
 
-    ``predicted`` are as of ``Scorer.predict``, ``labels`` (n,) numbers or positions of classes. A group with fewer rows
-    than ``fewest(level)``, and a missing value, has no quantile of its own.
+    A group with fewer rows than ``fewest(level)``, and a missing value, has no quantile of its own.
     """
     import numpy as np
 
-    scores = conformity(labels, predicted)
     own: list[Group] = []
     if groups is not None:
         import pandas as pd
@@ -49,8 +47,19 @@ def fit(
     }
 
 
+def outside(labels: Matrix, lower: Matrix, upper: Matrix) -> Matrix:
+    """Return how far each label is outside of the two predictions, (n,); inside: minus the distance to the nearer."""
+    import numpy as np
+
+    found: Matrix = np.maximum(np.minimum(lower, upper) - labels, labels - np.maximum(lower, upper))
+    return found
+
+
 def conformity(labels: Matrix, predicted: Matrix) -> Matrix:
-    """Return the score of each row, (n,): the absolute residual, or 1 minus the probability of the true class."""
+    """Return the score of each row, (n,): the absolute residual, or 1 minus the probability of the true class.
+
+    ``predicted`` are as of ``Scorer.predict``, ``labels`` (n,) numbers or positions of classes.
+    """
     import numpy as np
 
     if labels.dtype.kind == "f":

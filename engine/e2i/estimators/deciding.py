@@ -49,8 +49,13 @@ class Group(TypedDict):
 
 
 class Conformal(TypedDict):
-    """Quantiles of the conformity scores: absolute residuals, or 1 minus the probability of the true class."""
+    """Quantiles of the conformity scores: absolute residuals, or 1 minus the probability of the true class.
 
+    With ``method`` cqr, how far the truth is outside of the predictions of two more models, negative inside. They are
+    in the folders ``lower`` and ``upper`` of the model.
+    """
+
+    method: NotRequired[Literal["cqr"]]
     level: float
     rows: int
     quantile: float
@@ -97,6 +102,16 @@ def quantiles(groups: Matrix | None, conformal: Conformal, rows: int) -> Matrix:
 def interval(predicted: Matrix, quantile: Matrix) -> tuple[Matrix, Matrix]:
     """Return the bounds of a regression's interval: the prediction minus and plus the quantile."""
     return predicted - quantile, predicted + quantile
+
+
+def widened(lower: Matrix, upper: Matrix, quantile: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the bounds of an interval between two predictions, in order, that is wider by the quantile at both ends.
+
+    By a negative quantile it is narrower, at most to its middle.
+    """
+    low, high = np.minimum(lower, upper), np.maximum(lower, upper)
+    middle = (low + high) / 2
+    return np.minimum(low - quantile, middle), np.maximum(high + quantile, middle)
 
 
 def prediction_set(predicted: Matrix, quantile: Matrix) -> Matrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,13 +51,19 @@ def keep_model(fitted: Fitted, ctx: StepContext) -> Model:
     return _keep(save(fitted, Path(ctx.scratch) / "model"), fitted.scorer.manifest, ctx)
 
 
-def keep_changed(model: Model, manifest: Manifest, ctx: StepContext) -> Model:
-    """Save a model of the store again, with what was fitted after its training in the manifest."""
+def keep_changed(model: Model, manifest: Manifest, ctx: StepContext, ends: Mapping[str, Model] | None = None) -> Model:
+    """Save a model of the store again, with what was fitted after its training in the manifest.
+
+    ``ends``: the folder in it → the model that its intervals lie above or below.
+    """
     from e2i.estimators.fitting import write_manifest
+    from e2i.estimators.scoring import ENDS
 
     folder = Path(ctx.scratch) / "model"
-    shutil.copytree(ctx.open(model), folder, copy_function=shutil.copyfile)
-    write_manifest(folder, {**manifest, "schema_version": 3})
+    shutil.copytree(ctx.open(model), folder, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(*ENDS))
+    for name, end in (ends or {}).items():
+        shutil.copytree(ctx.open(end), folder / name, copy_function=shutil.copyfile)
+    write_manifest(folder, {**manifest, "schema_version": 4 if ends else 3})
     return _keep(folder, manifest, ctx)
 
 

@@ -47,24 +47,24 @@ Matrix = np.ndarray[Any, np.dtype[Any]]
 ScoringError = encoding.ScoringError
 encode = encoding.encode
 
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 """Versions of ``manifest.json`` that are read."""
+ENDS = ("lower", "upper")
+"""Folders in that of a model with the two models whose predictions its intervals lie between, of the method cqr."""
 
 
 class Preparation(TypedDict):
-    """What happens to the model's features before they are encoded."""
+    """What happens to features before they are encoded. ``features`` are the columns that the fitted steps make."""
 
     steps: list[Any]
-    """The fitted steps, as ``preparing`` applies them."""
     features: list[Feature]
-    """The columns that the steps make, which are encoded."""
 
 
 class Manifest(TypedDict):
     """The description of a saved model, as ``manifest.json`` holds it.
 
-    Version 2 has ``prepare``, version 3 one of ``calibration``, ``threshold``, ``conformal``, ``link``,
-    ``target_transform``.
+    Version 2 has ``prepare``, version 3 one of ``calibration``, ``threshold``, ``conformal``, ``link`` and
+    ``target_transform``, version 4 intervals between two more models.
     """
 
     schema_version: int
@@ -113,7 +113,7 @@ def load(folder: str | Path) -> Scorer:
         manifest = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
         if manifest["schema_version"] not in VERSIONS:
             raise ScoringError(
-                f"manifest.json has schema version {manifest['schema_version']}; this module reads 1 to 3"
+                f"manifest.json has schema version {manifest['schema_version']}; this module reads 1 to 4"
             )
         file = saved / Path(manifest["file"]).name
         reader = natives.READERS[manifest["library"]]
@@ -123,7 +123,8 @@ def load(folder: str | Path) -> Scorer:
     if not intact:  # some libraries end the whole process when they read a corrupt file
         raise ScoringError(f"{file.name} is corrupt: its digest differs from the manifest")
     try:
-        return Scorer(manifest, reader(file))
+        ends = ENDS if manifest.get("conformal", {}).get("method") == "cqr" else ()
+        return Scorer(manifest, reader(file), tuple(load(saved / end) for end in ends))
     except natives.UnreadableError as error:
         raise ScoringError(str(error)) from error
 
@@ -144,11 +145,14 @@ def predictions(library: str, native: Any, encoded: Any, shape: str) -> Matrix:
 
 
 class Scorer:
-    """A loaded model. ``manifest`` describes its training, ``native`` is the library's own object."""
+    """A loaded model. ``manifest`` describes its training, ``native`` is the library's own object; its intervals lie
+    between the predictions of ``ends``, if there are any.
+    """
 
-    def __init__(self, manifest: Manifest, native: Any) -> None:
+    def __init__(self, manifest: Manifest, native: Any, ends: tuple[Scorer, ...] = ()) -> None:
         self.manifest = manifest
         self.native = native
+        self.ends = ends
 
     @property
     def features(self) -> list[str]:
@@ -161,10 +165,7 @@ class Scorer:
         return self.manifest["prepare"]["features"] if "prepare" in self.manifest else self.manifest["features"]
 
     def encode(self, frame: pd.DataFrame, *, strict: bool = True) -> Any:
-        """Return the library's input as ``encode`` describes it, after the preparation that the model was fitted with.
-
-        Raises ScoringError.
-        """
+        """Return the library's input as of ``encode``, after the model's preparation. Raises ScoringError."""
         return encoding.encode(self.prepared(frame), self.encoded, self.manifest["encoding"], strict=strict)
 
     def prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -208,8 +209,7 @@ class Scorer:
         return self.columns(predicted, threshold) | (self.bounds(frame, predicted) if intervals else {})
 
     def columns(self, predicted: Matrix, threshold: float | None = None) -> dict[str, Matrix]:
-        """Return ``prediction`` and, for classes, ``probability`` of the positive one of two or
-        ``probability_CLASS`` of each.
+        """Return ``prediction`` and ``probability`` of the positive of two classes, or ``probability_CLASS`` of each.
 
         ``predicted`` are those of ``predict``; ``threshold`` replaces that of the model.
         """
@@ -232,8 +232,11 @@ class Scorer:
             raise ScoringError("the model has no intervals: it has no conformal quantiles")
         conformal, classes = self.manifest["conformal"], self.manifest["classes"]
         quantile = deciding.quantiles(self.groups(frame, conformal["by"]), conformal, len(frame))
+        if self.ends:
+            lower, upper = (end.predict(frame, strict=False) for end in self.ends)
+            return dict(zip(ENDS, deciding.widened(lower, upper, quantile), strict=True))
         if classes is None:
-            return dict(zip(("lower", "upper"), deciding.interval(predicted, quantile), strict=True))
+            return dict(zip(ENDS, deciding.interval(predicted, quantile), strict=True))
         inside = deciding.prediction_set(predicted, quantile)
         return {f"set_{label}": inside[:, index] for index, label in enumerate(classes)}
 

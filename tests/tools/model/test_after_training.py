@@ -56,7 +56,17 @@ def finished(ctx: LocalContext, algorithm: str, target: str, method: Any) -> Mod
         model = calibrate(CalibrateParams(model=model, table=rows, method=method), ctx).model
     if target == "binary":
         model = threshold(ThresholdParams(model=model, table=rows, costs={"fp": 1, "fn": "loss"}), ctx).model
-    return conformal(ConformalParams(model=model, table=rows, level=0.8, by="kind"), ctx).model
+    ends: Any = {"method": method, **quantiles(ctx)} if method == "cqr" else {}
+    return conformal(ConformalParams(model=model, table=rows, level=0.8, by="kind", **ends), ctx).model
+
+
+def quantiles(ctx: LocalContext) -> dict[str, Model]:
+    """Models of another algorithm, and of fewer features, for the ends of intervals."""
+    left_out: Any = {"exclude": [*others("amount"), "count"], "params": {"n_estimators": 30}, "objective": "quantile"}
+    return {
+        name: fit(ctx, "amount", "LightGBM", quantiles=(level,), **left_out)
+        for name, level in (("lower", 0.1), ("upper", 0.9))
+    }
 
 
 CASES = (
@@ -65,6 +75,7 @@ CASES = (
     ("RandomForest", "three", "sigmoid"),
     ("LogisticRegression", "three", "temperature"),
     ("LightGBM", "amount", ""),
+    ("Ridge", "amount", "cqr"),
 )
 
 
@@ -116,6 +127,8 @@ def test_a_finished_model_answers_alike_in_predict_in_a_service_and_without_e2i(
         rows = table(60, seed=NEW)[list(model.features)]
         rows.loc[0, "kind"] = "never seen"
         answers.append(predicted(ctx, model, rows, intervals=True))
+        if method == "cqr":
+            assert (answers[-1]["upper"] - answers[-1]["lower"]).nunique() > 5  # of the row, not only of its group
         body = json.loads(rows.to_json(orient="records", double_precision=15))
         check_service(served(ctx.open(model), tmp_path / f"bento-{algorithm}-{target}").answer(body), answers[-1])
         name = str(tmp_path / f"{algorithm}-{target}")
@@ -250,6 +263,28 @@ def test_intervals_need_rows_groups_of_features_and_a_model_with_them(ctx: Local
     for positive in (0, 1):
         turned = EvaluateParams(model=two, table=held(ctx, 300, NEW), plots=False, interval=None, positive=positive)
         assert 0.7 < evaluate(turned, ctx).metrics["coverage"] < 0.9
+
+
+def test_intervals_between_two_models_need_models_that_fit_and_are_in_order(ctx: LocalContext) -> None:
+    model, ends, rows = fit(ctx, "amount", "Ridge"), quantiles(ctx), held(ctx)
+    given: dict[str, Any] = {"model": model, "table": rows, "method": "cqr"}
+    for wrong, code, said in (
+        ({"lower": ends["upper"], "upper": ends["lower"]}, "wrong-order", "`lower` predicts more than `upper`"),
+        ({**ends, "upper": fit(ctx)}, "wrong-task", "`upper` is a model of classification of 'binary'"),
+        ({"lower": model, "upper": ends["upper"], "model": ends["lower"]}, "bad-feature", "does not have: count"),
+    ):
+        with pytest.raises(StepError, match=said) as caught:
+            conformal(ConformalParams.model_validate({**given, **wrong}), ctx)
+        assert caught.value.code == code
+    for lacking in ({"lower": ends["lower"]}, {**ends, "method": "residual"}):
+        with pytest.raises(ValueError, match="set `lower` and `upper`, two models of quantiles"):
+            ConformalParams.model_validate({**given, **lacking})
+    found = conformal(ConformalParams.model_validate({**given, **ends}), ctx)
+    judged = evaluate(EvaluateParams(model=found.model, table=held(ctx, 400, NEW), plots=False), ctx).metrics
+    assert 0.84 < judged["coverage"] < 0.96
+    plain = conformal(ConformalParams(model=found.model, table=rows), ctx).model  # and without the ends again
+    widths = predicted(ctx, plain, table(50, seed=NEW), intervals=True)
+    assert (widths["upper"] - widths["lower"]).round(9).nunique() == 1 and not (ctx.open(plain) / "lower").exists()
 
 
 def test_fairness_is_judged_at_the_threshold_of_the_model(tmp_path: Path) -> None:

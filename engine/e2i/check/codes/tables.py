@@ -231,6 +231,14 @@ CODES = (
         example="metric: roc_auc with a target of numbers",
     ),
     Code(
+        "wrong-order",
+        "A lower model that predicts more than the upper one",
+        "Intervals of `method: cqr` lie from the prediction of `lower` to that of `upper`, and in most rows the first "
+        "is larger.",
+        "Exchange the two models, or train them on quantiles such as 0.05 and 0.95.",
+        example="lower: a model of quantiles: [0.95], upper: one of [0.05]",
+    ),
+    Code(
         "wrong-task",
         "An algorithm that does not suit the task",
         "The algorithm only classifies and the target is a number, or the reverse, or the candidates have different "

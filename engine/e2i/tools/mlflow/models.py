@@ -145,7 +145,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise StepError(f"not a model: its manifest.json cannot be read ({error})", code="bad-model") from error
-    known = isinstance(manifest, dict) and manifest.get("schema_version") in (1, 2, 3)
+    known = isinstance(manifest, dict) and manifest.get("schema_version") in (1, 2, 3, 4)
     if not isinstance(manifest, dict) or not known or not _is_complete(manifest):
         raise StepError("not a model: its manifest.json has another version, or lacks entries", code="bad-model")
     return manifest

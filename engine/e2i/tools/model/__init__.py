@@ -71,6 +71,7 @@ TOOL = Tool(
             ConformalOutputs,
             libraries=LIBRARIES,
             columns=True,
+            version=2,
         ),
         Action(
             "evaluate",

@@ -11,7 +11,10 @@ from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownMode
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.spec.problems import Code
+from e2i.spec.suggest import few
 from e2i.tools.model.params.after_training import Limited
+
+ENDS = ("lower", "upper")
 
 
 def calibrate(given: Given, files: Files) -> Flow:
@@ -50,8 +53,25 @@ def conformal(given: Given, files: Files) -> Flow:
     if isinstance(by, str) and model.features is not None and by not in model.features and not problems:
         message = f'"{by}" is not a feature of the model, and a service or MLflow would not have it'
         problems.append(ColumnProblem(("by",), "bad-group", message, by, model.features))
+    for name in ENDS:
+        if isinstance(end := given.get(name), KnownModel):
+            problems += _end(given, name, end, model)
+            model = replace(model, fitted_on=(*model.fitted_on, end.trained_on))
     found = replace(_with_rows(model, given["table"]), level=level if isinstance(level, float | int) else True)
     return Flow({"model": found}, problems)
+
+
+def _end(given: Given, name: str, end: KnownModel, model: KnownModel) -> Iterator[ColumnProblem]:
+    """Yield problems of a model that intervals lie above or below: it must answer what the model answers, from less."""
+    if end.task == "classification" or model.task == "classification":
+        yield ColumnProblem((name,), "wrong-task", "cqr is for numbers, and this is a model of classes")
+    elif None not in (end.target, model.target) and end.target != model.target:
+        message = f'the target of `{name}` is "{end.target}", and that of the model "{model.target}"'
+        yield ColumnProblem((name,), "wrong-task", message, hint="train both on one target")
+    elif model.features is not None and (more := [one for one in end.features or () if one not in model.features]):
+        message = f"`{name}` needs features that the model does not have: {few(more)}"
+        yield ColumnProblem((name,), "bad-feature", message, hint="train both on the same features")
+    yield from columns.seen(given["table"], ("table",), end.trained_on)
 
 
 def _with_rows(model: KnownModel, table: Any) -> KnownModel:

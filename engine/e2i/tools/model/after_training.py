@@ -17,7 +17,7 @@ from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import calibrating, metrics, saved, thresholds
 from e2i.estimators import conformal as conforming
-from e2i.tools.model import after_page, decisions, evaluation
+from e2i.tools.model import after_page, decisions, evaluation, quantile_ends
 from e2i.tools.model.judged import keep_page
 from e2i.tools.model.params.after_training import (
     CalibrateOutputs,
@@ -119,8 +119,12 @@ def conformal(params: ConformalParams, ctx: StepContext) -> ConformalOutputs:
             code="few-rows",
             hint="use more rows, or a lower level",
         )
-    fitted = conforming.fit(held.labels, held.predicted, params.level, params.by, _groups(held, params.by, least, ctx))
-    model = saved.keep_changed(params.model, {**held.scorer.manifest, "conformal": fitted}, ctx)
+    ends = quantile_ends.open_ends(params, held.frame, held.scorer.features, ctx)
+    scores = quantile_ends.scores(ends, held.labels, held.frame) if ends else None
+    if scores is None:
+        scores = conforming.conformity(held.labels, held.predicted)
+    fitted = conforming.fit(scores, params.level, params.by, _groups(held, params.by, least, ctx))
+    model = quantile_ends.keep(params.model, held.scorer.manifest, fitted, ends, ctx)
     found = {str(group["value"]): group["quantile"] for group in fitted["groups"]}
     _record({"quantile": fitted["quantile"]}, model, ctx)
     return ConformalOutputs(model=model, quantile=fitted["quantile"], quantiles=found)

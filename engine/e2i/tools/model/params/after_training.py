@@ -121,6 +121,19 @@ class ConformalParams(Params):
 
     model: Annotated[Model, Field(description="The model.")]
     table: Held
+    method: Annotated[
+        Literal["residual", "cqr"],
+        Field(
+            description="residual: intervals around the prediction, or sets of classes by their probabilities. cqr "
+            "(conformalised quantile regression): intervals from `lower` to `upper`, whose width differs by the row."
+        ),
+    ] = "residual"
+    lower: Annotated[
+        Model | None, Field(description="Of cqr: a model of a low quantile, such as 0.05, by features of the model.")
+    ] = None
+    upper: Annotated[
+        Model | None, Field(description="Of cqr: a model of a high quantile, such as 0.95, by features of the model.")
+    ] = None
     level: Annotated[
         float, Field(gt=0, lt=1, description="Share of new rows whose interval or set contains the truth.")
     ] = 0.9
@@ -132,6 +145,13 @@ class ConformalParams(Params):
         ),
     ] = None
 
+    @model_validator(mode="after")
+    def _both_ends(self) -> Self:
+        given = [name for name in ("lower", "upper") if getattr(self, name) is not None]
+        if len(given) != (2 if self.method == "cqr" else 0):
+            raise ValueError("set `lower` and `upper`, two models of quantiles, with `method: cqr`, and only with it")
+        return self
+
 
 class ConformalOutputs(Outputs):
     """Outputs of ``model.conformal``."""
@@ -139,6 +159,9 @@ class ConformalOutputs(Outputs):
     model: Annotated[Model, Field(description="The model with its intervals, for `intervals: true` of model.predict.")]
     quantile: Annotated[
         float,
-        Field(description="Quantile over all rows of absolute residuals, or of 1 minus the probability of the truth."),
+        Field(
+            description="Quantile over all rows of absolute residuals, of 1 minus the probability of the truth, or of "
+            "the distance outside of `lower` and `upper`, negative inside."
+        ),
     ]
     quantiles: Annotated[dict[str, float], Field(description="The quantile of each value of `by` with enough rows.")]
