@@ -153,7 +153,7 @@ def _output(place: Place, value: Any, cursor: int, limit: int) -> JsonObject:
     }
 
 
-def _table(value: JsonObject) -> str | None:
+def _table(value: Any) -> str | None:
     """Returns the digest of a table; None for another artifact, and for a value that only looks like one."""
     try:
         artifact = ARTIFACTS[value["type"]].model_validate(value)

@@ -20,7 +20,7 @@ from e2i.regular import file_mode
 from e2i.resilience.checksum import legible
 from e2i.resilience.lock import exclusive
 from e2i.resilience.processes import process_alive
-from e2i.resilience.transaction import transaction
+from e2i.resilience.transaction import keep_write_ahead_log, transaction
 from e2i.store import disk, ownership, tables
 
 FILE = "state.db"
@@ -201,7 +201,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _create(database: sqlite3.Connection) -> None:
     """Creates the tables, unless another process has just done so."""
-    database.execute("PRAGMA journal_mode = WAL")
+    keep_write_ahead_log(database, wait=WAIT)
     with transaction(database):
         if tables.version(database) < tables.SCHEMA_VERSION:
             tables.create(database)

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from e2i.documents import Count
 from e2i.resilience.checksum import SqlValue, checksum, is_intact, legible
-from e2i.resilience.transaction import transaction
+from e2i.resilience.transaction import keep_write_ahead_log, transaction
 from e2i.telemetry import attempts, names, quota
 from e2i.telemetry.attempts import Attempts, Poison
 from e2i.telemetry.bodies import ENDS, STARTS
@@ -124,7 +124,7 @@ class Outbox:
         """Number of changed entries that ``take`` found and dead-lettered."""
         self._database = sqlite3.connect(path, timeout=wait, isolation_level=None)
         self._database.text_factory = legible
-        self._database.execute("PRAGMA journal_mode = WAL")
+        keep_write_ahead_log(self._database, wait=wait)
         self._database.execute("PRAGMA synchronous = FULL")
         if self._database.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN {NAMES}").fetchone()[0] < len(
             NAMES

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from e2i.resilience.transaction import keep_write_ahead_log
 from e2i.tools.opik import local_evaluations, local_experiments
 from e2i.tools.opik.local_answers import Answer, RejectedError, as_json
 from e2i.tools.opik.local_filters import BadFilter, matches
@@ -60,7 +61,7 @@ class LocalBackend:
         self._now = now
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._database() as database:
-            database.execute("PRAGMA journal_mode = WAL")
+            keep_write_ahead_log(database, wait=wait)
             database.executescript(TABLES + local_experiments.TABLES)
 
     def answer(self, method: str, path: str, body: Any) -> Answer:

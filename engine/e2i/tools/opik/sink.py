@@ -20,6 +20,7 @@ from typing import TypeVar
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.artifacts import Stored
 from e2i.errors import ToolUnavailable
+from e2i.resilience.transaction import keep_write_ahead_log
 from e2i.telemetry.entries import Entry, Sink, target_of
 from e2i.tools.opik import OpikSettings, documents
 from e2i.tools.opik.identity import is_sampled
@@ -124,8 +125,8 @@ class Memory:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._database() as database:
+            keep_write_ahead_log(database)
             database.executescript(
-                "PRAGMA journal_mode = WAL;"
                 "CREATE TABLE IF NOT EXISTS entries (sequence INTEGER PRIMARY KEY, run TEXT NOT NULL,"
                 " key TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (run, key));"
             )
