@@ -14,7 +14,7 @@ import pandas as pd
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
 from e2i.tools.bentoml import BentoMLSettings
-from e2i.tools.bentoml.build import Recipe, ensure_bento
+from e2i.tools.bentoml.build import Recipe, build, ensure_bento, use_here
 from e2i.tools.bentoml.connector import GuardedBentoML
 from e2i.tools.bentoml.contents import of_mlflow
 from e2i.tools.bentoml.processes import holders
@@ -49,7 +49,8 @@ def linear(folder: Path, flip: bool = False) -> Path:
 
 
 def bento(home: Path, model: Path, name: str, version: str) -> str:
-    return ensure_bento(home, of_mlflow(model), Recipe(name, version)).tag
+    assert use_here(home)
+    return ensure_bento(home, of_mlflow(model), Recipe(name, version), build).tag
 
 
 def client(home: Path, **settings: Any) -> GuardedBentoML:

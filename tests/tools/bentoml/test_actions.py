@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from context import LocalContext
@@ -28,7 +29,7 @@ from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.estimators import scoring, travelling
 from e2i.tools.bentoml import PackageParams, PredictParams, ServeParams, server
 from e2i.tools.bentoml.actions import package, predict, serve
-from e2i.tools.bentoml.build import open_store
+from e2i.tools.bentoml.kept import is_complete, mark_of
 from e2i.tools.bentoml.ports import claim
 from foreign_requests import check_foreign
 from project import LONGEST, held_port, until
@@ -193,26 +194,30 @@ def test_packaging_again_gives_the_same_bento(studio: LocalContext, served: Any)
     versions = [path.name for path in (studio.home("bentoml") / "bentos" / "hcp").iterdir() if path.is_dir()]
     assert len(versions) == 2
     named = packaged(studio, model, version="v1", labels={"team": "tier0"})
-    import bentoml
-
-    assert named.tag == "hcp:v1" and bentoml.get("hcp:v1").info.labels["team"] == "tier0"
+    known = yaml.safe_load((studio.home("bentoml") / "bentos/hcp/v1/bento.yaml").read_text())
+    assert named.tag == "hcp:v1" and known["labels"]["team"] == "tier0"
     with pytest.raises(StepError, match="other content"):
         packaged(studio, model, version="v1")
 
 
-def test_an_interrupted_build_is_done_again(studio: LocalContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bentoml
-
+def test_an_interrupted_build_is_done_again(studio: LocalContext) -> None:
     model, _ = small_model(studio)
-
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(bentoml.bentos, "build", killed)
-        packaged(studio, model, name="crashed")
     bento = packaged(studio, model, name="crashed")
-    assert (studio.home("bentoml") / "bentos" / bento.tag.replace(":", "/") / "src" / "service.json").is_file()
+    home = studio.home("bentoml")
+    folder = home / "bentos" / bento.tag.replace(":", "/")
+    mark_of(home, bento.tag).unlink()
+    shutil.rmtree(folder)  # what is left when it is killed after the model, before the Bento
+    assert packaged(studio, model, name="crashed") == bento
+    assert (folder / "src" / "service.json").is_file()
+
+
+def test_a_second_home_in_the_same_process_is_used_as_well(
+    ctx: LocalContext, studio: LocalContext, served: Any
+) -> None:
+    model, _ = small_model(ctx)
+    bento = packaged(ctx, model, name="elsewhere")
+    assert is_complete(ctx.home("bentoml"), bento.tag, bento.digest)
+    assert not is_complete(studio.home("bentoml"), bento.tag, bento.digest)
 
 
 def test_a_bento_needs_neither_e2i_nor_a_pickle(studio: LocalContext, served: Any) -> None:
@@ -278,8 +283,3 @@ def test_a_service_that_fails_is_an_outage(ctx: LocalContext) -> None:
 def test_a_name_that_is_more_than_a_name_is_refused(studio: LocalContext, served: Any, name: str) -> None:
     with pytest.raises(ValidationError):
         PackageParams(model=served[0], name=name)
-
-
-def test_one_process_has_one_home(studio: LocalContext, served: Any, tmp_path: Path) -> None:
-    with pytest.raises(ToolUnavailable, match="another home"):
-        open_store(tmp_path)

@@ -49,13 +49,6 @@ CODES = (
         example="A label that BentoML does not accept.",
     ),
     Code(
-        "bentoml-home",
-        "BentoML in use with another home",
-        "BentoML fixes its folder when a process first imports it. That was before the folder of this store was set.",
-        "Set BENTOML_HOME as the hint shows before bentoml is imported.",
-        example="A notebook that imports bentoml and then calls e2i.run.",
-    ),
-    Code(
         "endpoint-changed",
         "An endpoint that another program changed meanwhile",
         "Two programs changed one endpoint at the same time. The later change holds.",

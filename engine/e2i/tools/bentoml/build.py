@@ -12,14 +12,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
 
 import yaml
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from e2i.catalog.artifacts import Bento
-from e2i.errors import StepError, ToolUnavailable
+from e2i.errors import StepError
 from e2i.estimators import travelling
 from e2i.regular import open_to_group
 from e2i.resilience import removal
@@ -27,12 +27,10 @@ from e2i.resilience.lock import exclusive
 from e2i.tools.bentoml.contents import Contents
 from e2i.tools.bentoml.kept import is_there, mark_of
 
-if TYPE_CHECKING:
-    import bentoml
-
 TEMPLATE = Path(__file__).with_name("template.py")
 FLAVOURS = Path(__file__).with_name("flavours.py")
 CALLERS = Path(__file__).with_name("callers.py")
+_FIRST_IMPORT = Lock()
 MODEL_URI = "model_uri"
 """Label of a Bento: the address in MLflow that its model came from. One content may have several."""
 
@@ -48,30 +46,26 @@ class Recipe(Struct, frozen=True):
     concurrency: int = 32
 
 
-def open_store(home: Path) -> None:
-    """Set BentoML's home to ``home`` in this process. BentoML reads the variable once, so a process has one home."""
-    wanted, known = str(home.resolve()), os.environ.get("BENTOML_HOME", "")
-    if "bentoml" in sys.modules and str(Path(known).resolve()) != wanted:
-        raise ToolUnavailable(
-            "bentoml",
-            "BentoML is already in use in this process with another home",
-            code="bentoml-home",
-            hint=f"set BENTOML_HOME={wanted} before importing bentoml",
-        )
-    home.mkdir(parents=True, exist_ok=True)
-    os.environ["BENTOML_HOME"] = wanted
+def use_here(home: Path) -> bool:
+    """Import BentoML with that home; return False when this process uses another, as BentoML reads it once."""
+    with _FIRST_IMPORT:
+        if "bentoml" in sys.modules:
+            return Path(os.environ.get("BENTOML_HOME", "")).resolve() == home.resolve()
+        os.environ["BENTOML_HOME"] = str(home.resolve())
+        import bentoml  # noqa: F401
+    return True
 
 
 def ensure_bento(
     home: Path,
     contents: Contents,
     recipe: Recipe,
-    how: Callable[[Path, str, str, Contents, Recipe], None] | None = None,
+    how: Callable[[Path, str, str, Contents, Recipe], None],
 ) -> Bento:
     """Return the Bento of that content and recipe. Raises StepError when other content uses its version.
 
-    A Bento is complete once its marker file is written. An incomplete or deleted Bento is built again, by ``how``
-    (None: ``build``).
+    A Bento is complete once its marker file is written. An incomplete or deleted Bento is built again, by ``how``:
+    ``build``, or ``build_apart``.
     """
     home.mkdir(parents=True, exist_ok=True)
     digest = _digest(contents, recipe)
@@ -88,7 +82,7 @@ def ensure_bento(
                 )
         else:
             try:
-                (how or build)(home, tag, digest, contents, recipe)
+                how(home, tag, digest, contents, recipe)
             finally:  # BentoML makes folders for their user alone
                 open_to_group(home / "bentos", home / "models")
             mark.parent.mkdir(exist_ok=True)
@@ -100,23 +94,8 @@ def ensure_bento(
     return Bento(digest=digest, tag=tag, model=contents.model)
 
 
-def find_bento(home: Path, tag: str) -> bentoml.Bento:
-    """Return the Bento of that tag. Raises StepError when it is not in the store."""
-    open_store(home)
-    import bentoml
-    from bentoml.exceptions import BentoMLException
-
-    try:
-        return bentoml.get(tag)
-    except BentoMLException as error:
-        raise StepError(
-            f"no Bento {tag} in the store", code="unknown-bento", hint="run the packaging step again"
-        ) from error
-
-
 def build(home: Path, tag: str, digest: str, contents: Contents, recipe: Recipe) -> None:
-    """Build the Bento in this process. Raises StepError."""
-    open_store(home)
+    """Build the Bento in this process, which uses BentoML with that home (``use_here``). Raises StepError."""
     import bentoml
     from bentoml.exceptions import BentoMLException
 

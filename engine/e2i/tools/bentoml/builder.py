@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from e2i.tools.bentoml import apart
-from e2i.tools.bentoml.build import Recipe, build
+from e2i.tools.bentoml.build import Recipe, build, use_here
 from e2i.tools.bentoml.contents import Contents
 
 
@@ -31,6 +31,7 @@ def build_apart(
 
 def execute(order: Order) -> None:
     """Execute the order in this process."""
+    use_here(order.home)
     build(order.home, order.tag, order.digest, order.contents, order.recipe)
 
 

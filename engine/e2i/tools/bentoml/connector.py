@@ -26,11 +26,12 @@ from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
 from e2i.tools.bentoml import BentoMLSettings, Cloud
 from e2i.tools.bentoml import cloud as cloud_module
-from e2i.tools.bentoml.build import Recipe, ensure_bento, find_bento
+from e2i.tools.bentoml.build import Recipe, build, ensure_bento, use_here
 from e2i.tools.bentoml.builder import build_apart
 from e2i.tools.bentoml.cloud import Account, Deploy, Deployment, Find, Move, Return, Undeploy, What
 from e2i.tools.bentoml.contents import Contents
 from e2i.tools.bentoml.endpoints import Endpoint, Endpoints, check_share
+from e2i.tools.bentoml.kept import workers_of
 from e2i.tools.bentoml.observing import Snapshot
 from e2i.tools.bentoml.ports import HOST, claim
 from e2i.tools.bentoml.predicting import Answer, ask, ask_each, post
@@ -85,10 +86,14 @@ class GuardedBentoML:
     async def package(self, contents: Callable[[], Contents], recipe: Recipe) -> Bento:
         """Return the Bento of those contents and that recipe; build it if it does not exist.
 
-        With ``environ`` it is built in another process.
+        It is built in another process for a client with ``environ``, and where this process uses another home.
         """
         seconds = self.settings.build_deadline
-        how = None if self.environ is None else partial(build_apart, self.environ, seconds)
+        apart = partial(build_apart, self.endpoints.environ, seconds)
+
+        def how(*order: Any) -> None:
+            (build if self.environ is None and use_here(self.home) else apart)(*order)
+
         return await self.guard.acall(lambda: ensure_bento(self.home, contents(), recipe, how), deadline=seconds + 1)
 
     async def command(self, tag: str, port: int = 0, *, supervised: bool = False) -> Command:
@@ -346,7 +351,7 @@ def _inherited() -> dict[str, str]:
 def _command(home: Path, tag: str, port: int, supervised: bool) -> Command:
     from e2i.tools.bentoml import server
 
-    workers = int(find_bento(home, tag).info.services[0].config.get("workers") or 1)
+    workers = workers_of(home, tag)
     claimed = claim(port)
     port = claimed.getsockname()[1]
     argv: tuple[str, ...]
