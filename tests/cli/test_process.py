@@ -50,10 +50,22 @@ main()
 """
 
 
-def loaded(project: Project, *arguments: str) -> set[str]:
-    """Every module that is loaded when the command ends."""
+FLOWS = """
+import sys
+from e2i import startup
+startup.defer_heavy_modules()
+startup.skip_plugin_search()
+from e2i.catalog.registry import BUILT_IN
+for name in BUILT_IN.names():
+    BUILT_IN.column_flow(name)
+print(*sys.modules, sep="\\n", file=sys.stderr)
+"""
+
+
+def loaded(project: Project, *arguments: str, program: str = LOOK) -> set[str]:
+    """Every module that is loaded when the command, or another program, ends."""
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, *arguments],
+        [sys.executable, "-c", program, *arguments],
         cwd=project.root,
         env={"PYTHONPATH": str(ENGINE)},
         capture_output=True,
@@ -80,6 +92,13 @@ def test_validating_a_plain_spec_loads_the_core_alone(project: Project) -> None:
     assert of_e2i(modules, "tools") == {"e2i.tools.debug"}
     assert of_e2i(modules, "execution") <= {"e2i.workspace.files", "e2i.workspace.paths"}
     assert not any(of_e2i(modules, room) for room in ("planning", "report", "resilience", "estimators"))
+
+
+def test_predicting_the_columns_of_any_action_loads_nothing_of_what_runs_it(project: Project) -> None:
+    modules = loaded(project, program=FLOWS)
+    assert modules.isdisjoint(HEAVY | {"html", "statistics", "numpy", "pandas", "pyarrow"}), modules & HEAVY
+    running = {name for name in of_e2i(modules, "tools") if name.endswith(("actions", "connector", "page", "pages"))}
+    assert not running and not of_e2i(modules, "execution") - {"e2i.workspace.files"}
 
 
 def test_planning_a_spec_in_order_loads_no_graph_library(project: Project) -> None:

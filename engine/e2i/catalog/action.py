@@ -211,8 +211,10 @@ class Action(Struct, frozen=True):
     """True when it starts the run in the tool's tracker, if nothing else has. The tracker then receives the run's
     end.
     """
-    columns: bool = False
-    """True when ``e2i.tools.<tool>.columns`` has a function of this name, which predicts columns."""
+    columns: bool | str = False
+    """True when ``e2i.tools.<tool>.columns`` has a function of this name, which predicts columns; the name of another
+    module of the tool when it is there.
+    """
     verified: bool = False
     """True when ``e2i.tools.<tool>.effects`` has a function of this name, which checks that the effect of a finished
     result exists. A result is then reused only after that check.

@@ -2,7 +2,8 @@
 
 In: a step's parameters, with ``Known…`` for artifacts. Out: a ``Flow``: what is known of its outputs, and problems.
 
-An action declared with ``columns=True`` has a function of its name in ``e2i.tools.<tool>.columns``::
+An action declared with ``columns=True`` has a function of its name in ``e2i.tools.<tool>.columns``, one declared with
+``columns="other_columns"`` in that module::
 
     def split(given: Given, files: Files) -> Flow
 

@@ -160,11 +160,11 @@ class Registry:
         return check
 
     def column_flow(self, uses: str) -> ColumnFlow | None:
-        """Returns the column flow of an action, if it has one. Imports the tool's light ``columns`` module."""
+        """Returns the column flow of an action, if it has one. Imports the light module of the tool that has it."""
         found, tool = self.action(uses), tool_name(uses)
         if found is None or not found.columns:
             return None
-        flow: ColumnFlow = self._part("columns", uses)
+        flow: ColumnFlow = self._part("columns" if found.columns is True else str(found.columns), uses)
         return flow if tool in TOOLS else self._plugin(tool).calling(flow, f"the column flow of {uses}")
 
     def _part(self, module: str, uses: str) -> Any:

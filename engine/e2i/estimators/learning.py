@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import options as options_
-from e2i.estimators.options import EarlyStop, ObjectiveName, Options
+from e2i.estimators.options import CODE, EarlyStop, ObjectiveName, Options
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.estimators.schema import Schema
 from e2i.spec.suggest import hint
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
     from e2i.estimators.targets import Transformation
 
-CODE = "unsupported-option"
 Settings = dict[str, str | float | list[int]]
 """Parameters of a library, by its own names."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from e2i.catalog.columns import UNKNOWN, ColumnProblem, Given, KnownModel, KnownTable, absent, settled
 from e2i.estimators import algorithms, options
-from e2i.estimators.learning import CODE
+from e2i.estimators.options import CODE
 from e2i.estimators.recipe_columns import kind_of
 from e2i.estimators.rounds import USABLE
 from e2i.spec.problems import Code

@@ -16,6 +16,8 @@ from e2i.catalog.columns import UNKNOWN, Given
 from e2i.estimators import algorithms
 from e2i.estimators.rounds import WatchedMetric
 
+CODE = "unsupported-option"
+"""Code of the errors of options that an algorithm does not have."""
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 RowWeights = Annotated[
     ColumnName | None,

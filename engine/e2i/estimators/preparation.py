@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from e2i.errors import StepError
 from e2i.estimators import prepare_numbers, prepare_values
-from e2i.estimators.recipes import KINDS, MOST_CELLS, MOST_COLUMNS, WHOLE, Kind, Operation
+from e2i.estimators.recipe_operations import KINDS, MOST_CELLS, MOST_COLUMNS, WHOLE, Kind
+from e2i.estimators.recipes import Operation
 from e2i.spec.suggest import few, hint
 
 if TYPE_CHECKING:

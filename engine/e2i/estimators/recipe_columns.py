@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, convert, field
 
 from e2i.catalog.columns import UNKNOWN, ColumnProblem, KnownRecipe, KnownTable, is_time, settled
-from e2i.estimators.recipes import KINDS, MOST_COLUMNS
+from e2i.estimators.recipe_operations import KINDS, MOST_COLUMNS
 from e2i.spec.suggest import few
 
 UNITS = {"number": "a number", "text": "a string", "time": "a time"}

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from typing_extensions import TypeAliasType
 
 from e2i.catalog.artifacts import Recipe
+from e2i.estimators.recipe_operations import KINDS, MOST_WEIGHTS, WHOLE, Kind
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
-Kind = Literal["number", "text", "time"]
 Part = Literal[
     "year", "quarter", "month", "week", "day", "weekday", "day_of_year", "hour", "minute", "days"
 ]  # fmt: skip
@@ -36,12 +36,6 @@ Kinds = TypeAliasType(
     ],
 )
 """Values of every operation, which the schema defines once."""
-MOST_CELLS = 250_000_000
-"""Maximum number of values that one operation makes: 2 GB of numbers."""
-MOST_COLUMNS = 20_000
-"""Columns that a recipe may make."""
-MOST_WEIGHTS = 200_000
-"""Numbers of an SVD, which are written in the model's manifest."""
 
 
 class Operation(BaseModel):
@@ -242,29 +236,6 @@ Step = Annotated[
     Impute | Scale | Clip | Bin | Spline | OneHot | TargetEncode | CountEncode | Hash | Tfidf | Dates | Plain | Select,
     Field(discriminator="op"),
 ]
-WHOLE = ("drop_constant", "select")
-"""Operations that are of all columns unless they name some."""
-_NUMBER: tuple[Kind, ...] = ("number",)
-_VALUE: tuple[Kind, ...] = ("text", "number")
-KINDS: dict[str, tuple[Kind, ...]] = {
-    "impute": ("number", "text"),
-    "scale": _NUMBER,
-    "clip": _NUMBER,
-    "bin": _NUMBER,
-    "spline": _NUMBER,
-    "one_hot": _VALUE,
-    "ordinal": _VALUE,
-    "target_encode": _VALUE,
-    "count_encode": _VALUE,
-    "hash": ("text",),
-    "tfidf": ("text",),
-    "dates": ("time",),
-    "log": _NUMBER,
-    "interact": _NUMBER,
-    "drop_constant": ("number", "text", "time"),
-    "select": _NUMBER,
-}
-"""Operation → the kinds of columns that it can be applied to."""
 
 
 def steps_of(recipe: Recipe) -> Sequence[Operation]:

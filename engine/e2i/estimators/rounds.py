@@ -6,7 +6,6 @@ In: the validation metric of each round. Out: whether to stop, and how many roun
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import median_low
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -39,6 +38,8 @@ class Watch(Protocol):
 
 def typical(kept: Iterable[int]) -> int:
     """Return the rounds of a model of all rows from the best ones of each split: their median, of two the lower."""
+    from statistics import median_low  # with random numbers and fractions, which a plan does not need
+
     return median_low(kept)
 
 

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -215,6 +214,8 @@ def place(roots: Roots, text: str, content: Path) -> None:
 
     Raises Refused when the path leads elsewhere than to a file that may be written, StepError when that fails.
     """
+    import shutil  # with compression, which a plan does not need
+
     to = msgspec.structs.replace(roots, folders=roots.written, hidden=False)
     path = resolve(to, text)
     root = next(root for folder in to.folders if path.is_relative_to(root := (to.workspace / folder).resolve()))

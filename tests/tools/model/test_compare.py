@@ -12,7 +12,7 @@ from context import LocalContext
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.estimators import intervals, metrics
-from e2i.tools.model import comparing
+from e2i.tools.model import comparing, tables
 from e2i.tools.model.actions import compare, train
 from e2i.tools.model.evaluation import Judged
 from e2i.tools.model.params.comparing import CompareOutputs, CompareParams
@@ -91,7 +91,7 @@ def test_the_conclusion_says_which_model_is_better(ctx: LocalContext, models: di
     assert found.worse == ["less"] and found.better == []
     assert found.conclusion.startswith("less is worse than all: roc_auc 0.") and "(95% interval -0." in found.conclusion
     frame = ctx.frame(found.differences)
-    assert list(frame.columns) == list(comparing.COLUMNS) and set(frame["metric"]) >= {"roc_auc", "log_loss", "f1"}
+    assert list(frame.columns) == list(tables.DIFFERENCES) and set(frame["metric"]) >= {"roc_auc", "log_loss", "f1"}
     assert ctx.metrics["difference"] == found.metrics["less"]["roc_auc"] - found.metrics["all"]["roc_auc"]
     text = (ctx.open(found.report) / "index.html").read_text("utf-8")
     assert found.conclusion in text and text.count("<img") == 1

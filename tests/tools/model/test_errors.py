@@ -11,7 +11,7 @@ import pytest
 from context import LocalContext
 from e2i.errors import StepError
 from e2i.estimators import metrics
-from e2i.tools.model import erring, regions
+from e2i.tools.model import erring, regions, tables
 from e2i.tools.model.actions import errors, train
 from e2i.tools.model.evaluation import Judged
 from e2i.tools.model.params.inspecting import ErrorsOutputs, ErrorsParams
@@ -47,7 +47,7 @@ def run(ctx: LocalContext, **params: Any) -> ErrorsOutputs:
 def test_the_planted_slice_is_found_and_judged_on_other_rows(ctx: LocalContext) -> None:
     found = run(ctx, columns=["age", "kind", "at", "x"], depth=2)
     frame = ctx.frame(found.slices)
-    assert list(frame.columns) == list(erring.COLUMNS)
+    assert list(frame.columns) == list(tables.REGIONS)
     worst = frame.iloc[0]
     assert "kind = new" in worst["slice"] and "age > 40" in worst["slice"]
     assert worst["low"] < worst["estimate"] < worst["high"] and worst["low"] > 3 * worst["rest"] and worst["worse"]

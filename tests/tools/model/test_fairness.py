@@ -13,7 +13,7 @@ from context import LocalContext
 from e2i.catalog.artifacts import Model
 from e2i.errors import StepError
 from e2i.tools.model import fairness as judging
-from e2i.tools.model import slicing
+from e2i.tools.model import slicing, tables
 from e2i.tools.model.actions import fairness, train
 from e2i.tools.model.evaluation import Judged
 from e2i.tools.model.params.inspecting import FairnessOutputs, FairnessParams
@@ -90,7 +90,7 @@ def test_it_reports_groups_and_fails_beyond_a_limit(ctx: LocalContext, model: Mo
     found = run(ctx, model, by=["kind", "flag"], min_rows=60, plots=True)
     assert any("fewer than 60 rows are not compared: (null)" in warning for warning in ctx.warned)
     disparities, groups = ctx.frame(found.disparities), ctx.frame(found.groups)
-    assert list(disparities.columns) == list(judging.COLUMNS) and list(groups.columns) == list(slicing.COLUMNS)
+    assert list(disparities.columns) == list(tables.DISPARITIES) and list(groups.columns) == list(tables.SLICES)
     assert set(disparities["by"]) == {"kind", "flag"} and set(groups["value"]) == {"w", "x", "y", "z", "true", "false"}
     parity = disparities[disparities["metric"] == "demographic_parity_difference"]
     assert found.worst["demographic_parity_difference"] == parity["estimate"].max()

@@ -10,6 +10,7 @@ import pytest
 from context import LocalContext
 from e2i.errors import StepError
 from e2i.tools.model import learning_curve as growing
+from e2i.tools.model import tables
 from e2i.tools.model.actions import evaluate, learning_curve, train
 from e2i.tools.model.params.judging import EvaluateParams
 from e2i.tools.model.params.learning import LearningCurveOutputs, LearningCurveParams
@@ -51,7 +52,7 @@ def test_larger_draws_contain_smaller_ones_and_keep_the_classes() -> None:
 def test_the_whole_table_has_the_figures_of_one_training(ctx: LocalContext) -> None:
     found = run(ctx, plots=True)
     curve = ctx.frame(found.curve)
-    assert list(curve.columns) == list(growing.COLUMNS)
+    assert list(curve.columns) == list(tables.CURVE)
     whole = curve[curve["share"] == 1.0].set_index("metric")
     trained = TrainParams(
         table=ctx.table(table(300)), target="binary", exclude=others("binary"), algorithm="LogisticRegression"

@@ -11,7 +11,7 @@ import pytest
 import e2i
 from context import LocalContext
 from e2i.errors import StepError
-from e2i.tools.model import slicing
+from e2i.tools.model import slicing, tables
 from e2i.tools.model.actions import evaluate, train
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
 from e2i.tools.model.params.training import TrainParams
@@ -48,7 +48,7 @@ def test_a_slice_has_the_metrics_of_its_rows(ctx: LocalContext) -> None:
     assert set(values(ctx, found, "flag", "accuracy")) == {"true", "false"}
     quartiles = list(values(ctx, found, "a", "accuracy"))
     assert len(quartiles) == 5 and quartiles[0].startswith("≤ ") and quartiles[-1] == "(null)"
-    assert list(slices.columns) == list(slicing.COLUMNS)
+    assert list(slices.columns) == list(tables.SLICES)
     assert slices["low"].isna().all()
 
 
@@ -63,7 +63,7 @@ def test_slices_have_intervals_and_the_details_of_their_task(ctx: LocalContext) 
     amount = judged(ctx, table(200, seed=2), "amount", quantile=0.5)
     assert amount.metrics["pinball"] == pytest.approx(amount.metrics["mae"] / 2)
     assert 0 < amount.intervals["share_below"].low < amount.intervals["share_below"].high < 1
-    assert ctx.frame(amount.slices).empty and list(ctx.frame(amount.slices).columns) == list(slicing.COLUMNS)
+    assert ctx.frame(amount.slices).empty and list(ctx.frame(amount.slices).columns) == list(tables.SLICES)
 
 
 def test_times_many_values_and_small_slices() -> None:

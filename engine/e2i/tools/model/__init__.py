@@ -53,7 +53,7 @@ TOOL = Tool(
             CalibrateParams,
             CalibrateOutputs,
             libraries=(*LIBRARIES, "scipy", "matplotlib"),
-            columns=True,
+            columns="after_columns",
         ),
         Action(
             "threshold",
@@ -61,7 +61,7 @@ TOOL = Tool(
             ThresholdParams,
             ThresholdOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
-            columns=True,
+            columns="after_columns",
             version=2,
         ),
         Action(
@@ -70,7 +70,7 @@ TOOL = Tool(
             ConformalParams,
             ConformalOutputs,
             libraries=LIBRARIES,
-            columns=True,
+            columns="after_columns",
             version=2,
         ),
         Action(
@@ -79,7 +79,7 @@ TOOL = Tool(
             EvaluateParams,
             EvaluateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
-            columns=True,
+            columns="judging_columns",
             version=3,
         ),
         Action(
@@ -88,7 +88,7 @@ TOOL = Tool(
             CompareParams,
             CompareOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
-            columns=True,
+            columns="comparing_columns",
             version=2,
         ),
         Action(
@@ -97,7 +97,7 @@ TOOL = Tool(
             ErrorsParams,
             ErrorsOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
-            columns=True,
+            columns="inspecting_columns",
             version=2,
         ),
         Action(
@@ -106,7 +106,7 @@ TOOL = Tool(
             FairnessParams,
             FairnessOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
-            columns=True,
+            columns="inspecting_columns",
             gate=True,
             version=2,
         ),
@@ -116,7 +116,7 @@ TOOL = Tool(
             LearningCurveParams,
             LearningCurveOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
-            columns=True,
+            columns="learning_columns",
             version=3,
         ),
         Action(
@@ -126,7 +126,7 @@ TOOL = Tool(
             CardOutputs,
             version=2,
             libraries=LIBRARIES,
-            columns=True,
+            columns="inspecting_columns",
         ),
         Action(
             "predict",

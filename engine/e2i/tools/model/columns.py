@@ -21,18 +21,9 @@ from e2i.catalog.known_models import chosen
 from e2i.estimators import columns, fold_columns, hyperparameters, option_columns
 from e2i.estimators.metrics import METRICS, MetricName
 from e2i.spec.suggest import few
-from e2i.tools.model import searching
-from e2i.tools.model.after_columns import calibrate as calibrate
-from e2i.tools.model.after_columns import conformal as conformal
-from e2i.tools.model.after_columns import threshold as threshold
+from e2i.tools.model import searching_columns
 from e2i.tools.model.after_columns import without_intervals
-from e2i.tools.model.comparing_columns import compare as compare
-from e2i.tools.model.inspecting_columns import card as card
-from e2i.tools.model.inspecting_columns import errors as errors
-from e2i.tools.model.inspecting_columns import fairness as fairness
-from e2i.tools.model.judging_columns import evaluate as evaluate
 from e2i.tools.model.known_candidates import known_models
-from e2i.tools.model.learning_columns import learning_curve as learning_curve
 
 
 def train(given: Given, files: Files) -> Flow:
@@ -49,7 +40,7 @@ def cross_validate(given: Given, files: Files) -> Flow:
     problems += hyperparameters.check(given, "params", task=model.task)
     problems += option_columns.check(given, model, "table", "params")
     problems += fold_columns.check(given, model, "table")
-    problems += searching.check(given, model.task)
+    problems += searching_columns.check(given, model.task)
     chosen = given["metrics"]
     names = _metrics(model.task) if chosen is None else chosen if settled(chosen) else ()
     for index, name in enumerate(chosen if isinstance(chosen, list | tuple) else ()):
@@ -61,7 +52,7 @@ def cross_validate(given: Given, files: Files) -> Flow:
     outputs: dict[str, Known] = {"model": model}
     if names:
         outputs["metrics"] = outputs["baseline"] = KnownKeys(tuple(names))
-    if (chosen_params := searching.names(given)) is not None:
+    if (chosen_params := searching_columns.names(given)) is not None:
         outputs["best_params"] = KnownKeys(chosen_params)
     return Flow(outputs, problems)
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from e2i.catalog.artifacts import Report
-from e2i.catalog.columns import Columns
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import details, intervals, metrics
 from e2i.estimators.details import JUDGED
-from e2i.tools.model import evaluation, interval_plot, judged, pages
+from e2i.tools.model import evaluation, interval_plot, judged, pages, tables
 from e2i.tools.model.choice import Candidate, candidates
 from e2i.tools.model.evaluation import FEW_GROUPS, Judged
 from e2i.tools.model.interval_plot import Line
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix
-
-COLUMNS: Columns = {
-    **dict.fromkeys(("model", "reference", "metric"), "string"),
-    **dict.fromkeys(("value", "reference_value", "difference", "low", "high", "better_share"), "double"),
-}
-"""Columns of the table of differences."""
 
 
 class Difference(Struct, frozen=True):
@@ -190,12 +184,7 @@ def _record(one: Difference, comparisons: int, ctx: StepContext) -> None:
 
 
 def _table(found: Sequence[Difference]) -> pd.DataFrame:
-    import pandas as pd
-    from msgspec.structs import astuple
-
-    types = {"string": "string", "double": "float64"}
-    frame = pd.DataFrame([astuple(one) for one in found], columns=list(COLUMNS))
-    return frame.astype({name: types[str(kind)] for name, kind in COLUMNS.items()})
+    return tables.frame(map(astuple, found), tables.DIFFERENCES)
 
 
 def _page(

@@ -9,7 +9,7 @@ from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, absent
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.estimators.metrics import MetricName
-from e2i.tools.model import comparing
+from e2i.tools.model import tables
 from e2i.tools.model.judging_columns import wrong_metric
 from e2i.tools.model.known_candidates import common, known_models
 
@@ -25,7 +25,7 @@ def compare(given: Given, files: Files) -> Flow:
     task = common({model.task for model in models if model.task})  # models of different tasks are not compared
     problems += wrong_metric(("metric",), given.get("metric"), task, able=get_args(MetricName))
     problems += _reference(given)
-    return Flow({"differences": KnownTable(comparing.COLUMNS)}, tuple(dict.fromkeys(problems)))
+    return Flow({"differences": KnownTable(tables.DIFFERENCES)}, tuple(dict.fromkeys(problems)))
 
 
 def _unlike(found: list[str], what: str) -> Iterator[ColumnProblem]:

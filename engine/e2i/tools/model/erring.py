@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from e2i.catalog.artifacts import Report
-from e2i.catalog.columns import Columns
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import intervals, metrics
 from e2i.estimators.intervals import Interval
 from e2i.estimators.metrics import METRICS
-from e2i.tools.model import evaluation, interval_plot, judged, pages, regions, slicing
+from e2i.tools.model import evaluation, interval_plot, judged, pages, regions, slicing, tables
 from e2i.tools.model.evaluation import Judged
 from e2i.tools.model.interval_plot import Line
 from e2i.tools.model.params.inspecting import ErrorsOutputs, ErrorsParams
@@ -28,17 +27,6 @@ if TYPE_CHECKING:
 
     from e2i.estimators.scoring import Matrix
     from e2i.tools.model.regions import Region
-
-COLUMNS: Columns = {
-    "slice": "string",
-    "rows": "int64",
-    "share": "double",
-    "judged": "int64",
-    "metric": "string",
-    **dict.fromkeys(("estimate", "low", "high", "rest"), "double"),
-    "worse": "bool",
-}
-"""Columns of the table of slices."""
 
 
 class Weak(Struct, frozen=True):
@@ -180,8 +168,6 @@ def _conclusion(found: Sequence[Weak], count: int, level: float) -> str:
 
 
 def _table(found: Sequence[Weak]) -> pd.DataFrame:
-    import pandas as pd
-
     lines = [
         (
             *(one.slice, one.rows, one.share, one.judged, one.metric, one.estimate),
@@ -191,8 +177,7 @@ def _table(found: Sequence[Weak]) -> pd.DataFrame:
         )
         for one in found
     ]
-    types = {"string": "string", "double": "float64", "int64": "int64", "bool": "bool"}
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({name: types[str(kind)] for name, kind in COLUMNS.items()})
+    return tables.frame(lines, tables.REGIONS)
 
 
 def _page(params: ErrorsParams, text: str, found: Sequence[Weak], metric: str, ctx: StepContext) -> Report:

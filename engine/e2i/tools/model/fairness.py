@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from e2i.catalog.columns import Columns
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import intervals
 from e2i.estimators.intervals import Interval
-from e2i.tools.model import disparities, evaluation, fairness_page, judged, slicing
+from e2i.tools.model import disparities, evaluation, fairness_page, judged, slicing, tables
 from e2i.tools.model.disparities import DISPARITIES
 from e2i.tools.model.evaluation import Judged
 from e2i.tools.model.params.fields import CONFIDENCE
@@ -23,13 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix
-
-COLUMNS: Columns = {
-    **dict.fromkeys(("by", "metric"), "string"),
-    **dict.fromkeys(("estimate", "low", "high"), "double"),
-    **dict.fromkeys(("lowest", "highest"), "string"),
-}
-"""Columns of the table of disparities."""
 
 
 class Apart(Struct, frozen=True):
@@ -158,11 +150,8 @@ def _worst(apart: Sequence[Apart]) -> dict[str, Apart]:
 
 
 def _table(apart: Sequence[Apart], level: float) -> pd.DataFrame:
-    import pandas as pd
-
     lines = [
         (one.by, one.metric, one.estimate, *(one.bounds(level) or (None, None)), one.lowest, one.highest)
         for one in apart
     ]
-    types = {"string": "string", "double": "float64"}
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({name: types[str(kind)] for name, kind in COLUMNS.items()})
+    return tables.frame(lines, tables.DISPARITIES)

@@ -11,8 +11,7 @@ from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownKeys, KnownMode
 from e2i.catalog.files import Files
 from e2i.estimators import columns
 from e2i.spec.suggest import few
-from e2i.tools.model import erring, slicing
-from e2i.tools.model import fairness as comparing_groups
+from e2i.tools.model import tables
 from e2i.tools.model.disparities import DISPARITIES
 from e2i.tools.model.judging_columns import slices, task_of, wrong_metric
 from e2i.tools.model.params.inspecting import RowMetric
@@ -22,7 +21,7 @@ def errors(given: Given, files: Files) -> Flow:
     problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
     problems += slices({**given, "group": None}, "columns", given["model"])
     problems += wrong_metric(("metric",), given.get("metric"), task_of(given["model"]), able=get_args(RowMetric))
-    return Flow({"slices": KnownTable(erring.COLUMNS)}, problems)
+    return Flow({"slices": KnownTable(tables.REGIONS)}, problems)
 
 
 def fairness(given: Given, files: Files) -> Flow:
@@ -34,8 +33,8 @@ def fairness(given: Given, files: Files) -> Flow:
     return Flow(
         {
             "worst": KnownKeys(_disparities(task)),
-            "disparities": KnownTable(comparing_groups.COLUMNS),
-            "groups": KnownTable(slicing.COLUMNS),
+            "disparities": KnownTable(tables.DISPARITIES),
+            "groups": KnownTable(tables.SLICES),
         },
         problems,
     )

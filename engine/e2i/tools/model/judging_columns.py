@@ -21,7 +21,7 @@ from e2i.estimators import columns
 from e2i.estimators.details import JUDGED
 from e2i.spec.problems import Code
 from e2i.spec.suggest import few
-from e2i.tools.model import slicing
+from e2i.tools.model import tables
 from e2i.tools.model.after_columns import cost_columns
 from e2i.tools.model.decisions import DIRECTIONS, OF_TASK
 from e2i.tools.model.params.fields import CONFIDENCE
@@ -40,7 +40,7 @@ def evaluate(given: Given, files: Files) -> Flow:
         "metrics": names,
         "intervals": bounds,
         "baseline": names,
-        "slices": KnownTable(slicing.COLUMNS),
+        "slices": KnownTable(tables.SLICES),
     }
     return Flow(outputs, problems)
 
@@ -96,7 +96,7 @@ def slices(given: Given, name: str, model: Any) -> Iterator[ColumnProblem]:
             yield ColumnProblem(path, "bad-slice", message, hint=f"remove it from `{name}`", take_out=others)
         elif column in by[:index]:
             yield ColumnProblem(path, "bad-slice", f'"{column}" is listed twice', take_out=True)
-        elif kind is not None and kind.startswith(slicing.NESTED):
+        elif kind is not None and kind.startswith(tables.NESTED):
             message = f'"{column}" is of {kind}, and no slices can be made of it'
             yield ColumnProblem(path, "bad-slice", message, hint="derive a column of plain values from it")
         elif column == given.get("group"):

@@ -10,7 +10,7 @@ from e2i.catalog.files import Files
 from e2i.estimators import columns, hyperparameters, option_columns
 from e2i.estimators.columns import lacking, seen
 from e2i.estimators.metrics import MetricName
-from e2i.tools.model import learning_curve as growing
+from e2i.tools.model import tables
 from e2i.tools.model.judging_columns import wrong_metric
 
 
@@ -26,7 +26,7 @@ def learning_curve(given: Given, files: Files) -> Flow:
     problems += absent(given["table"], ("group",), given.get("group"))
     problems += wrong_metric(("metric",), given.get("metric"), model.task, able=get_args(MetricName))
     problems += _falling(given.get("shares"))
-    return Flow({"curve": KnownTable(growing.COLUMNS)}, problems)
+    return Flow({"curve": KnownTable(tables.CURVE)}, problems)
 
 
 def _falling(shares: Any) -> Iterator[ColumnProblem]:

@@ -15,13 +15,12 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from e2i.catalog.artifacts import Report
-from e2i.catalog.columns import Columns
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import intervals, learning, metrics, saved, sketch
 from e2i.estimators.metrics import METRICS
 from e2i.estimators.request import Request, codes, require_classes
-from e2i.tools.model import growth_plot, judged, pages, slicing
+from e2i.tools.model import growth_plot, judged, pages, slicing, tables
 from e2i.tools.model.params.learning import LearningCurveOutputs, LearningCurveParams
 
 if TYPE_CHECKING:
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
     from e2i.estimators.fitting import Fitted
     from e2i.estimators.scoring import Matrix
 
-COLUMNS: Columns = {
-    "share": "double",
-    "rows": "int64",
-    "fits": "int64",
-    "metric": "string",
-    **dict.fromkeys(("train", "train_sd", "held_out", "held_out_sd"), "double"),
-}
-"""Columns of the curve."""
 WORTH = 0.01
 """Smallest gain that counts, as a share of the error that remains: of 1 - roc_auc, or of the log_loss."""
 
@@ -221,11 +212,7 @@ def _sd(values: Sequence[float]) -> float | None:
 
 
 def _table(points: Sequence[Point]) -> pd.DataFrame:
-    import pandas as pd
-
-    types = {"string": "string", "double": "float64", "int64": "int64"}
-    frame = pd.DataFrame([astuple(point) for point in points], columns=list(COLUMNS))
-    return frame.astype({name: types[str(kind)] for name, kind in COLUMNS.items()})
+    return tables.frame(map(astuple, points), tables.CURVE)
 
 
 def _page(

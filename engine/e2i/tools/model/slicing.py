@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from e2i.catalog.columns import Columns
 from e2i.errors import StepError
-from e2i.tools.model import evaluation
+from e2i.tools.model import evaluation, tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
     from e2i.tools.model.evaluation import Judged
 
-COLUMNS: Columns = {
-    "by": "string",
-    "value": "string",
-    "rows": "int64",
-    "metric": "string",
-    **dict.fromkeys(("estimate", "low", "high"), "double"),
-}
-"""Columns of a table of slices, with a row for each slice and metric."""
-NESTED = ("list", "large_list", "fixed_size_list", "struct", "map")
-"""Beginnings of the types of columns that cannot be cut into slices."""
 NULL, OTHER = "(null)", "(other)"
 MOST = 30
 """Most slices of one column, besides those of nulls and other values."""
@@ -91,21 +80,18 @@ def check(frame: pd.DataFrame, names: Sequence[str]) -> None:
                 hint=f"columns: {', '.join(str(known) for known in frame.columns[:40])}",
             )
         kind = frame[name].dtype
-        if isinstance(kind, pd.ArrowDtype) and str(kind).startswith(NESTED):
+        if isinstance(kind, pd.ArrowDtype) and str(kind).startswith(tables.NESTED):
             raise StepError(f"{name!r} is of {kind}, and no slices can be made of it", code="bad-slice")
 
 
 def table(found: Sequence[Measured]) -> pd.DataFrame:
-    """Return the slices with a row for each metric: the columns of ``COLUMNS``."""
-    import pandas as pd
-
+    """Return the slices with a row for each metric: the columns of ``tables.SLICES``."""
     lines = [
         (one.by, one.value, one.rows, name, value, *one.intervals.get(name, (None, None)))
         for one in found
         for name, value in one.metrics.items()
     ]
-    types = {"string": "string", "int64": "int64", "double": "float64"}
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({name: types[str(kind)] for name, kind in COLUMNS.items()})
+    return tables.frame(lines, tables.SLICES)
 
 
 def _measured(rows: Judged, one: Slice, level: float | None, groups: Matrix | None, seed: int) -> Measured:
