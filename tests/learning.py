@@ -1,6 +1,9 @@
-"""A small table that models can learn from. In: rows and a seed. Out: a frame with every kind of feature and target."""
+"""A small table that models can learn from, and recipes for it. In: rows and a seed. Out: a frame with every kind of feature."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,3 +36,38 @@ def table(rows: int = 600, seed: int = 0) -> pd.DataFrame:
 def others(target: str) -> list[str]:
     """The targets that must not be features of a model of ``target``."""
     return [name for name in TARGETS if name != target]
+
+
+def timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a time, which is missing in one."""
+    times = pd.Series(pd.date_range("2025-03-01", periods=len(frame), freq="7h"))
+    return frame.assign(when=times.where(times.index != 3))
+
+
+def noted(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a time and a text of some words."""
+    notes = frame["kind"].map({"w": "a good call", "x": "not good", "y": "Call again"})
+    return timed(frame).assign(note=notes)
+
+
+NUMBER, TEXT = {"types": ["number"]}, {"types": ["text"]}
+FILLED = {"op": "impute", **NUMBER, "indicator": True}
+RECIPES: dict[str, list[Mapping[str, Any]]] = {
+    "impute": [FILLED],
+    "standard": [{"op": "scale", **NUMBER}],
+    "robust": [{"op": "scale", **NUMBER, "method": "robust"}],
+    "quantile": [{"op": "scale", **NUMBER, "method": "quantile"}],
+    "power": [{"op": "scale", **NUMBER, "method": "power"}],
+    "clip": [{"op": "clip", "columns": ["a", "b"], "quantiles": [0.05, 0.95]}],
+    "bin": [{"op": "bin", "columns": ["a", "b"]}],
+    "spline": [{"op": "spline", "columns": ["a", "b"]}],
+    "one_hot": [{"op": "one_hot", "columns": ["kind", "count"], "min_frequency": 20}],
+    "ordinal": [{"op": "ordinal", **TEXT}],
+    "target": [{"op": "target_encode", "columns": ["kind", "count"]}],
+    "counts": [{"op": "count_encode", **TEXT, "share": True}],
+    "hash": [{"op": "hash", **TEXT, "size": 3}],
+    "words": [{"op": "tfidf", "columns": ["note"], "words": 5, "components": 2}],
+    "products": [FILLED, {"op": "interact", "columns": ["a", "b", "count"]}, {"op": "drop_constant"}],
+    "select": [FILLED, {"op": "log", "columns": ["count"]}, {"op": "select", "k": 4}],
+}
+WHEN: Mapping[str, Any] = {"op": "dates", "columns": ["when"], "parts": ["month", "hour", "days"], "cyclic": True}

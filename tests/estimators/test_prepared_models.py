@@ -17,29 +17,8 @@ from e2i.errors import StepError
 from e2i.estimators import fitting, recipes, scoring
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.rounds import EarlyStopping
-from learning import others, table
+from learning import FILLED, NUMBER, RECIPES, WHEN, noted, others, table
 
-NUMBER, TEXT = {"types": ["number"]}, {"types": ["text"]}
-FILLED = {"op": "impute", **NUMBER, "indicator": True}
-RECIPES: dict[str, list[Mapping[str, Any]]] = {
-    "impute": [FILLED],
-    "standard": [{"op": "scale", **NUMBER}],
-    "robust": [{"op": "scale", **NUMBER, "method": "robust"}],
-    "quantile": [{"op": "scale", **NUMBER, "method": "quantile"}],
-    "power": [{"op": "scale", **NUMBER, "method": "power"}],
-    "clip": [{"op": "clip", "columns": ["a", "b"], "quantiles": [0.05, 0.95]}],
-    "bin": [{"op": "bin", "columns": ["a", "b"]}],
-    "spline": [{"op": "spline", "columns": ["a", "b"]}],
-    "one_hot": [{"op": "one_hot", "columns": ["kind", "count"], "min_frequency": 20}],
-    "ordinal": [{"op": "ordinal", **TEXT}],
-    "target": [{"op": "target_encode", "columns": ["kind", "count"]}],
-    "counts": [{"op": "count_encode", **TEXT, "share": True}],
-    "hash": [{"op": "hash", **TEXT, "size": 3}],
-    "words": [{"op": "tfidf", "columns": ["note"], "words": 5, "components": 2}],
-    "products": [FILLED, {"op": "interact", "columns": ["a", "b", "count"]}, {"op": "drop_constant"}],
-    "select": [FILLED, {"op": "log", "columns": ["count"]}, {"op": "select", "k": 4}],
-}
-WHEN: Mapping[str, Any] = {"op": "dates", "columns": ["when"], "parts": ["month", "hour", "days"], "cyclic": True}
 GRID = [
     pytest.param(algorithm, target, name, marks=[] if (algorithm, target) == first else pytest.mark.sweep)
     for name, first in zip(
@@ -55,19 +34,13 @@ GRID = [
 ]
 
 
-def timed(frame: pd.DataFrame) -> pd.DataFrame:
-    times = pd.Series(pd.date_range("2025-03-01", periods=len(frame), freq="7h"))
-    notes = frame["kind"].map({"w": "a good call", "x": "not good", "y": "Call again"})
-    return frame.assign(when=times.where(times.index != 3), note=notes)
-
-
 def recipe(*steps: Mapping[str, Any]) -> Any:
     return recipes.steps_of(Recipe(digest="sha256:" + "0" * 64, steps=steps))
 
 
 def fitted(algorithm: str, target: str, *steps: Mapping[str, Any], **more: Any) -> fitting.Fitted:
     """A model of 200 rows with 60 for validation. LightGBM's smallest leaf is large for so few."""
-    frame = timed(table(260))
+    frame = noted(table(260))
     size = {name: 8 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
     prepared = fitting.prepare(
         frame[:200], frame[200:], target, algorithm, exclude=others(target), recipe=recipe(*steps), seed=1
@@ -82,7 +55,7 @@ def test_a_prepared_model_answers_alike_everywhere(algorithm: str, target: str, 
     assert held is not None
     wanted = model.scorer.output(held.matrix)
     folder = fitting.save(model, tmp_path / "model")
-    rows = timed(table(260))[200:][model.scorer.features]
+    rows = noted(table(260))[200:][model.scorer.features]
     np.testing.assert_allclose(scoring.load(folder).predict(rows), wanted, rtol=1e-9, atol=1e-9)
     texts = rows.astype({"when": object}).assign(
         when=[None if pd.isna(one) else one.isoformat() for one in rows["when"]]
@@ -124,7 +97,7 @@ def test_the_manifest_names_the_columns_of_the_table_and_those_of_the_model(tmp_
 
 def test_rows_that_do_not_match_are_refused_as_without_a_recipe(tmp_path: Path) -> None:
     loaded = scoring.load(fitting.save(fitted("XGBoost", "binary", WHEN, FILLED), tmp_path / "model"))
-    rows = timed(table(20))
+    rows = noted(table(20))
     with pytest.raises(scoring.ScoringError, match="lacks feature"):
         loaded.predict(rows.drop(columns="kind"))
     with pytest.raises(scoring.ScoringError, match="'a' must be numeric"):

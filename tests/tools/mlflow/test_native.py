@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
-import venv
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,26 +19,15 @@ from e2i.estimators.scoring import load as load_scorer
 from e2i.tools.mlflow import PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import promote, register
 from e2i.tools.mlflow.models import save_scoring
-from learning import TARGETS, others, table
+from elsewhere import compare, environment
+from learning import TARGETS, others, table, timed
 
 mlflow = pytest.importorskip("mlflow")
-PROGRAM = Path(__file__).with_name("without_e2i.py")
 
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a fresh interpreter with the same libraries: a ``.pth`` file leads to e2i, and is not read."""
-    root = tmp_path_factory.mktemp("fresh")
-    venv.create(root, with_pip=False)
-    libraries = [path for path in sys.path if path.endswith("site-packages")]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "PYTHON", "E2I"))}
-    return {
-        **kept,
-        "PATH": f"{root / 'bin'}:{kept.get('PATH', '')}",
-        "PYTHONPATH": os.pathsep.join(libraries),
-        "PYTHON": str(root / "bin" / "python"),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
+    return environment(tmp_path_factory.mktemp("fresh"))
 
 
 RECIPE = (
@@ -80,35 +63,11 @@ def trained(
     return model, {**about, "name": name, "flavour": scorer.manifest["library"]}
 
 
-def timed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a time, which is missing in one."""
-    times = pd.Series(pd.date_range("2025-03-01", periods=len(frame), freq="7h"))
-    return frame.assign(when=times.where(times.index != 3))
-
-
 def registered(ctx: LocalContext, model: Model, name: str) -> str:
     """Register the model and move it to production; return its address."""
     version = asyncio.run(register(RegisterParams(model=model, name=name), ctx)).version
     asyncio.run(promote(PromoteParams(version=version, stage="production"), ctx))
     return f"models:/{name}@production"
-
-
-def check(elsewhere: dict[str, str], cases: Sequence[dict[str, str]], *address: str) -> None:
-    """Load the models there, and compare their answers with those of here."""
-    done = subprocess.run(
-        [elsewhere["PYTHON"], str(PROGRAM), *address],
-        input="\n".join(map(json.dumps, cases)),
-        env=elsewhere,
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [one["name"] for one in found] == [case["name"] for case in cases]
-    for one in found:
-        assert one["native"] <= 1e-9 and one["function"] <= 1e-9, one
-        assert len(one["kinds"]) == 1, one
 
 
 @pytest.mark.slow
@@ -128,7 +87,7 @@ def test_a_model_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, els
         saved = ctx.scratch / f"saved-{case['name']}"
         save_scoring(ctx.open(model), saved)
         cases.append({**case, "uri": str(saved)})
-    check(elsewhere, cases)
+    compare(elsewhere, cases)
 
 
 @pytest.mark.sweep
@@ -141,7 +100,7 @@ def test_every_algorithm_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalCont
             for steps in ((), RECIPE):
                 model, case = trained(ctx, algorithm, target, steps)
                 cases.append({**case, "uri": registered(ctx, model, case["name"])})
-    check(elsewhere, cases, f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
+    compare(elsewhere, cases, f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
 
 
 def test_a_booster_of_numbers_takes_the_rows_of_the_table_as_they_are(ctx: LocalContext) -> None:

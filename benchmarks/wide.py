@@ -1,0 +1,194 @@
+"""``e2i-run benchmarks/wide.yaml`` beside the same cross-validation by hand, cold, whole processes, in turn; the ratios.
+
+    python benchmarks/wide.py [--rows 1000000] [--pairs 1] [--search 20]
+
+A table of 50 columns, ten of them texts, is cross-validated in five folds: target encoding and imputing in each split,
+XGBoost, a model of all rows. Peak memory is that of all processes of a side, shared pages counted once (PSS). Which
+side goes first alternates. ``--search TRIALS`` measures a search over the folds instead: the share of both cores that
+it used, and what other work left of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROGRAM = str(Path(sys.executable).parent / "e2i-run")
+WALL, MEMORY, CORES = 1.15, 1.3, 0.9
+"""The most that e2i may take of the wall seconds and the peak memory by hand; the least share of the cores in a search."""
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of a command and all its processes: wall and CPU seconds, peak memory in MB, CPU seconds that no process used."""
+
+    wall: float
+    cpu: float
+    memory: float
+    idle: float
+    printed: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--pairs", type=int, default=1)
+    parser.add_argument("--search", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="e2i-bench-") as folder:
+        root = Path(folder)
+        write(root / "rows.parquet", given.rows)
+        shutil.copy(HERE / "wide.yaml", root / "wide.yaml")
+        if given.search:
+            search(root, given.search)
+        else:
+            compare(root, given.pairs)
+
+
+def compare(root: Path, pairs: int) -> None:
+    """Print wall seconds and memory of both sides, and whether the goals are met."""
+    walls, memories = [], []
+    for number in range(pairs):
+        run = [PROGRAM, "wide.yaml", "--store", f"store-{number}", "--json"]
+        hand = [sys.executable, str(HERE / "wide_by_hand.py"), "--rows", "rows.parquet", "--workdir", f"out-{number}"]
+        sides = [("e2i", run), ("hand", hand)]
+        costs = {name: measure(command, root) for name, command in (sides[::-1] if number % 2 else sides)}
+        ours, theirs = costs["e2i"], costs["hand"]
+        walls.append(ours.wall / theirs.wall)
+        memories.append(ours.memory / theirs.memory)
+        for name, cost in costs.items():
+            print(f"pair {number + 1}: {name:4} {cost.wall:7.1f} s wall {cost.cpu:7.1f} s cpu {cost.memory:8.0f} MB", end="")
+            print(f"  idle {cost.idle:5.1f} s  roc_auc {auc(name, cost.printed):.4f}", flush=True)
+    for what, found, goal in (("wall", walls, WALL), ("memory", memories, MEMORY)):
+        middle = statistics.median(found)
+        print(f"{what}: median {middle:.2f} ({min(found):.2f} to {max(found):.2f}); goal {goal}: {verdict(middle <= goal)}")
+
+
+def search(root: Path, trials: int) -> None:
+    """Print the share of the cores that a search over the folds used, of what other processes left."""
+    first = [PROGRAM, "wide.yaml", "--store", "store", "--select", "folds", "--select", "recipe"]
+    measure(first, root)
+    given = ["-p", "search=true", "-p", f"trials={trials}"]
+    cost = measure([PROGRAM, "wide.yaml", "--store", "store", *given], root)
+    cores = len(os.sched_getaffinity(0))
+    share = cost.cpu / (cost.cpu + cost.idle)
+    print(f"{trials} trials in five folds: {cost.wall:.1f} s wall, {cost.cpu:.1f} s cpu, {cost.memory:.0f} MB")
+    print(f"cores: {cost.cpu / (cost.wall * cores):.2f} of {cores}; of what was free {share:.2f}; goal {CORES}: {verdict(share >= CORES)}")
+
+
+def verdict(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def auc(name: str, printed: str) -> float:
+    found = json.loads(printed.strip().splitlines()[-1])
+    return float(found["roc_auc"] if name == "hand" else found["outputs"]["metrics"]["roc_auc"]["mean"])
+
+
+def measure(command: Sequence[str], folder: Path) -> Cost:
+    """Run a command. Raises CalledProcessError when it fails, after showing why."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    before, idle, began = os.times(), free(), time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=err)
+        peak = Peak(process.pid)
+        code = process.wait()
+        wall, idle, after = time.perf_counter() - began, free() - idle, os.times()
+        out.seek(0)
+        err.seek(0)
+        printed = out.read()
+        if code:
+            print(printed[-2_000:], err.read()[-4_000:], file=sys.stderr)
+            raise subprocess.CalledProcessError(code, command)
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(wall, cpu, peak.end() / 1024, idle, printed)
+
+
+class Peak:
+    """The most memory that a process and all below it held at once, in kB."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._peak, self._done = pid, 0, threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def end(self) -> int:
+        self._done.set()
+        self._thread.join()
+        return self._peak
+
+    def _look(self) -> None:
+        while not self._done.wait(0.2):
+            self._peak = max(self._peak, sum(map(held, family(self._pid))))
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(path.name))
+    found, left = [], [pid]
+    while left:
+        one = left.pop()
+        found.append(one)
+        left += parents.get(one, [])
+    return found
+
+
+def held(pid: int) -> int:
+    """Return the proportional share of memory of a process in kB; 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def free() -> float:
+    """Return the seconds that the machine's cores have been idle."""
+    return float(Path("/proc/stat").read_text().split()[4]) / TICK
+
+
+def write(path: Path, rows: int) -> None:
+    """Write 39 numbers, a tenth of some missing, ten texts of 4 to 400 values, and a target, from a fixed seed."""
+    import numpy as np
+    import pandas as pd
+
+    random = np.random.default_rng(7)
+    signal = np.zeros(rows)
+    columns = {}
+    for number in range(39):
+        values = random.normal(size=rows)
+        signal += values * (0.5 if number < 8 else 0.02)
+        if number % 4 == 0:
+            values[random.random(rows) < 0.1] = np.nan
+        columns[f"n{number}"] = values
+    for number in range(10):
+        many = int(4 * 1.67**number)
+        codes = random.integers(0, many, rows)
+        signal += random.normal(size=many)[codes] * 0.3
+        columns[f"t{number}"] = pd.Categorical.from_codes(codes, [f"value {one}" for one in range(many)]).astype(str)
+    columns["target"] = (signal + random.logistic(size=rows) > 0).astype("int64")
+    pd.DataFrame(columns).to_parquet(path)
+
+
+if __name__ == "__main__":
+    main()
