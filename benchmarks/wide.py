@@ -70,11 +70,12 @@ def compare(root: Path, pairs: int) -> None:
         walls.append(ours.wall / theirs.wall)
         memories.append(ours.memory / theirs.memory)
         for name, cost in costs.items():
-            print(f"pair {number + 1}: {name:4} {cost.wall:7.1f} s wall {cost.cpu:7.1f} s cpu {cost.memory:8.0f} MB", end="")
-            print(f"  idle {cost.idle:5.1f} s  roc_auc {auc(name, cost.printed):.4f}", flush=True)
+            used = f"{cost.wall:7.1f} s wall {cost.cpu:7.1f} s cpu {cost.memory:8.0f} MB"
+            print(f"pair {number + 1}: {name:4} {used}  roc_auc {auc(name, cost.printed):.4f}", flush=True)
     for what, found, goal in (("wall", walls, WALL), ("memory", memories, MEMORY)):
         middle = statistics.median(found)
-        print(f"{what}: median {middle:.2f} ({min(found):.2f} to {max(found):.2f}); goal {goal}: {verdict(middle <= goal)}")
+        spread = f"{min(found):.2f} to {max(found):.2f}"
+        print(f"{what}: median {middle:.2f} ({spread}); goal {goal}: {verdict(middle <= goal)}")
 
 
 def search(root: Path, trials: int) -> None:
@@ -86,7 +87,8 @@ def search(root: Path, trials: int) -> None:
     cores = len(os.sched_getaffinity(0))
     share = cost.cpu / (cost.cpu + cost.idle)
     print(f"{trials} trials in five folds: {cost.wall:.1f} s wall, {cost.cpu:.1f} s cpu, {cost.memory:.0f} MB")
-    print(f"cores: {cost.cpu / (cost.wall * cores):.2f} of {cores}; of what was free {share:.2f}; goal {CORES}: {verdict(share >= CORES)}")
+    used = cost.cpu / (cost.wall * cores)
+    print(f"cores: {used:.2f} of {cores}, {share:.2f} of what was free; goal {CORES}: {verdict(share >= CORES)}")
 
 
 def verdict(met: bool) -> str:
