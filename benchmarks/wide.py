@@ -1,4 +1,4 @@
-"""``e2i-run benchmarks/wide.yaml`` beside the same cross-validation by hand, cold, whole processes, in turn; the ratios.
+"""``e2i-run benchmarks/wide.yaml`` beside the same cross-validation by hand, cold, whole processes, in turn: ratios.
 
     python benchmarks/wide.py [--rows 1000000] [--pairs 1] [--search 20]
 
@@ -27,7 +27,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROGRAM = str(Path(sys.executable).parent / "e2i-run")
 WALL, MEMORY, CORES = 1.15, 1.3, 0.9
-"""The most that e2i may take of the wall seconds and the peak memory by hand; the least share of the cores in a search."""
+"""The most of the wall seconds and the peak memory by hand; the least share of the cores in a search."""
 TICK = os.sysconf("SC_CLK_TCK")
 
 

@@ -23,11 +23,13 @@ from typing import Any
 
 def build(home: Path, cases: list[dict[str, str]]) -> dict[str, str]:
     """Build a Bento of each model, and return their tags. BentoML then has the modules of the builds."""
-    from e2i.tools.bentoml.build import Recipe, ensure_bento
+    from e2i.tools.bentoml import build as building
     from e2i.tools.bentoml.contents import of_model
 
-    recipes = [(Recipe(case["name"]), of_model(Path(case["folder"]), case["digest"])) for case in cases]
-    return {recipe.name: ensure_bento(home, contents, recipe).tag for recipe, contents in recipes}
+    recipes = [(building.Recipe(case["name"]), of_model(Path(case["folder"]), case["digest"])) for case in cases]
+    return {
+        recipe.name: building.ensure_bento(home, contents, recipe, building.build).tag for recipe, contents in recipes
+    }
 
 
 def applications(tags: dict[str, str]) -> dict[str, Any]:
