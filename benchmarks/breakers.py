@@ -3,7 +3,8 @@
     python benchmarks/breakers.py [--calls 100000] [--json]
 
 A circuit in memory, one in a file of a store as every run uses it, and that one with 8 processes of 8 threads calling
-at once. The last has no goal: threads that share a processor also wait for it.
+at once. The last has no goal: 64 threads also wait for processors and for their interpreter's lock. Beside it are calls
+that raise the same error and do nothing else, in the same processes and threads: what they take is not the breaker's.
 """
 
 from __future__ import annotations
@@ -85,14 +86,19 @@ def measured(case: str, took: list[float], *, goal: bool = True) -> Row:
     return Row(case, len(took), statistics.median(took), took[int(len(took) * 0.999)], took[-1], goal)
 
 
-def crowd(file: Path, calls: int, results: Any) -> None:
-    """One process of ``THREADS`` threads, each of which makes so many calls."""
-    breaker, found = Breaker("mlflow", POLICY, state=SharedState(file)), []
+def raises(function: Callable[[], None]) -> None:
+    raise CircuitOpen("mlflow", 1.0)
+
+
+def crowd(file: Path | None, calls: int, results: Any) -> None:
+    """One process of ``THREADS`` threads, each of which makes so many calls; without a file, of ``raises``."""
+    call = raises if file is None else Breaker("mlflow", POLICY, state=SharedState(file)).call
+    found: list[list[float]] = []
     together = threading.Barrier(THREADS)
 
     def run() -> None:
         together.wait()
-        found.append(rejections(breaker.call, calls))
+        found.append(rejections(call, calls))
 
     threads = [threading.Thread(target=run) for _ in range(THREADS)]
     for thread in threads:
@@ -100,6 +106,19 @@ def crowd(file: Path, calls: int, results: Any) -> None:
     for thread in threads:
         thread.join()
     results.put([one for took in found for one in took])
+
+
+def crowded(file: Path | None, each: int) -> list[float]:
+    """Returns the microseconds of the calls of all threads of all processes."""
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    members = [context.Process(target=crowd, args=(file, each, results)) for _ in range(PROCESSES)]
+    for member in members:
+        member.start()
+    took = [one for _ in members for one in results.get(timeout=300)]
+    for member in members:
+        member.join()
+    return took
 
 
 def rows(calls: int) -> list[Row]:
@@ -110,16 +129,9 @@ def rows(calls: int) -> list[Row]:
         found.append(best("shared by a store", shared.call, calls))
         guard = Guard("mlflow", shared)
         found.append(best("shared by a store, through a guard", guard.call, calls))
-        context = multiprocessing.get_context("spawn")
-        results = context.Queue()
-        each = max(1, calls // (PROCESSES * THREADS))
-        members = [context.Process(target=crowd, args=(file, each, results)) for _ in range(PROCESSES)]
-        for member in members:
-            member.start()
-        took = [one for _ in members for one in results.get(timeout=300)]
-        for member in members:
-            member.join()
-        found.append(measured(f"shared, {PROCESSES} processes of {THREADS} threads", took, goal=False))
+        for case, shared_file in (("shared", file), ("raised", None)):
+            took = crowded(shared_file, max(1, calls // (PROCESSES * THREADS)))
+            found.append(measured(f"{case}, {PROCESSES} processes of {THREADS} threads", took, goal=False))
     return found
 
 

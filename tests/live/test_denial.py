@@ -21,7 +21,7 @@ from e2i.errors import AuthenticationFailed, Exit
 from e2i.execution import delivery
 from e2i.resilience.breaker import State
 from e2i.resilience.circuits import circuit_files
-from e2i.resilience.shared_state import peek
+from e2i.resilience.state_file import peek
 from e2i.settings import Settings
 from e2i.store.database import FILE
 from e2i.store.runs import RunStore

@@ -19,7 +19,7 @@ import e2i
 from e2i.mlops import BadCall, GEConfig, GEValidationResult, GEValidator, ToolUnavailable
 from e2i.resilience.breaker import CircuitOpen, State
 from e2i.resilience.circuits import circuit_files
-from e2i.resilience.shared_state import peek
+from e2i.resilience.state_file import peek
 from e2i.tools.great_expectations import asking
 from live.servers import Postgres
 

@@ -17,21 +17,23 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from e2i.resilience import shared_state
 from e2i.resilience.breaker import Breaker, Circuit, CircuitOpen, Grant, Outcome, Policy, State, since_boot
 from e2i.resilience.guard import Guard
 from e2i.resilience.processes import boot_id
-from e2i.resilience.shared_state import SharedState, file_of, peek
+from e2i.resilience.shared_state import SharedState
+from e2i.resilience.state_file import FOLDER, Record, file_of, peek
 from project import Stopwatch, until
 
 WITHIN = 60
@@ -84,6 +86,18 @@ def test_failures_of_several_processes_add_up_and_open_the_circuit_for_all(file:
     for one in (first, second, third):
         with pytest.raises(CircuitOpen, match=r"mlflow is not called: circuit open, next attempt in \d+\.\d s"):
             one.acquire()
+
+
+def test_a_rejected_call_waits_for_no_thread_and_is_counted(file: Path) -> None:
+    state = SharedState(file)
+    for one in (Breaker("mlflow", state=state), memory := Breaker("mlflow")):
+        fail(one)
+        held = state if one is not memory else memory._state
+        with held._lock:  # type: ignore[attr-defined]  # as a thread that is suspended holds it
+            assert None not in [rejected(one) for _ in range(100)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _, one=one: rejected(one), range(800)))
+        assert one.circuit.rejected == 900
 
 
 def test_a_success_of_another_process_resets_the_count(file: Path) -> None:  # B02
@@ -419,9 +433,9 @@ def test_rejected_calls_are_known_to_others_although_nothing_else_changes(file: 
 
 def test_what_was_open_before_the_machine_was_started_again_counts_as_recovered(file: Path) -> None:  # B11
     fail(breaker(file))
-    earlier = shared_state.Record("another boot", Circuit(State.OPEN, generation=4, opened_at=since_boot() - 1))
-    body = shared_state.msgspec.json.encode(earlier)
-    file.write_bytes(b"%08x %s\n" % (shared_state.zlib.crc32(body), body))
+    earlier = Record("another boot", Circuit(State.OPEN, generation=4, opened_at=since_boot() - 1))
+    body = msgspec.json.encode(earlier)
+    file.write_bytes(b"%08x %s\n" % (zlib.crc32(body), body))
     one = breaker(file)
     assert [rejected(one) is None for _ in range(4)] == [True, True, True, False]
     assert one.circuit.generation == 5
@@ -700,7 +714,7 @@ ACTIONS = st.one_of(
 
 def interleave(actions: list[tuple[Any, int]]) -> None:  # B19
     """Three processes share a circuit; the invariants hold at every moment, for every process."""
-    file = Path(f"/dev/shm/e2i-{os.getpid()}/{shared_state.FOLDER}/tool.json")
+    file = Path(f"/dev/shm/e2i-{os.getpid()}/{FOLDER}/tool.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     policy, looks, now = Policy(failures=2, recovery=30, probes=3, lease=20), iter(range(1 << 30)), 1000.0

@@ -23,7 +23,7 @@ from e2i.errors import MISCONFIGURED, E2IError, Exit, InvalidSpec, ToolUnavailab
 from e2i.resilience.breaker import Breaker, Circuit, State, since_boot
 from e2i.resilience.circuits import circuit_files, policy_of
 from e2i.resilience.guard import Guard, without_accounts
-from e2i.resilience.shared_state import peek
+from e2i.resilience.state_file import peek
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
 from e2i.store.past import LastFailure

@@ -14,7 +14,7 @@ from pathlib import Path
 from e2i.execution.events import Stamped, ToolCircuit
 from e2i.resilience.breaker import Circuit, State, since_boot
 from e2i.resilience.circuits import circuit_files, policy_of
-from e2i.resilience.shared_state import FOLDER, peek
+from e2i.resilience.state_file import FOLDER, peek
 from e2i.settings import Settings
 
 PERIOD = 0.5

@@ -22,7 +22,7 @@ from e2i.operations.openmetrics import Family, Sample
 from e2i.operations.totals import Totals
 from e2i.resilience.breaker import Circuit, State
 from e2i.resilience.circuits import circuit_files
-from e2i.resilience.shared_state import FOLDER, peek
+from e2i.resilience.state_file import FOLDER, peek
 from e2i.store.database import FILE, StoreError
 from e2i.store.history import Reader
 from e2i.workspace.workspace import Workspace

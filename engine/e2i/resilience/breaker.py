@@ -23,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.errors import ToolUnavailable
+from e2i.resilience.tally import Tally
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -211,6 +212,7 @@ class LocalState:
 
     def __init__(self, circuit: Circuit | None = None) -> None:
         self._circuit = circuit or Circuit()
+        self._rejected = Tally()
         self._lock = threading.Lock()
         renew_lock_after_fork(self)
 
@@ -219,15 +221,15 @@ class LocalState:
 
     def update(self, change: Callable[[Circuit], tuple[Circuit, T]], *, later: bool = False) -> T:
         with self._lock:
-            self._circuit, result = change(self._circuit)
+            self._rejected.take(rejected := self._rejected.waiting())
+            self._circuit, result = change(replace(self._circuit, rejected=self._circuit.rejected + rejected))
             return result
 
     def reject(self) -> None:
-        with self._lock:
-            self._circuit = replace(self._circuit, rejected=self._circuit.rejected + 1)
+        self._rejected.add()
 
     def __reduce__(self) -> tuple[type[LocalState], tuple[Circuit]]:
-        return LocalState, (self._circuit,)
+        return LocalState, (self.update(lambda circuit: (circuit, circuit)),)
 
 
 class _Locked(Protocol):

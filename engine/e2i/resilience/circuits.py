@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from e2i.resilience.breaker import Breaker, Policy, State, since_boot
-from e2i.resilience.shared_state import SharedState, file_of, peek
+from e2i.resilience.shared_state import SharedState
+from e2i.resilience.state_file import file_of, peek
 
 if TYPE_CHECKING:
     from e2i.catalog.action import CircuitBreaker, ToolSettings

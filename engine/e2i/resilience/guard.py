@@ -5,24 +5,22 @@ Every call runs with the tool's breaker and a deadline. The guard knows which ex
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import inspect
 import math
 import random
 import re
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from e2i.errors import AuthenticationFailed, E2IError, Exit, MissingDatabase, ToolUnavailable
+from e2i.errors import AuthenticationFailed, E2IError, MissingDatabase, ToolUnavailable
 from e2i.resilience.attempts import Attempts, Retries
 from e2i.resilience.breaker import Breaker, CircuitOpen, State
+from e2i.resilience.deadlines import MissedDeadlineError, in_future, in_time, within
 from e2i.resilience.denial import is_denial, missing_database
 from e2i.resilience.error_masking import mask_error
 from e2i.resilience.transient import pause_before_retry
@@ -39,19 +37,6 @@ ACCOUNT = re.compile(r"://[^/?#\s]*@")
 def without_accounts(text: str) -> str:
     """Returns the text with neither user nor password in its addresses."""
     return ACCOUNT.sub("://***@", text)
-
-
-class MissedDeadlineError(TimeoutError):
-    """A guarded call did not return in time. It may still be running in its thread; its result is dropped."""
-
-
-class InterpreterEnds(E2IError):
-    """A call was not made, because the process is ending. It says nothing about the tool."""
-
-    exit_code = Exit.UNAVAILABLE
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code="process-ends")
 
 
 class Guard(Struct, frozen=True):
@@ -100,6 +85,8 @@ class Guard(Struct, frozen=True):
                 self._attempts(seconds) as attempts,
             ):
                 return in_time(partial(attempts.run, work) if idempotent else work, seconds)
+        except CircuitOpen:  # the breaker's own words: there is nothing of a server to mask
+            raise
         except Exception as error:  # classified; anything but an outage is raised unchanged
             explained = self._explain(error, function, seconds)
             if explained is error:
@@ -126,8 +113,10 @@ class Guard(Struct, frozen=True):
                 if inspect.iscoroutinefunction(function):
                     running = attempts.arun(work) if idempotent else work()
                 else:
-                    running = _future(partial(attempts.run, work) if idempotent else work)
-                return await _within(running, seconds)
+                    running = in_future(partial(attempts.run, work) if idempotent else work)
+                return await within(running, seconds)
+        except CircuitOpen:  # the breaker's own words: there is nothing of a server to mask
+            raise
         except Exception as error:  # classified; anything but an outage is raised unchanged
             explained = self._explain(error, function, seconds)
             if explained is error:
@@ -229,76 +218,3 @@ def _loaded(names: tuple[str | type[BaseException], ...]) -> tuple[type[BaseExce
         if isinstance(loaded, type) and issubclass(loaded, BaseException):
             found.append(loaded)
     return tuple(found)
-
-
-def _start(work: Callable[[], T], done: Callable[[T | None, BaseException | None], object]) -> None:
-    """Runs ``work`` in a daemon thread that may be abandoned, and passes its result or exception to ``done``."""
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            result = context.run(work)
-        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits, which raises it
-            done(None, error)
-        else:
-            done(result, None)
-
-    try:
-        threading.Thread(target=run, name="e2i-guarded-call", daemon=True).start()
-    except RuntimeError as error:  # Python 3.12 starts no thread while the interpreter ends
-        raise InterpreterEnds(str(error)) from error
-
-
-def in_time(work: Callable[[], T], seconds: float) -> T:
-    """Returns the result of ``work``. Raises MissedDeadlineError when it takes longer; the thread is then abandoned."""
-    return work() if math.isinf(seconds) else _in_thread(work, seconds)
-
-
-def _in_thread(work: Callable[[], T], seconds: float) -> T:
-    ended = threading.Event()
-    outcome: list[tuple[T | None, BaseException | None]] = []
-
-    def done(result: T | None, error: BaseException | None) -> None:
-        outcome.append((result, error))
-        ended.set()
-
-    _start(work, done)
-    if not ended.wait(seconds):
-        raise MissedDeadlineError
-    result, error = outcome[0]
-    if error is not None:
-        raise error
-    return cast("T", result)
-
-
-def _future(work: Callable[[], T]) -> asyncio.Future[T]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(cast("T", result))
-
-    def done(result: T | None, error: BaseException | None) -> None:
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:  # the loop was closed while the call hung, so nothing waits any more
-            return
-
-    _start(work, done)
-    return future
-
-
-async def _within(work: Awaitable[T], seconds: float) -> T:
-    limit = asyncio.timeout(None if math.isinf(seconds) else seconds)
-    try:
-        async with limit:
-            return await work
-    except TimeoutError as error:
-        if limit.expired():
-            raise MissedDeadlineError from error
-        raise

@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import Any
 
 from e2i.documents import JsonObject
-from e2i.resilience.guard import in_time
+from e2i.resilience.deadlines import in_time
 
 KEEPALIVE = {"keepalives_idle": 60}
 """Options for detecting connections that were silent for hours."""

@@ -13,7 +13,7 @@ from http.client import HTTPException
 
 from e2i.errors import ToolUnavailable
 from e2i.resilience.asking import ask
-from e2i.resilience.guard import in_time
+from e2i.resilience.deadlines import in_time
 
 PERIOD = 0.05
 """Seconds between two requests."""

@@ -4,6 +4,8 @@ The file has one line: a checksum and the circuit as JSON. Every change reads an
 (``flock``), which is released when its process exits. A reader reads it again when its copy is 50 ms old. Nothing is
 synced to disk: after a power failure the circuit is lost, or belongs to an earlier boot and counts as recovered.
 
+A call that is rejected takes no lock: a thread that is suspended while it holds one would hold up all others.
+
 The breaker must never cause a call to fail or wait. While the file is locked by another process for long, or cannot be
 read or written, the circuit is kept in this process's memory, with one warning. Changes of that time are added to the
 file once it can be used again.
@@ -12,33 +14,25 @@ file once it can be used again.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
-import json
 import logging
 import os
-import stat
 import threading
 import time
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.regular import file_mode, folder_mode
 from e2i.resilience.breaker import Circuit, Contended, State, renew_lock_after_fork
-from e2i.resilience.processes import boot_id, process_alive, process_identity
+from e2i.resilience.processes import process_alive, process_identity
+from e2i.resilience.state_file import ELAPSED, SIZE, decode, encode, locked, opened, peek
+from e2i.resilience.tally import Tally
 
 T = TypeVar("T")
 Change = Callable[[Circuit], tuple[Circuit, Any]]
 
-FOLDER = "breakers"
 FRESH = 0.05
 """Seconds for which a process uses what it has read."""
 POLL_TIMEOUT = 0.03
@@ -56,43 +50,10 @@ Longer than a busy machine delays a process, because a fourth probe must not pas
 """
 COUNTING = 1.0
 """Seconds between two times that rejected calls are added to the file when nothing else changes it."""
-BLOCK = 2_048
-"""Size of the file in bytes. It is written in one call, so that a killed process leaves no partial content."""
-SIZE = 16_384
-"""Size in bytes above which the file is not ours."""
 KEPT = 100
 """Maximum number of changes that are kept for the file while it cannot be used."""
-ELAPSED = -1e12
-"""Opening time of a circuit that an earlier boot left open: longer ago than any recovery time."""
 
 log = logging.getLogger(__name__)
-
-
-class Record(Struct, frozen=True):
-    """Content of the file: a circuit, and the boot that its times refer to."""
-
-    boot: str
-    circuit: Circuit
-
-
-def file_of(store: Path, tool: str, identity: Mapping[str, str | list[str | int]]) -> Path:
-    """Returns the file of a tool's breaker in a store; ``identity`` names the server, empty for an embedded tool.
-
-    The same tool on another server has another breaker.
-    """
-    if not identity:
-        return store / FOLDER / f"{tool}.json"
-    text = json.dumps(dict(identity), sort_keys=True, separators=(",", ":"), default=str)
-    return store / FOLDER / f"{tool}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-
-
-def peek(file: Path) -> Circuit | None:
-    """Returns the circuit in a file, without writing; None when there is none that can be read."""
-    try:
-        with _opened(file, os.O_RDONLY) as handle:
-            return _decode(os.pread(handle, SIZE, 0))
-    except OSError:
-        return None
 
 
 class SharedState:
@@ -106,8 +67,8 @@ class SharedState:
         self._text = b""
         """Content of the file when this process last read or wrote it."""
         self._read_at = float("-inf")
-        self._rejected = 0
-        """Number of rejected calls that the file does not have."""
+        self._rejected = Tally()
+        """The rejected calls that the file does not have."""
         self._counted_at = float("-inf")
         self._later: deque[Change] = deque(maxlen=KEPT)
         """Changes made to the circuit in memory only."""
@@ -127,10 +88,12 @@ class SharedState:
         return self._holder[1]
 
     def read(self) -> Circuit:
-        """Returns the circuit as it was at most 100 ms ago."""
-        if self._clock() - self._read_at > FRESH:
-            with self._lock:
+        """Returns the circuit as it was at most 100 ms ago, or, while another thread reads it, before that."""
+        if self._clock() - self._read_at > FRESH and self._lock.acquire(blocking=False):
+            try:
                 self._look()
+            finally:
+                self._lock.release()
         return self._circuit
 
     def update(self, change: Callable[[Circuit], tuple[Circuit, T]], *, later: bool = False) -> T:
@@ -154,12 +117,14 @@ class SharedState:
 
     def reject(self) -> None:
         """Counts a rejected call. The file is updated with the next change, or once a second."""
-        with self._lock:
-            self._rejected += 1
-            if (now := self._clock()) - self._counted_at >= COUNTING:
+        self._rejected.add()
+        if (now := self._clock()) - self._counted_at >= COUNTING and self._lock.acquire(blocking=False):
+            try:
                 self._counted_at = now
                 with contextlib.suppress(OSError):  # another process is changing the file, or it cannot be used
                     self._change_file(lambda circuit: (circuit, None))
+            finally:
+                self._lock.release()
 
     def __reduce__(self) -> tuple[type[SharedState], tuple[Path]]:
         return SharedState, (self._file,)
@@ -172,31 +137,31 @@ class SharedState:
         if self._later:
             return
         try:
-            with _opened(self._file, os.O_RDONLY) as handle:
+            with opened(self._file, os.O_RDONLY) as handle:
                 text = os.pread(handle, SIZE, 0)
         except OSError:
             return  # the next change handles it
         if text == self._text and self._circuit.state is not State.HALF_OPEN:
             return
-        if (circuit := _decode(text)) is not None:  # None: another process is writing
+        if (circuit := decode(text)) is not None:  # None: another process is writing
             self._circuit, self._text = self._present(circuit), text
 
     def _change_file(self, change: Callable[[Circuit], tuple[Circuit, T]]) -> T:
         """Changes the file. Raises BlockingIOError when another process is changing it, OSError on failure."""
-        with _opened(self._file, os.O_RDWR | os.O_CREAT) as handle, _locked(handle):
+        with opened(self._file, os.O_RDWR | os.O_CREAT) as handle, locked(handle):
             text = os.pread(handle, SIZE, 0)
             circuit = self._restored(text)
             for missed in self._later:
                 circuit, _ = missed(circuit)
-            if self._rejected:
-                circuit = replace(circuit, rejected=circuit.rejected + self._rejected)
+            if rejected := self._rejected.waiting():
+                circuit = replace(circuit, rejected=circuit.rejected + rejected)
             circuit, result = change(circuit)
-            if (written := _encode(circuit)) != text:
+            if (written := encode(circuit)) != text:
                 os.pwrite(handle, written, 0)
                 if len(text) > len(written):
                     os.ftruncate(handle, len(written))
         self._circuit, self._text, self._read_at = circuit, written, self._clock()
-        self._rejected = 0
+        self._rejected.take(rejected)
         self._later.clear()
         self._contended = (float("-inf"), float("-inf"))
         self._without_until = float("-inf")
@@ -204,7 +169,7 @@ class SharedState:
 
     def _restored(self, text: bytes) -> Circuit:
         """Returns the circuit of the file; if the file is corrupt or empty, the circuit in memory."""
-        circuit = _decode(text)
+        circuit = decode(text)
         if circuit is not None:
             return self._present(circuit)
         if text or self._text:
@@ -259,52 +224,3 @@ class SharedState:
         if not self._warned:
             self._warned = True
             log.warning("the shared breaker state %s %s: %s", self._file, what, then)
-
-
-def _encode(circuit: Circuit) -> bytes:
-    body = msgspec.json.encode(Record(boot_id(), circuit))
-    return (b"%08x %s" % (zlib.crc32(body), body)).ljust(BLOCK - 1) + b"\n"
-
-
-def _decode(text: bytes) -> Circuit | None:
-    """Returns the content; None when the bytes were not written by a breaker."""
-    checksum, _, body = text.rstrip().partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(body):
-        return None
-    try:
-        record = msgspec.json.decode(body, type=Record)
-    except msgspec.MsgspecError:
-        return None
-    if record.boot == boot_id():
-        return record.circuit
-    return replace(record.circuit, opened_at=ELAPSED, leases=())
-
-
-@contextlib.contextmanager
-def _opened(file: Path, flags: int) -> Iterator[int]:
-    """Returns a descriptor of the file, created with its folder if needed. Raises OSError for a foreign file."""
-    flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        handle = os.open(file, flags, file_mode(file.parent))
-    except FileNotFoundError:
-        if not flags & os.O_CREAT:
-            raise
-        file.parent.mkdir(mode=folder_mode(file.parent.parent), exist_ok=True)
-        handle = os.open(file, flags, file_mode(file.parent))
-    try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size >= SIZE:
-            raise OSError(errno.EINVAL, "it is not a breaker's file")
-        yield handle
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _locked(handle: int) -> Iterator[None]:
-    """Raises BlockingIOError when another process has the lock."""
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    try:
-        yield
-    finally:
-        fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile has the descriptor too

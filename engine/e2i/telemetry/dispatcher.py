@@ -18,7 +18,8 @@ from msgspec.structs import replace
 
 from e2i.errors import E2IError, ToolUnavailable
 from e2i.resilience import asking, connections, retry
-from e2i.resilience.guard import Guard, InterpreterEnds, MissedDeadlineError, in_time
+from e2i.resilience.deadlines import InterpreterEnds, MissedDeadlineError, in_time
+from e2i.resilience.guard import Guard
 from e2i.resilience.processes import process_alive, process_identity
 from e2i.telemetry.attempts import witness
 from e2i.telemetry.bodies import ENDS

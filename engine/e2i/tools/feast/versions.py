@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from e2i.catalog.artifacts import FeatureRepo
 from e2i.errors import Refused, StepError, ToolUnavailable
-from e2i.resilience.guard import in_time
+from e2i.resilience.deadlines import in_time
 from e2i.tools.feast import FeastSettings, FileRegistry, SqliteOnlineStore, SqlRegistry, pushing, repository, sdk
 from e2i.tools.feast.definitions import Definition, View
 from e2i.tools.feast.published import not_online, refuse_unpublished, times_of

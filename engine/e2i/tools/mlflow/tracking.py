@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from e2i import startup
 from e2i.errors import Refused, ToolUnavailable
-from e2i.resilience.guard import in_time
+from e2i.resilience.deadlines import in_time
 from e2i.resilience.lock import exclusive
 from e2i.resilience.postgres import select_one
 from e2i.tools.mlflow import MLflowSettings, schema
