@@ -131,6 +131,14 @@ Heuristic = Literal[
     "regex_match", "rouge", "sentence_bleu", "sentiment", "spearman_ranking", "tone", "vader_sentiment",
 ]  # fmt: skip
 """The metrics of the SDK that need no language model, as ``metrics.heuristics`` finds them."""
+Metric = Annotated[
+    Heuristic,
+    Privilege("unpinned_downloads", "bertscore"),
+    Privilege("unpinned_downloads", "meteor"),
+    Privilege("unpinned_downloads", "sentiment"),
+    Privilege("unpinned_downloads", "vader_sentiment"),
+]
+"""Such a metric, some of which download a model or a corpus when this machine does not have it."""
 
 
 class EvaluateParams(Params):
@@ -154,8 +162,12 @@ class EvaluateParams(Params):
         Field(description="Test cases as rows, with columns of these names, instead of `cases`; others are kept."),
     ] = None
     metrics: Annotated[
-        Sequence[Heuristic],
-        Field(max_length=50, description="Metrics of Opik that need no language model, by name."),
+        Sequence[Metric],
+        Field(
+            max_length=50,
+            description="Metrics of Opik that need no language model, by name. `regex_match` searches in linear time, "
+            "without look-around.",
+        ),
     ] = ()
     task: Annotated[
         Function | None,
@@ -212,6 +224,7 @@ TOOL = Tool(
             libraries=("opik",),
             columns=True,
             verified=True,
+            version=2,  # regular expressions in linear time
         ),
     ),
     settings=OpikSettings,

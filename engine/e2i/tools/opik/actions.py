@@ -41,7 +41,7 @@ async def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
     task = None if params.task is None else _task(_function(params.task, ctx))
     own = [] if params.scorer is None else [_function(params.scorer, ctx)]
     name = f"{params.name}-{ctx.key('experiment')[:12]}"
-    evaluation = Evaluation(params.name, cases, [*params.metrics, *own], task, name)
+    evaluation = Evaluation(params.name, cases, [*params.metrics, *own], task, name, linear=True)
     found = await ctx.connect(GuardedOpik).evaluate(evaluation, settings.environment or "")
     ctx.confirm_files()
     names = [*params.metrics, *([] if params.scorer is None else [params.scorer.function])]

@@ -48,11 +48,15 @@ class Evaluation:
         metrics: Sequence[Any],
         task: Task | None,
         experiment: str | None = None,
+        *,
+        linear: bool = False,
     ) -> None:
+        """``linear``: regular expressions in the cases are searched in linear time, without look-around."""
         if not isinstance(agent_name, str) or not agent_name.strip():
             raise StepError(f"agent_name must be a text that is not empty, not {agent_name!r}", code="bad-case")
         self.agent_name = agent_name
         self.experiment = experiment
+        self.linear = linear
         self.cases = [_checked(number, case, task is not None) for number, case in enumerate(cases)]
         self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         self.task = task
@@ -95,7 +99,9 @@ class Runner:
         opik = self._guard.call(_imported, deadline=math.inf)  # a slow import is no outage
         from e2i.tools.opik import metrics
 
-        chosen = metrics.resolve(evaluation.metrics, evaluation.keys, evaluation.cases, calls.score)
+        chosen = metrics.resolve(
+            evaluation.metrics, evaluation.keys, evaluation.cases, calls.score, linear=evaluation.linear
+        )
         client, dataset = self._guard.call(self._prepared, evaluation)
         try:
             if evaluation.experiment is not None:

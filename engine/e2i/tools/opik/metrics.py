@@ -14,12 +14,13 @@ from opik.evaluation import metrics as opik_metrics
 from opik.evaluation.metrics.score_result import ScoreResult
 
 from e2i.errors import StepError, ToolUnavailable
-from e2i.spec import suggest
+from e2i.spec import patterns, suggest
 
 INSTALL = re.compile(r"pip install [\w\[\].-]*\w")
 """The line with which the SDK says what a metric lacks."""
 HEURISTICS = "opik.evaluation.metrics.heuristics."
-BY_REFERENCE: Mapping[str, str] = {"regex_match": "regex", "language_adherence": "expected_language"}
+REGEX = "regex_match"
+BY_REFERENCE: Mapping[str, str] = {REGEX: "regex", "language_adherence": "expected_language"}
 """Metrics whose reference is an argument of the class in the SDK; here it is the reference of each case."""
 
 Case = Mapping[str, Any]
@@ -28,12 +29,15 @@ Call = Callable[[Function, Case, Any], Any]
 """Calls a function of a case and its output, which may be a coroutine function."""
 
 
-def resolve(given: Sequence[Any], keys: Collection[str], cases: Sequence[Case], call: Call) -> list[Any]:
-    """Returns Opik's metric for each of those given. ``keys``: what every case offers to the metrics.
+def resolve(
+    given: Sequence[Any], keys: Collection[str], cases: Sequence[Case], call: Call, *, linear: bool = False
+) -> list[Any]:
+    """Returns Opik's metric for each of those given. ``keys``: what every case offers to the metrics. ``linear``:
+    ``regex_match`` searches in linear time.
 
     Raises StepError for unknown names, for two metrics of one name, and for arguments that cases do not have.
     """
-    found = [_metric(item, cases, call) for item in given]
+    found = [_metric(item, cases, call, linear) for item in given]
     names = [metric.name for metric in found]
     if doubled := suggest.repeated(names):
         raise StepError(f"two metrics have the name {doubled[0]!r}", code="bad-metric", hint="name each differently")
@@ -58,9 +62,9 @@ def heuristics() -> dict[str, type[Any]]:
     return dict(sorted(found.items()))
 
 
-def _metric(item: Any, cases: Sequence[Case], call: Call) -> Any:
+def _metric(item: Any, cases: Sequence[Case], call: Call, linear: bool) -> Any:
     if isinstance(item, str):
-        return _named(item)
+        return _named(item, linear)
     if isinstance(item, opik_metrics.BaseMetric):
         return item
     if inspect.isclass(item) and issubclass(item, opik_metrics.BaseMetric):
@@ -76,7 +80,7 @@ def _metric(item: Any, cases: Sequence[Case], call: Call) -> Any:
     )
 
 
-def _named(name: str) -> Any:
+def _named(name: str, linear: bool) -> Any:
     known = heuristics()
     plain = name.strip().lower().removesuffix("_metric")
     chosen = known.get(plain)
@@ -89,7 +93,7 @@ def _named(name: str) -> Any:
             hint = suggest.hint(plain, known, most=30)
         raise StepError(f"unknown metric {name!r}", code="bad-metric", hint=hint)
     if plain in BY_REFERENCE:
-        return ByReference(name, chosen, BY_REFERENCE[plain])
+        return ByReference(name, chosen, BY_REFERENCE[plain], LinearPattern if linear and plain == REGEX else None)
     try:
         return chosen(name=name, track=False)
     except ImportError as error:
@@ -98,17 +102,26 @@ def _named(name: str) -> Any:
         raise ToolUnavailable("opik", message, code="tool-missing", hint=line and line[0]) from error
 
 
-class ByReference(opik_metrics.BaseMetric):  # type: ignore[misc]  # the SDK is not typed for mypy
-    """A metric of the SDK that is made for each reference."""
+class LinearPattern:
+    """A regular expression that the SDK searches in place of Python's own, in linear time."""
 
-    def __init__(self, name: str, chosen: type[Any], argument: str) -> None:
+    def __init__(self, pattern: str) -> None:
+        self.search = patterns.search(str(pattern))
+
+
+class ByReference(opik_metrics.BaseMetric):  # type: ignore[misc]  # the SDK is not typed for mypy
+    """A metric of the SDK that is made for each reference; ``read`` makes the argument of the reference."""
+
+    def __init__(self, name: str, chosen: type[Any], argument: str, read: Callable[[Any], Any] | None = None) -> None:
         super().__init__(name=name, track=False)
         self._chosen = chosen
         self._argument = argument
+        self._read = read
 
     def score(self, output: Any, reference: Any, **ignored: Any) -> ScoreResult:
         """Return the metric's score with this reference."""
-        made = self._chosen(**{self._argument: reference}, name=self.name, track=False)
+        given = reference if self._read is None else self._read(reference)
+        made = self._chosen(**{self._argument: given}, name=self.name, track=False)
         return made.score(output=output)
 
 
