@@ -44,6 +44,15 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, mes
     assert "policy.yaml" in raised.value.message
 
 
+def test_what_a_run_may_not_do_is_what_is_refused_or_needs_an_approval_that_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("agent: {run_python: true, approval: {rules: [run_python, hosts]}}\n")
+    found = policy.load(tmp_path, {})
+    always = {"promote_to_production", "keep_services", "change_endpoints", "unpinned_downloads", "write_formulas"}
+    assert set(found.agent.withheld(approved=True)) == {*always, "hidden_files"}
+    assert set(found.agent.withheld(approved=False)) == {*always, "hidden_files", "run_python"}
+    assert found.human.withheld(approved=False) == ()
+
+
 def test_the_origin_is_that_of_the_option_or_the_environment_or_a_human() -> None:
     assert policy.origin(None, {}) is Origin.HUMAN
     assert policy.origin("agent", {}) is Origin.AGENT

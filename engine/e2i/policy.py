@@ -139,7 +139,9 @@ class Rules(_Part):
         tuple[str, ...],
         Field(description="Secrets that may be passed to steps; `*` matches any text."),
     ] = ("*",)
-    promote_to_production: Annotated[bool, Field(description="Whether a model may be moved to production.")] = True
+    promote_to_production: Annotated[
+        bool, Field(description="Whether a model may be moved to production, and the one there to another stage.")
+    ] = True
     keep_services: Annotated[bool, Field(description="Whether a service may outlive its run.")] = True
     change_endpoints: Annotated[
         bool, Field(description="Whether endpoints may be deployed, changed and ended, and their traffic moved.")
@@ -148,10 +150,25 @@ class Rules(_Part):
         bool, Field(description="Whether a written text may be a formula to a spreadsheet, as in `=HYPERLINK(…)`.")
     ] = True
     unpinned_downloads: Annotated[
-        bool, Field(description="Whether remote.get may take content that no `digest` in the spec pins.")
+        bool,
+        Field(
+            description="Whether remote.get may take content that no `digest` in the spec pins, and opik.evaluate a "
+            "metric that downloads what it needs."
+        ),
     ] = True
     budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
     approval: Annotated[Approval, Field(description="The plans that need a signed approval.")] = Approval()
+
+    def withheld(self, *, approved: bool) -> tuple[str, ...]:
+        """Returns the permissions that the steps of a run lack, sorted: those that are refused, and without an approval
+        those that need one.
+        """
+        switches = (name for name, field in type(self).model_fields.items() if field.annotation is bool)
+        return tuple(
+            sorted(
+                name for name in switches if not (getattr(self, name) and (approved or name not in self.approval.rules))
+            )
+        )
 
 
 AGENT: Values = {

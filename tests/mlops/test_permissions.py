@@ -64,8 +64,10 @@ def test_a_program_of_an_agent_has_the_rules_of_that_origin(workspace: Path, mon
         FeastClient().materialize()
     with pytest.raises(BadCall, match=r"moving hcp 1 to Production is not allowed .*agent\.promote_to_production"):
         asyncio.run(MLflowConnector().transition_model_stage("hcp", 1, "Production"))
-    with pytest.raises(BadCall, match=r"deploying to hcp, .* is not allowed .*agent\.keep_services"):
-        asyncio.run(BentoMLService().deploy("hcp:1", "hcp"))
+    service = BentoMLService()
+    for call in (service.deploy("hcp:1", "hcp"), service.update_traffic("hcp", 50), service.undeploy("hcp")):
+        with pytest.raises(BadCall, match=r"bentoml\.\w+ is not allowed for programs .*agent\.change_endpoints"):
+            asyncio.run(call)
 
 
 def test_a_changed_policy_holds_for_connectors_made_afterwards(workspace: Path) -> None:

@@ -6,7 +6,7 @@ In: nothing. Out: the ``StepContext`` protocol, which ``e2i.execution`` implemen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -119,6 +119,10 @@ class StepContext(Protocol):
     """Cores that this step may use."""
     query_limits: QueryLimits
     """What a query of this step may take."""
+    withheld: Collection[str]
+    """Permissions of the policy that the step does not have, such as ``promote_to_production``. Its parameters were
+    checked before; this is for what only the action can find out.
+    """
     scratch: Path
     """An empty folder that is removed after the step."""
 

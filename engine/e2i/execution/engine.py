@@ -331,6 +331,7 @@ class Engine:
             memory=self._memory(step),
             cpus=resources.cpus,
             query_limits=self._request.authority.query_limits(),
+            withheld=self._request.authority.rules.withheld(approved=self._request.approval is not None),
             log=sizes.parse(resources.log or settings.resources.log),
             processes=resources.processes or settings.resources.processes,
             fingerprint=execution.decision.fingerprint or "",

@@ -123,7 +123,6 @@ class BentoMLService(Connector[BentoMLConfig]):
             if resources is not None:
                 arguments.mapping("resources", resources, 'such as {"cpu": "2", "memory": "4Gi"}')
             limits = read(resources)
-            self.program.require("keep_services", f"deploying to {endpoint_name}, which outlives the program,")
             return await self.client.deploy(bento_tag, endpoint_name, replicas, limits, self.program.environment)
 
     @traced

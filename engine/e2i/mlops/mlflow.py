@@ -31,6 +31,7 @@ from e2i.telemetry.entries import Entry, keyed, target_of
 from e2i.tools.mlflow import EXCLUSIVE_STAGES
 from e2i.tools.mlflow import MLflowSettings as MLflowConfig
 from e2i.tools.mlflow.connector import GuardedMLflow
+from e2i.tools.mlflow.words import fixed_stages
 
 __all__ = ["MLflowConfig", "MLflowConnector", "ModelStage", "ModelVersion"]
 
@@ -156,7 +157,12 @@ class MLflowConnector(Connector[MLflowConfig]):
             self.program.require("promote_to_production", f"moving {model_name} {number} to Production")
         try:
             previous = await self._call(
-                set_stage, model_name, number, chosen.value.lower(), archive_existing=archive_existing
+                set_stage,
+                model_name,
+                number,
+                chosen.value.lower(),
+                archive_existing=archive_existing,
+                fixed=fixed_stages(self.program.withheld),
             )
         except ToolUnavailable:
             return False

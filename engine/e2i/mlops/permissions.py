@@ -35,7 +35,8 @@ ACTIONS = {
 
 
 def check(policy: Policy, origin: Origin, registry: Registry, method: str, agent: str | None) -> None:
-    """Raise BadCall when the method, ``tool.name``, is not allowed for this origin or inside this agent's work.
+    """Raise BadCall when the method, ``tool.name``, is not allowed for this origin or inside this agent's work, or when
+    it needs a permission that the origin does not have.
 
     An agent that the policy does not list has no rules of its own.
     """
@@ -46,6 +47,9 @@ def check(policy: Policy, origin: Origin, registry: Registry, method: str, agent
             code="policy-tool",
             hint=f"the operator decides: {origin}.actions in config/policy.yaml lists no {action}",
         )
+    declared = registry.action(action)
+    if declared is not None and declared.privilege:
+        require(policy, origin, declared.privilege, method)
     if agent in roles and not allows(roles[agent], action, registry):
         able = sorted(name for name, patterns in roles.items() if allows(patterns, action, registry))
         asked = f"the operator decides: roles.{agent} in config/policy.yaml"

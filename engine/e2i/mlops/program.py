@@ -74,6 +74,11 @@ class Program:
         """Raise BadCall when the policy forbids ``tool.method`` to this origin or inside this agent's work."""
         permissions.check(self.policy, self.origin, self.settings.registry, method, agent)
 
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The permissions that this origin does not have. What needs an approval of a plan does not apply here."""
+        return self.policy.rules(self.origin).withheld(approved=True)
+
     def require(self, privilege: str, what: str) -> None:
         """Raise BadCall when this origin does not have the privilege, such as ``keep_services``, for ``what``."""
         permissions.require(self.policy, self.origin, privilege, what)

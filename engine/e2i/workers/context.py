@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +132,7 @@ class WorkerContext:
         emit: Emit,
         scanner: Scanner | None = None,
         query_limits: QueryLimits = NO_LIMITS,
+        withheld: Collection[str] = (),
     ) -> None:
         """``files``: the digests of the workspace files that the step may read; None: any file, unchecked."""
         self._worker = worker
@@ -139,6 +140,7 @@ class WorkerContext:
         self.seed = seed
         self.threads = threads
         self.query_limits = query_limits
+        self.withheld = withheld
         self.scratch = scratch
         self._fingerprint = fingerprint
         self._emit = emit

@@ -51,6 +51,8 @@ class StepCall(Struct, frozen=True):
     """Number of cores that the attempt's processes may use."""
     query_limits: QueryLimits = NO_LIMITS
     """What the attempt's queries may take."""
+    withheld: tuple[str, ...] = ()
+    """Permissions of the policy that the attempt does not have."""
     known: OutputValues | None = None
     """The outputs of a finished result, reused if the action's effect still exists; otherwise the action runs."""
     done: bool = False

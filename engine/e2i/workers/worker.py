@@ -153,6 +153,7 @@ class CallRunner:
                 emit=self._send,
                 scanner=_scanner(call.scanned),
                 query_limits=call.query_limits,
+                withheld=call.withheld,
             )
             with tidying.limited(call.memory, cores, self._memory):
                 lost = ""

@@ -112,7 +112,15 @@ def test_a_version_stands_in_one_stage_and_a_stage_holds_one_version(ctx: LocalC
     assert {a: int(v) for a, v in client.get_registered_model("hcp").aliases.items()} == {"production": second.version}
     stages = {int(v.version): v.tags["stage"] for v in client.search_model_versions("name = 'hcp'")}
     assert stages == {first.version: "archived", second.version: "production"}
-    asyncio.run(promote(PromoteParams(version=second, stage="archived"), ctx))
+    ctx.withheld = ("promote_to_production",)  # nothing but the registry knows that it is there
+    for stage in ("archived", "development", "staging"):
+        with pytest.raises(StepError, match=r"version 2 of 'hcp' is in production, out of which .* may not move it"):
+            asyncio.run(promote(PromoteParams(version=second, stage=stage), ctx))
+    asyncio.run(promote(PromoteParams(version=first, stage="staging"), ctx))
+    assert set(client.get_registered_model("hcp").aliases) == {"production", "staging"}
+    ctx.withheld = ()
+    for version in (first, second):
+        asyncio.run(promote(PromoteParams(version=version, stage="archived"), ctx))
     assert client.get_registered_model("hcp").aliases == {}
 
 

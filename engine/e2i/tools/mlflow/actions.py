@@ -30,6 +30,7 @@ from e2i.tools.mlflow.asked import (
 from e2i.tools.mlflow.comparing import Compared, fetch, reference
 from e2i.tools.mlflow.connector import GuardedMLflow
 from e2i.tools.mlflow.runs import key_of
+from e2i.tools.mlflow.words import fixed_stages
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MLflowVersion
@@ -74,6 +75,7 @@ async def promote(params: PromoteParams, ctx: StepContext) -> PromoteOutputs:
         params.archive_existing,
         key=key,
         champion=None if compared is None else compared.champion or 0,
+        fixed=fixed_stages(ctx.withheld),
     )
     if previous is not None and not params.archive_existing and params.stage in EXCLUSIVE_STAGES:
         ctx.warn(f"version {previous} of {given.name!r} was moved to development: {params.stage} holds one version")

@@ -6,7 +6,7 @@ In: settings, guard, folder. Out: plain values and small references. Run ids are
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -99,16 +99,18 @@ class GuardedMLflow:
         *,
         key: str = "",
         champion: int | None = None,
+        fixed: Collection[str] = (),
     ) -> int | None:
         """Move a version to a stage; return the version that was there before, if it was another.
 
         A move that an earlier attempt made with the idempotency key ``key`` returns the same result. With ``champion``
-        the version moves only if that version (0: none) is still in the stage; otherwise StepError is raised.
+        the version moves only if that version (0: none) is still in the stage; otherwise StepError is raised. The
+        version in a ``fixed`` stage is not moved out of it.
         """
         from e2i.tools.mlflow.registry import set_stage
 
         return await self.call(
-            set_stage, name, version, stage, archive_existing=archive_existing, key=key, champion=champion
+            set_stage, name, version, stage, archive_existing=archive_existing, key=key, champion=champion, fixed=fixed
         )
 
     async def get_champion(self, name: str, version: int, stage: Stage, *, key: str) -> int | None:

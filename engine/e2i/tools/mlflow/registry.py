@@ -7,7 +7,7 @@ moved there last. Each other live stage has one version.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from e2i.errors import StepError
@@ -64,8 +64,10 @@ def set_stage(
     archive_existing: bool = True,
     key: str = "",
     champion: int | None = None,
+    fixed: Collection[str] = (),
 ) -> int | None:
     """Move a version to a stage and return the version that it replaces there, if there is one. Safe to repeat.
+    The version in a ``fixed`` stage is not moved out of it: StepError (``policy-privilege``).
 
     The previous version is archived, or moved to development without ``archive_existing``. In development, which holds
     any number of versions, nothing is replaced.
@@ -77,6 +79,13 @@ def set_stage(
     with tracking.alone():
         found = find_version(tracking, name, version)
         aliases = {alias: int(held) for alias, held in client.get_registered_model(name).aliases.items()}
+        for kept in fixed:
+            if kept != stage and aliases.get(kept) == version:
+                raise StepError(
+                    f"version {version} of {name!r} is in {kept}, out of which this spec or program may not move it",
+                    code="policy-privilege",
+                    hint=f"the operator decides: promote_to_{kept} in config/policy.yaml",
+                )
         previous = aliases.get(stage) if stage in EXCLUSIVE_STAGES and aliases.get(stage) != version else None
         was_begun, before = _move(str(found.tags.get(MOVE_TAG, "")), key)
         if champion is not None and aliases.get(stage, 0) not in (champion, version):

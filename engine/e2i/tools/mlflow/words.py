@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import StringConstraints
@@ -15,6 +16,12 @@ FIRST_STAGE = "development"
 """Stage of a version when it is registered. Any number of versions are in it."""
 EXCLUSIVE_STAGES = ("staging", "shadow", "production")
 """Stages that hold one version."""
+
+
+def fixed_stages(withheld: Collection[str]) -> tuple[str, ...]:
+    """Returns the stages out of which no version may be moved without these permissions."""
+    return tuple(stage for stage in EXCLUSIVE_STAGES if f"promote_to_{stage}" in withheld)
+
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 """Name of a registered model. Slashes and percent signs could redirect a ``models:/`` address, so they are refused."""
