@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -69,7 +70,8 @@ def test_the_next_run_ends_in_one_state_and_no_orphan_is_left(tmp_path: Path, tu
         for turn in range(1, turns + 1):
             process = project.start(spec, "-p", f"turn={turn}")
             time.sleep(moments.random() * 12)  # from before its start until after its end: some 8 s
-            os.killpg(process.pid, signal.SIGKILL) if os.getpgid(process.pid) == process.pid else process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(process.pid, signal.SIGKILL) if os.getpgid(process.pid) == process.pid else process.kill()
             process.wait(LONGEST)
             again = project.cli("run", spec, "-p", f"turn={turn}")
             assert again.returncode == 0, again.stdout + again.stderr

@@ -46,6 +46,8 @@ class GuardedFeast:
         self._theirs: Repository | None = None
         self._read: set[str] = set()
         """Digests of versions whose features have been read: the next read of a few keys is one call."""
+        self._running = 0
+        """Calls that run in other threads."""
 
     async def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
         """Register a definition; ``tables`` holds each view's rows. Applying equal content again changes nothing.
@@ -160,15 +162,22 @@ class GuardedFeast:
             opened = self._versions().open(repo)
             return opened, *retrieval.online_rows(opened, features, entities, full_feature_names)
 
-        def at_once() -> tuple[Request, list[dict[str, Any]]]:
-            from e2i.tools.feast import retrieval
+        def at_once(*, waits: bool) -> tuple[Request, list[dict[str, Any]] | None]:
+            from e2i.tools.feast import at_hand, retrieval
 
             opened, wanted, keys = request()
-            return wanted, retrieval.read_online(opened.store, repo.join_keys, wanted.stored, keys)
+            if waits:
+                return wanted, retrieval.read_online(opened.store, repo.join_keys, wanted.stored, keys)
+            stored = {view: len(opened.definition.view(view).features) for view, _ in wanted.stored}
+            return wanted, at_hand.read(opened.store, repo.join_keys, wanted.stored, keys, stored)
 
-        deadline = self._settings.deadline
+        deadline, found = self._settings.deadline, None
         if repo.digest in self._read and len(entities) <= KEYS_PER_READ:
-            wanted, rows = await self._ask(at_once, deadline=deadline)
+            if self._is_at_hand(repo):
+                wanted, found = self._guard.call(partial(at_once, waits=False), deadline=math.inf)
+            if found is None:
+                wanted, found = await self._ask(partial(at_once, waits=True), deadline=deadline)
+            rows = found or []
         else:  # the first request imports Feast, and looks at the registry, which may be on a server
             opened, wanted, keys = await self._ask(request)
             from e2i.tools.feast import retrieval  # here: a Feast that is not installed has been reported
@@ -223,6 +232,10 @@ class GuardedFeast:
     async def _online_of_existing(
         self, features: Sequence[str], entities: Sequence[Mapping[str, Any]], full_feature_names: bool
     ) -> list[dict[str, Any]]:
+        if self._theirs is not None and not self._running and len(entities) <= KEYS_PER_READ:
+            asked = (entities, features, full_feature_names)
+            if found := self._guard.call(self._theirs.at_hand, *asked, deadline=math.inf):
+                return [{name: _plain(value) for name, value in row.items()} for row in found[0]]
         columns, names, keys = await self._ask(
             lambda: self._existing().online_request(entities, features, full_feature_names)
         )
@@ -232,6 +245,16 @@ class GuardedFeast:
             work = partial(self._existing().online, columns, names, part)
             rows += await self._ask(work, deadline=self._settings.deadline)
         return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+    def _is_at_hand(self, repo: FeatureRepo) -> bool:
+        """Return True when features may be read in the caller's thread (``at_hand``).
+
+        Another call of this connector may hold the file's connection, and the event loop would wait for it.
+        """
+        from e2i.tools.feast import at_hand
+
+        opened = None if self._running else self._versions().known(repo)
+        return opened is not None and at_hand.is_local(opened.store)
 
     def _existing(self) -> Repository:
         """Return the existing repository of the settings. Raises BadInput when they name none, Refused for code."""
@@ -252,11 +275,14 @@ class GuardedFeast:
 
         After an outage everything is opened again, because Feast keeps using a broken connection to PostgreSQL.
         """
+        self._running += 1
         try:
             return await self._guard.acall(work, *given, deadline=deadline, idempotent=True)
         except ToolUnavailable:
             self._known = self._theirs = None
             raise
+        finally:
+            self._running -= 1
 
     def _versions(self) -> Versions:
         if self._known is None:

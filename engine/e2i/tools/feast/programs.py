@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from e2i.errors import BadInput, StepError
-from e2i.tools.feast import FeastSettings, FeatureType, casting, existing, groups, parts, repository, retrieval, sdk
+from e2i.tools.feast import (
+    FeastSettings,
+    FeatureType,
+    at_hand,
+    casting,
+    existing,
+    groups,
+    parts,
+    repository,
+    retrieval,
+    sdk,
+)
 from e2i.tools.feast import statistics as figures
 from e2i.tools.feast.definitions import labels
 from e2i.tools.feast.dtypes import NAME, feature_type
+from e2i.tools.feast.file_state import FileState, settled
+from e2i.tools.feast.given import frame_of, moment_of, scalar_of, table_of
 from e2i.tools.feast.groups import PENDING, Group
 from e2i.tools.feast.offline import ENTITY_TIME, MICROSECONDS, exact_frame, micros, source_path
 from e2i.tools.feast.point_in_time import newest_of_each_key
@@ -59,6 +72,8 @@ class Repository:
         self._exchange = threading.RLock()
         """Held while the online store is used: Feast has one connection to it."""
         self._store = self._connect()
+        self._registered: FileState | None = None
+        """State of the registry's file when Feast read it last."""
 
     def _connect(self) -> sdk.FeatureStore:
         if self._existing is not None:
@@ -75,11 +90,16 @@ class Repository:
     def current(self) -> sdk.FeatureStore:
         """Return Feast, with what other processes have registered meanwhile."""
         store = self._store
+        file = at_hand.registry_file(store)
+        state = settled(file) if file is not None else None
+        if state is not None and state == self._registered:
+            return store
         if self._existing is not None:
             existing.check(store, self._settings)
         elif isinstance(store.registry, sdk.CachingRegistry):
             refuse_code_of_engine(store.registry.read_engine)
         refresh(store)
+        self._registered = state
         return store
 
     def register(self, feature: str, group: str, entity: str, dtype: object, description: str | None) -> None:
@@ -105,7 +125,7 @@ class Repository:
 
         ``once``: rows that the view has already, with these values, are not written offline again.
         """
-        frame = _frame_of(given)
+        frame = frame_of(given)
         with self.locked():
             store = self.current()
             group = groups.find(store, view)
@@ -135,7 +155,7 @@ class Repository:
 
     def historical(self, given: object, references: Sequence[str], full_feature_names: bool) -> pd.DataFrame:
         """Return the frame with the features of each row, as they were known at its ``event_timestamp``."""
-        frame = _frame_of(given)
+        frame = frame_of(given)
         store = self.current()
         found, asked = groups.resolve(store, references)
         names = labels(asked, full_feature_names)
@@ -156,12 +176,38 @@ class Repository:
         self, rows: Sequence[Mapping[str, Any]], references: Sequence[str], full_feature_names: bool = False
     ) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, str], str], list[dict[str, Any]]]:
         """Return the columns that each view needs, the label of each feature, and the checked keys of each row."""
+        found, names, keys = self._request(rows, references, full_feature_names)
+        return {name: (*group.keys, *group.others) for name, group in found.items()}, names, keys
+
+    def _request(
+        self, rows: Sequence[Mapping[str, Any]], references: Sequence[str], full_feature_names: bool
+    ) -> tuple[dict[str, Group], dict[tuple[str, str], str], list[dict[str, Any]]]:
         found, asked = groups.resolve(self.current(), references)
         others = {name: None for group in found.values() for name in group.others}
-        plain = [{str(name): _scalar(value) for name, value in row.items()} for row in rows]
+        plain = [{str(name): scalar_of(value) for name, value in row.items()} for row in rows]
         keys = retrieval.checked_keys({**groups.key_types(found), **others}, plain)
-        names = labels(asked, full_feature_names)
-        return {name: (*group.keys, *group.others) for name, group in found.items()}, names, keys
+        return found, labels(asked, full_feature_names), keys
+
+    def at_hand(
+        self, rows: Sequence[Mapping[str, Any]], references: Sequence[str], full_feature_names: bool = False
+    ) -> tuple[list[dict[str, Any]], list[str]] | None:
+        """Return keys and features of each row, and their names, without waiting; None where that is not possible.
+
+        That is for what ``at_hand`` reads, while no other thread uses the online store.
+        """
+        if not at_hand.is_local(self._store) or not self._exchange.acquire(blocking=False):
+            return None
+        try:
+            found, names, keys = self._request(rows, references, full_feature_names)
+            if any(group.computed for group in found.values()):
+                return None
+            columns = {name: tuple(group.keys) for name, group in found.items()}
+            stored = {name: len(group.features) for name, group in found.items()}
+            values = at_hand.read(self._store, columns, names, keys, stored)
+        finally:
+            self._exchange.release()
+        needed = dict.fromkeys(key for keys in columns.values() for key in keys)
+        return None if values is None else (values, [*needed, *names.values()])
 
     def online(
         self,
@@ -182,7 +228,7 @@ class Repository:
         if isinstance(reference, str):
             before = self.rows(store, groups.find(store, reference))
         elif reference is not None:
-            before = _table_of(reference, {name: kind for name, kind in group.features.items() if kind is not None})
+            before = table_of(reference, {name: kind for name, kind in group.features.items() if kind is not None})
         found: dict[str, dict[str, Any]] = {}
         for feature in group.features:
             found[feature] = figures.describe(table[feature])
@@ -202,7 +248,7 @@ class Repository:
             store = self.current()
             found = groups.every(store)
             views = [group for group in found if not group.computed and group.view.online and group.view.batch_source]
-            until = _moment(end) if end is not None else datetime.now(UTC)
+            until = moment_of(end) if end is not None else datetime.now(UTC)
             if end is None and self._existing is None:
                 until = max([until, *(self._last_moment(store, group) for group in views)])
             self._prepare(store, views)
@@ -475,48 +521,3 @@ def _beside(frame: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of both, row by row, where the index repeats."""
     joined = frame.reset_index(drop=True).join(values.reset_index(drop=True))
     return joined.set_axis(frame.index)
-
-
-def _frame_of(given: object) -> pd.DataFrame:
-    if isinstance(given, pd.DataFrame):
-        return given
-    if hasattr(given, "__arrow_c_stream__"):
-        return exact_frame(pa.table(given))
-    why = ""
-    try:
-        if isinstance(given, Mapping):
-            return pd.DataFrame(given)
-        if isinstance(given, Sequence) and not isinstance(given, str):
-            return pd.DataFrame.from_records(list(given))
-    except (ValueError, TypeError) as error:
-        why = f": {error}"
-    raise BadInput(
-        f"{type(given).__name__} has no rows{why}",
-        code="bad-frame",
-        hint='give a pandas frame, an Arrow table, or columns such as {"hcp_id": ["a", "b"]}',
-    )
-
-
-def _table_of(given: object, types: Mapping[str, FeatureType]) -> pa.Table:
-    """Return the features of a reference, as far as it has them, in their types where they fit."""
-    frame = _frame_of(given)
-    present = {name: kind for name, kind in types.items() if name in frame.columns}
-    return casting.exact(frame, present, ())
-
-
-def _scalar(value: Any) -> Any:
-    """Return a value of Python: NumPy's scalars are none, and NaN is no value."""
-    plain = value.item() if hasattr(value, "item") and not isinstance(value, str) else value
-    return None if plain is pd.NA or plain is pd.NaT or plain != plain else plain
-
-
-def _moment(given: object) -> datetime:
-    """Return a time; without a zone it is UTC. Raises BadInput."""
-    try:
-        found = pd.Timestamp(given) if isinstance(given, str | date | datetime) else None
-    except ValueError:
-        found = None
-    if found is None or pd.isna(found):
-        raise BadInput(f"{given!r:.80} is no time", code="bad-time", hint="write a datetime, or 2024-01-01T12:00:00Z")
-    moment: datetime = (found.tz_localize("UTC") if found.tzinfo is None else found).to_pydatetime()
-    return moment

@@ -18,6 +18,7 @@ from e2i.errors import Refused, StepError, ToolUnavailable
 from e2i.resilience.deadlines import in_time
 from e2i.tools.feast import FeastSettings, FileRegistry, SqliteOnlineStore, SqlRegistry, pushing, repository, sdk
 from e2i.tools.feast.definitions import Definition, View
+from e2i.tools.feast.file_state import FileState, state
 from e2i.tools.feast.published import not_online, refuse_unpublished, times_of
 from e2i.tools.feast.registry import refresh, refuse_code_in_database
 
@@ -36,9 +37,6 @@ FEAST_TYPES = {
     "string": sdk.types.String,
     "timestamp": sdk.types.UnixTimestamp,
 }
-
-
-FileState = tuple[int, int, int, int]
 
 
 class Opened(Struct, frozen=True):
@@ -60,9 +58,9 @@ class Opened(Struct, frozen=True):
 
     def check(self, views: Iterable[str]) -> None:
         """Raise StepError when the registry does not have exactly this version of the views."""
-        state = None if self.registry is None else _state(self.registry)
+        now = None if self.registry is None else state(self.registry)
         for name in views:
-            if state is not None and self.checked.get(name) == state:
+            if now is not None and self.checked.get(name) == now:
                 continue
             if self.definition.computed(name) is not None:
                 continue  # it is computed from the code in the definition, and Feast does not know it
@@ -77,17 +75,8 @@ class Opened(Struct, frozen=True):
                     code="feature-view-changed",
                     hint="run feast.apply again (`e2i-run SPEC --fresh`), or use another project name",
                 )
-            if state is not None:
-                self.checked[name] = state
-
-
-def _state(file: Path) -> FileState | None:
-    """Return what tells whether a file was replaced or written; None when there is no file."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+            if now is not None:
+                self.checked[name] = now
 
 
 class Versions:
@@ -117,6 +106,10 @@ class Versions:
         elif not self._embedded:
             refresh(known.store)
         return known
+
+    def known(self, repo: FeatureRepo) -> Opened | None:
+        """Return a version that is open; None when it is not."""
+        return self._opened.get(repo.digest)
 
     def apply(self, definition: Definition, tables: Mapping[str, pa.Table]) -> FeatureRepo:
         """Store the rows and register the views, unless this version is complete, and make it the project's latest."""
