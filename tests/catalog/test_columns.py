@@ -161,6 +161,7 @@ VALID: dict[str, dict[str, Any]] = {
         "metric": "rmse",
         "group": "id",
     },
+    "model.ensemble": {"models": {"new": MODEL, "old": MODEL}, "weights": {"new": 1, "old": 2}, "metric": "rmse"},
     "model.calibrate": {"model": KnownModel("y", ("x",), "classification"), "table": TABLE},
     "model.threshold": {"model": KnownModel("y", ("x",)), "table": TABLE, "costs": {"fp": 1, "fn": "x"}},
     "model.conformal": {"model": MODEL, "table": TABLE, "level": 0.9, "by": "x"},

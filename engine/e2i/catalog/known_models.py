@@ -29,6 +29,18 @@ class KnownModel(Struct, frozen=True):
     """Rows that its calibration, threshold and intervals were fitted to."""
     one_of: tuple[KnownModel, ...] = ()
     """The models of which it is one that is only known in a run. Empty: it is no choice."""
+    members: tuple[KnownModel, ...] = ()
+    """The models that an ensemble combines."""
+
+    @property
+    def known_rows(self) -> tuple[Rows, ...]:
+        """The rows that it was trained on, and those of the members of an ensemble."""
+        return (self.trained_on, *(rows for member in self.members for rows in member.known_rows))
+
+    @property
+    def fitted_rows(self) -> tuple[Rows, ...]:
+        """The rows that something after its training was fitted to, also of the members of an ensemble."""
+        return (*self.fitted_on, *(rows for member in self.members for rows in member.fitted_rows))
 
 
 class KnownReport(Struct, frozen=True):

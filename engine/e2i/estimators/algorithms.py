@@ -84,6 +84,8 @@ def check(name: str, task: str, params: Values) -> Algorithm:
     return algorithm
 
 
+ENSEMBLE = "Ensemble"
+"""The name in a saved model that combines others. It is no algorithm that a step can train."""
 _BOTH: tuple[Task, ...] = ("classification", "regression")
 _RATE = FloatRange(low=0.02, high=0.3, log=True)
 

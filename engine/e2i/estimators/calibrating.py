@@ -43,7 +43,7 @@ def fit(labels: Matrix, predicted: Matrix, method: Method) -> Calibration:
 
     ``labels`` (n,) are positions of classes. Each class must have a row.
     """
-    nearest = _nearest(predicted)
+    nearest = least_distance(predicted)
     if method == "temperature":
         maps: list[CalibrationMap] = [{"slope": 1.0 / _temperature(labels, predicted, nearest)}]
     elif predicted.ndim == 1:
@@ -107,7 +107,7 @@ def expected_error(labels: Matrix, predicted: Matrix, bins: int = BINS) -> float
     return sum(expected_error((labels == k).astype("int64"), predicted[:, k], bins) for k in classes) / len(classes)
 
 
-def _nearest(predicted: Matrix) -> float:
+def least_distance(predicted: Matrix) -> float:
     """Return half of the smallest distance of a probability from 0 and 1 that is not 0, as of half a tree's vote."""
     import numpy as np
 

@@ -84,7 +84,7 @@ def uses(given: Given, *, target: bool = False, judges: bool = True) -> list[Col
 
 def _memories(table: Any, model: KnownModel, judges: bool) -> list[ColumnProblem]:
     """Return a problem of rows that the model knows; a warning, when only some know them of the models it may be."""
-    own = list(seen(table, ("table",), model.trained_on))
+    own = [problem for rows in model.known_rows for problem in seen(table, ("table",), rows)][:1]
     if not own and judges:
         own = list(fitted_to(table, model))
     found = [_memories(table, one, judges) for one in model.one_of]
@@ -98,7 +98,7 @@ def _memories(table: Any, model: KnownModel, judges: bool) -> list[ColumnProblem
 
 def fitted_to(table: Any, model: KnownModel, severity: Severity = "error") -> Iterator[ColumnProblem]:
     """Return a problem when rows that judge a model are those of what was fitted after its training."""
-    if isinstance(table, KnownTable) and any(map(table.rows.overlap, model.fitted_on)):
+    if isinstance(table, KnownTable) and any(map(table.rows.overlap, model.fitted_rows)):
         message = "rows of this table are those that the model's calibration, threshold or intervals were fitted to"
         hint = "split into more parts with data.split: train, fit what follows, and judge on different ones"
         yield ColumnProblem(("table",), "trained-on", message, hint=hint, severity=severity)

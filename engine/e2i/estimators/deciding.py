@@ -1,9 +1,9 @@
-"""Apply what was fitted to a model after its training: calibration, threshold, conformal quantiles.
+"""Apply what was fitted after training: calibration, threshold, conformal quantiles, and how models are combined.
 
-In: a model's predictions, and numbers of its manifest. Out: calibrated probabilities, decisions, bounds.
+In: predictions of models, and fitted numbers. Out: probabilities, decisions, bounds.
 
 This module is self-contained, and is copied unchanged beside ``scoring`` into every Bento and MLflow model. It needs
-NumPy only. ``calibrating``, ``thresholds`` and ``conformal`` compute the numbers.
+NumPy only. ``calibrating``, ``thresholds``, ``conformal`` and ``ensembles`` compute the numbers.
 """
 
 from __future__ import annotations
@@ -62,6 +62,50 @@ class Conformal(TypedDict):
     """The quantile of all rows, for rows of no group that is listed."""
     by: str | None
     groups: list[Group]
+
+
+class Mixture(TypedDict):
+    """How the predictions of several models are combined, as the file of an ensemble holds it.
+
+    ``average``: their weighted mean. ``stack``: a linear model of them, for classes one of their logits, or of the
+    logarithms of their probabilities of more than two classes.
+    """
+
+    method: Literal["average", "stack"]
+    weights: NotRequired[list[float]]
+    """One for each model, of the sum 1."""
+    coefficients: NotRequired[list[list[float]]]
+    """A row for each input, the classes of the first model first; a column for each output."""
+    intercepts: NotRequired[list[float]]
+    nearest: NotRequired[float]
+    """Probabilities nearer to 0 or 1 count as this far from it; only that of models of classes."""
+
+
+def combined(predicted: Matrix, mixture: Mixture) -> Matrix:
+    """Return the predictions of an ensemble, (n,) or (n, k), from those of its models, (n, m) or (n, m, k).
+
+    Added up one by one: the last digit of a matrix product depends on the number of rows.
+    """
+    if mixture["method"] == "average":
+        mean = sum(weight * predicted[:, place] for place, weight in enumerate(mixture["weights"]))
+        return np.clip(mean, predicted.min(axis=1), predicted.max(axis=1))
+    inputs = stacked(predicted, mixture.get("nearest"))
+    linear = np.tile(np.asarray(mixture["intercepts"]), (len(inputs), 1))
+    for place, coefficients in enumerate(mixture["coefficients"]):
+        linear += inputs[:, [place]] * np.asarray(coefficients)
+    if predicted.ndim == 3:
+        return _softmax(linear)
+    return linear[:, 0] if "nearest" not in mixture else _sigmoid(linear[:, 0])
+
+
+def stacked(predicted: Matrix, nearest: float | None) -> Matrix:
+    """Return the inputs of a linear model of predictions, (n, inputs). ``nearest``: as of ``Mixture``, for classes."""
+    if nearest is None:
+        return predicted
+    if predicted.ndim == 2:
+        return logits(predicted, nearest)
+    found: Matrix = np.log(predicted.clip(nearest, 1.0)).reshape(len(predicted), -1)
+    return found
 
 
 def calibrated(predicted: Matrix, calibration: Calibration) -> Matrix:

@@ -32,7 +32,8 @@ from e2i.estimators.schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-    from e2i.estimators.scoring import Manifest, Matrix, Scorer
+    from e2i.estimators.manifest import Manifest
+    from e2i.estimators.scoring import Matrix, Scorer
     from e2i.estimators.targets import Transformation
 
 PLAIN = Options()

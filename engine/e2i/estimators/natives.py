@@ -65,6 +65,13 @@ def _read_sklearn(file: Path) -> Any:
         raise UnreadableError(f"{file.name} is not a model that skops can read: {str(error)[:200]}") from error
 
 
+def _read_ensemble(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnreadableError(f"{file.name} does not say how models are combined: {error}") from error
+
+
 def _strange_types(file: Path) -> str:
     """Return a type of scikit-learn in a skops file that is of no allowed package, or an empty text."""
     from zipfile import ZipFile
@@ -120,6 +127,7 @@ READERS = {
     "lightgbm": _read_lightgbm,
     "catboost": _read_catboost,
     "sklearn": _read_sklearn,
+    "ensemble": _read_ensemble,
 }
 OUTPUTS = {
     "xgboost": _xgboost_output,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.fitting import Fitted
-    from e2i.estimators.scoring import Manifest, Matrix, Scorer
+    from e2i.estimators.manifest import Manifest
+    from e2i.estimators.scoring import Matrix, Scorer
 
 MISSING = "count as missing"
 RARE = "count as rare ones (one_hot)"
@@ -51,6 +52,11 @@ def keep_model(fitted: Fitted, ctx: StepContext) -> Model:
     return _keep(save(fitted, Path(ctx.scratch) / "model"), fitted.scorer.manifest, ctx)
 
 
+def keep_ensemble(folder: Path, manifest: Manifest, ctx: StepContext) -> Model:
+    """Save an ensemble in the store, from the folder that it is written to."""
+    return _keep(folder, manifest, ctx)
+
+
 def keep_changed(model: Model, manifest: Manifest, ctx: StepContext, ends: Mapping[str, Model] | None = None) -> Model:
     """Save a model of the store again, with what was fitted after its training in the manifest.
 
@@ -63,7 +69,8 @@ def keep_changed(model: Model, manifest: Manifest, ctx: StepContext, ends: Mappi
     shutil.copytree(ctx.open(model), folder, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(*ENDS))
     for name, end in (ends or {}).items():
         shutil.copytree(ctx.open(end), folder / name, copy_function=shutil.copyfile)
-    write_manifest(folder, {**manifest, "schema_version": 4 if ends else 3})
+    version = 5 if "members" in manifest else 4 if ends else 3
+    write_manifest(folder, {**manifest, "schema_version": version})
     return _keep(folder, manifest, ctx)
 
 
@@ -186,6 +193,8 @@ def report(seen: Unseen, ctx: StepContext) -> None:
 def treated(scorer: Scorer) -> dict[str, str]:
     """Return what the recipe of a model does with unseen values of a feature, for each that it says it of."""
     found: dict[str, str] = {}
+    for member in scorer.members:
+        found |= treated(member)
     if "prepare" not in scorer.manifest:
         return found
     for step in scorer.manifest["prepare"]["steps"]:

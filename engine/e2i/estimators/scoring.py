@@ -13,15 +13,14 @@ from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from e2i.estimators.deciding import Calibration, Conformal
     from e2i.estimators.encoding import Feature
-    from e2i.estimators.targets import Transformation
+    from e2i.estimators.manifest import Manifest
 
 
 @cache
@@ -47,63 +46,12 @@ Matrix = np.ndarray[Any, np.dtype[Any]]
 ScoringError = encoding.ScoringError
 encode = encoding.encode
 
-VERSIONS = (1, 2, 3, 4)
+VERSIONS = (1, 2, 3, 4, 5)
 """Versions of ``manifest.json`` that are read."""
 ENDS = ("lower", "upper")
 """Folders in that of a model with the two models whose predictions its intervals lie between, of the method cqr."""
-
-
-class Preparation(TypedDict):
-    """What happens to features before they are encoded. ``features`` are the columns that the fitted steps make."""
-
-    steps: list[Any]
-    features: list[Feature]
-
-
-class Manifest(TypedDict):
-    """The description of a saved model, as ``manifest.json`` holds it.
-
-    Version 2 has ``prepare``, version 3 one of ``calibration``, ``threshold``, ``conformal``, ``link`` and
-    ``target_transform``, version 4 intervals between two more models.
-    """
-
-    schema_version: int
-    algorithm: str
-    library: str
-    task: str
-    target: str
-    classes: list[Any] | None
-    encoding: str
-    features: list[Feature]
-    """Columns of the table."""
-    prepare: NotRequired[Preparation]
-    file: str
-    """Name of the library's own file."""
-    requirements: list[str]
-    example: list[dict[str, Any]]
-    """The first rows of the training table."""
-    seed: int
-    params: dict[str, Any]
-    """Parameters of the algorithm."""
-    target_center: float
-    target_scale: float
-    """The library was trained on the target minus the center, divided by the scale."""
-    link: NotRequired[Literal["log"]]
-    """What the library adds up is the logarithm of its predictions."""
-    target_transform: NotRequired[Transformation]
-    """The library was trained on the transformed target; the center and the scale are those of that."""
-    objective: NotRequired[str]
-    """What the library minimises for numbers, if not squared errors."""
-    baseline: list[float]
-    """The mean of the training target, or the shares of its classes."""
-    explainer: NotRequired[Literal["tree", "linear"] | None]
-    """Where exact SHAP values come from, of an algorithm that a plug-in added; None: nowhere."""
-    calibration: NotRequired[Calibration]
-    threshold: NotRequired[float]
-    """Probability from which a row is of the positive class, of two."""
-    conformal: NotRequired[Conformal]
-    sha256: NotRequired[str]
-    """Digest of the library's own file, once it is written."""
+MEMBERS = "members"
+"""Folder in that of an ensemble with the folders of the models that it combines, named by their numbers from 0."""
 
 
 def load(folder: str | Path) -> Scorer:
@@ -113,7 +61,7 @@ def load(folder: str | Path) -> Scorer:
         manifest = json.loads((saved / "manifest.json").read_text(encoding="utf-8"))
         if manifest["schema_version"] not in VERSIONS:
             raise ScoringError(
-                f"manifest.json has schema version {manifest['schema_version']}; this module reads 1 to 4"
+                f"manifest.json has schema version {manifest['schema_version']}; this module reads 1 to 5"
             )
         file = saved / Path(manifest["file"]).name
         reader = natives.READERS[manifest["library"]]
@@ -124,7 +72,8 @@ def load(folder: str | Path) -> Scorer:
         raise ScoringError(f"{file.name} is corrupt: its digest differs from the manifest")
     try:
         ends = ENDS if manifest.get("conformal", {}).get("method") == "cqr" else ()
-        return Scorer(manifest, reader(file), tuple(load(saved / end) for end in ends))
+        members = tuple(load(saved / MEMBERS / str(place)) for place in range(len(manifest.get("members", ()))))
+        return Scorer(manifest, reader(file), tuple(load(saved / end) for end in ends), members)
     except natives.UnreadableError as error:
         raise ScoringError(str(error)) from error
 
@@ -146,13 +95,16 @@ def predictions(library: str, native: Any, encoded: Any, shape: str) -> Matrix:
 
 class Scorer:
     """A loaded model. ``manifest`` describes its training, ``native`` is the library's own object; its intervals lie
-    between the predictions of ``ends``, if there are any.
+    between the predictions of ``ends``, if there are any. An ensemble combines the predictions of ``members``.
     """
 
-    def __init__(self, manifest: Manifest, native: Any, ends: tuple[Scorer, ...] = ()) -> None:
+    def __init__(
+        self, manifest: Manifest, native: Any, ends: tuple[Scorer, ...] = (), members: tuple[Scorer, ...] = ()
+    ) -> None:
         self.manifest = manifest
         self.native = native
         self.ends = ends
+        self.members = members
 
     @property
     def features(self) -> list[str]:
@@ -165,7 +117,12 @@ class Scorer:
         return self.manifest["prepare"]["features"] if "prepare" in self.manifest else self.manifest["features"]
 
     def encode(self, frame: pd.DataFrame, *, strict: bool = True) -> Any:
-        """Return the library's input as of ``encode``, after the model's preparation. Raises ScoringError."""
+        """Return the library's input as of ``encode``, after the model's preparation. Raises ScoringError.
+
+        Of an ensemble, it is the predictions of the members: (n, m), or (n, m, k) of more than two classes.
+        """
+        if self.members:
+            return np.stack([member.predict(frame, strict=strict) for member in self.members], axis=1)
         return encoding.encode(self.prepared(frame), self.encoded, self.manifest["encoding"], strict=strict)
 
     def prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -190,9 +147,11 @@ class Scorer:
         shape = self.manifest.get("link", "regression")
         if self.manifest["classes"] is not None:
             shape = "binary" if self.binary else "multiclass"
-        found = np.asarray(
-            natives.OUTPUTS[self.manifest["library"]](self.native, encoded, shape, margin), dtype=np.float64
-        )
+        if self.members:
+            found = deciding.combined(encoded, self.native)
+        else:
+            outputs = natives.OUTPUTS[self.manifest["library"]]
+            found = np.asarray(outputs(self.native, encoded, shape, margin), dtype=np.float64)
         if "calibration" in self.manifest and not margin:
             return deciding.calibrated(found, self.manifest["calibration"])
         if self.scale != 1.0 or self.center:

@@ -52,6 +52,13 @@ ACTIONS = {
         ("model.diff", "model.test", "model.versus", "mlxtend.paired_ttest", "pycaret.compare_models"), "model.compare"
     ),
     **dict.fromkeys(
+        (
+            *("model.stack", "model.stacking", "model.blend", "model.vote", "model.average", "model.combine"),
+            *("sklearn.stackingclassifier", "sklearn.votingclassifier", "pycaret.stack_models", "pycaret.blend_models"),
+        ),
+        "model.ensemble",
+    ),
+    **dict.fromkeys(
         ("model.error_analysis", "model.slices", "model.worst_slices", "deepchecks.weak_segments"), "model.errors"
     ),
     **dict.fromkeys(("fairlearn.metrics", "fairlearn.metric_frame", "model.bias", "aif360.metrics"), "model.fairness"),

@@ -33,7 +33,7 @@ from e2i.tools.causal import columns as causal_columns
 from e2i.tools.data import columns as data_columns
 from e2i.tools.feast import columns as feast_columns
 from e2i.tools.great_expectations import columns as suite_columns
-from e2i.tools.model import after_columns, judging_columns
+from e2i.tools.model import after_columns, ensemble_columns, judging_columns
 from e2i.tools.optuna import columns as search_columns
 from e2i.tools.shap import columns as shap_columns
 
@@ -54,6 +54,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
             *fold_columns.CODES,
             *judging_columns.CODES,
             *after_columns.CODES,
+            *ensemble_columns.CODES,
             *option_columns.CODES,
         ),
         *(*query_flow.CODES, *shap_columns.CODES, *causal_columns.CODES),

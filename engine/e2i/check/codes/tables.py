@@ -231,6 +231,20 @@ CODES = (
         example="metric: roc_auc with a target of numbers",
     ),
     Code(
+        "different-rows",
+        "Predictions out of fold of other rows",
+        "`model.ensemble` compares the predictions of models row by row: all must be of the same rows and splits.",
+        "Pass `model.cross_validate` steps with the same table, folds and target.",
+        example="the predictions of two steps with folds of different seeds",
+    ),
+    Code(
+        "different-classes",
+        "Predictions out of fold of another class",
+        "The probabilities of a model are of its positive class; those of another model are of the other one.",
+        "Set the same `positive` in all steps.",
+        example="`positive: true` in one step, and `positive: false` in another",
+    ),
+    Code(
         "wrong-order",
         "A lower model that predicts more than the upper one",
         "Intervals of `method: cqr` lie from the prediction of `lower` to that of `upper`, and in most rows the first "

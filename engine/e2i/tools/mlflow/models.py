@@ -118,7 +118,7 @@ def save_scoring(folder: Path, target: Path, about: Description | None = None) -
     manifest = read_manifest(folder)
     about = about or Description()
     modules = travelling.files(effects=is_effects(manifest))
-    flavour = "pyfunc" if is_effects(manifest) else native.add(about, manifest)
+    flavour = native.add(about, manifest)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, _no_list_of_packages():
         data = Path(scratch) / Path(native.DATA).name
         shutil.copytree(folder, data, copy_function=shutil.copyfile)
@@ -145,7 +145,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise StepError(f"not a model: its manifest.json cannot be read ({error})", code="bad-model") from error
-    known = isinstance(manifest, dict) and manifest.get("schema_version") in (1, 2, 3, 4)
+    known = isinstance(manifest, dict) and manifest.get("schema_version") in (1, 2, 3, 4, 5)
     if not isinstance(manifest, dict) or not known or not _is_complete(manifest):
         raise StepError("not a model: its manifest.json has another version, or lacks entries", code="bad-model")
     return manifest

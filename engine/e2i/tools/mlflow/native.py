@@ -20,8 +20,10 @@ CODE = "code"
 
 
 def add(about: Description, manifest: Mapping[str, Any]) -> str:
-    """Add the library's flavour to a description; return its name."""
-    flavour = str(manifest["library"])
+    """Add the library's flavour to a description; return its name. Effect models and ensembles have only pyfunc."""
+    flavour = str(manifest.get("library"))
+    if flavour not in _CONFIGURATIONS:
+        return "pyfunc"
     about.add_flavor(flavour, code=CODE, **_CONFIGURATIONS[flavour](f"{DATA}/{manifest['file']}"))
     return flavour
 
@@ -35,6 +37,7 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     after that; with the ``link`` log, CatBoost's raw output is a logarithm. ``prepared`` are the columns that the
     model's recipe makes of its features, in the order in which they are encoded; null: the features themselves.
     ``calibration``, ``threshold`` and ``level`` are those of the Python function: the native output has none of them.
+    ``members`` are the names of the models that an ensemble combines.
     """
     if "estimator" in manifest:
         names = ("estimator", "treatment", "outcome", "control", "treated")
@@ -51,6 +54,7 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         **({"calibration": manifest["calibration"]["method"]} if "calibration" in manifest else {}),
         **({"threshold": manifest["threshold"]} if "threshold" in manifest else {}),
         **({"level": manifest["conformal"]["level"]} if "conformal" in manifest else {}),
+        **({"members": manifest["members"]} if "members" in manifest else {}),
         "link": manifest.get("link"),
         "target_transform": manifest.get("target_transform"),
     }

@@ -17,6 +17,7 @@ from e2i.tools.model.params.after_training import (
 from e2i.tools.model.params.applying import PredictOutputs, PredictParams
 from e2i.tools.model.params.card import CardOutputs, CardParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
+from e2i.tools.model.params.combining import EnsembleOutputs, EnsembleParams
 from e2i.tools.model.params.comparing import CompareOutputs, CompareParams
 from e2i.tools.model.params.inspecting import ErrorsOutputs, ErrorsParams, FairnessOutputs, FairnessParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
@@ -72,6 +73,14 @@ TOOL = Tool(
             libraries=LIBRARIES,
             columns="after_columns",
             version=2,
+        ),
+        Action(
+            "ensemble",
+            "Combines several models into one, by their predictions out of fold.",
+            EnsembleParams,
+            EnsembleOutputs,
+            libraries=(*LIBRARIES, "scipy"),
+            columns="ensemble_columns",
         ),
         Action(
             "evaluate",

@@ -15,6 +15,7 @@ from e2i.tools.model.after_training import threshold as threshold
 from e2i.tools.model.card import card as card
 from e2i.tools.model.choice import choose
 from e2i.tools.model.comparing import compare as compare
+from e2i.tools.model.ensembling import ensemble as ensemble
 from e2i.tools.model.erring import errors as errors
 from e2i.tools.model.fairness import fairness as fairness
 from e2i.tools.model.learning_curve import learning_curve as learning_curve

@@ -56,7 +56,7 @@ def conformal(given: Given, files: Files) -> Flow:
     for name in ENDS:
         if isinstance(end := given.get(name), KnownModel):
             problems += _end(given, name, end, model)
-            model = replace(model, fitted_on=(*model.fitted_on, end.trained_on))
+            model = replace(model, fitted_on=(*model.fitted_on, *end.known_rows))
     found = replace(_with_rows(model, given["table"]), level=level if isinstance(level, float | int) else True)
     return Flow({"model": found}, problems)
 
@@ -71,7 +71,8 @@ def _end(given: Given, name: str, end: KnownModel, model: KnownModel) -> Iterato
     elif model.features is not None and (more := [one for one in end.features or () if one not in model.features]):
         message = f"`{name}` needs features that the model does not have: {few(more)}"
         yield ColumnProblem((name,), "bad-feature", message, hint="train both on the same features")
-    yield from columns.seen(given["table"], ("table",), end.trained_on)
+    for rows in end.known_rows:
+        yield from columns.seen(given["table"], ("table",), rows)
 
 
 def _with_rows(model: KnownModel, table: Any) -> KnownModel:

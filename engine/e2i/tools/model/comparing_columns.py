@@ -19,8 +19,8 @@ def compare(given: Given, files: Files) -> Flow:
     problems: list[ColumnProblem] = []
     for model in dict.fromkeys(models):
         problems += columns.uses({"model": model, "table": table}, target=True)
-    problems += _unlike(sorted({model.target for model in models if model.target}), "target")
-    problems += _unlike(sorted({model.task for model in models if model.task}), "task")
+    problems += unlike(sorted({model.target for model in models if model.target}), "target", "compare")
+    problems += unlike(sorted({model.task for model in models if model.task}), "task", "compare")
     problems += absent(table, ("group",), given.get("group"))
     task = common({model.task for model in models if model.task})  # models of different tasks are not compared
     problems += wrong_metric(("metric",), given.get("metric"), task, able=get_args(MetricName))
@@ -28,10 +28,11 @@ def compare(given: Given, files: Files) -> Flow:
     return Flow({"differences": KnownTable(tables.DIFFERENCES)}, tuple(dict.fromkeys(problems)))
 
 
-def _unlike(found: list[str], what: str) -> Iterator[ColumnProblem]:
+def unlike(found: list[str], what: str, verb: str) -> Iterator[ColumnProblem]:
+    """Yield a problem when models have several targets, or tasks. ``verb``: what is done with them."""
     if len(found) > 1:
         message = f"the models have different {what}s: {', '.join(found)}"
-        yield ColumnProblem(("models",), "wrong-task", message, hint=f"compare models of one {what}")
+        yield ColumnProblem(("models",), "wrong-task", message, hint=f"{verb} models of one {what}")
 
 
 def _reference(given: Given) -> Iterator[ColumnProblem]:

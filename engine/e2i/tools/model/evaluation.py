@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -224,12 +225,21 @@ def trained_on(model: Model, scorer: Scorer, frame: pd.DataFrame, ctx: StepConte
     """Return a warning when the model was trained on some of the rows. Two equal rows by chance are not counted."""
     from e2i.estimators import schema
 
-    known = sketch.load(ctx.open(model))
-    if known is None:
-        return []
     labels = schema.labels(frame, model.target, scorer.manifest["classes"])
-    share = sketch.share(known, sketch.hashes(frame, scorer.manifest["features"], labels))
+    share = _known_share(ctx.open(model), scorer, frame, labels)
     if share <= sketch.SHARED_ROWS:
         return []
     ctx.metric("training_rows", share)
     return [f"{share:.0%} of the rows were in the training table, so the metrics are too good"]
+
+
+def _known_share(folder: Path, scorer: Scorer, frame: pd.DataFrame, labels: Matrix) -> float:
+    """Return the share of the rows that a model was trained on; of an ensemble, the largest of its members."""
+    from e2i.estimators.scoring import MEMBERS
+
+    known = sketch.load(folder)
+    own = 0.0
+    if known is not None:
+        own = sketch.share(known, sketch.hashes(frame, scorer.manifest["features"], labels))
+    members = enumerate(scorer.members)
+    return max(own, *(_known_share(folder / MEMBERS / str(place), one, frame, labels) for place, one in members), 0.0)

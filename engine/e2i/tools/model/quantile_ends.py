@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.deciding import Conformal
-    from e2i.estimators.scoring import Manifest, Matrix, Scorer
+    from e2i.estimators.manifest import Manifest
+    from e2i.estimators.scoring import Matrix, Scorer
 
 
 class End(Struct, frozen=True, eq=False):

@@ -8,7 +8,7 @@ from e2i.estimators import algorithms
 from e2i.estimators.effect_algorithms import EFFECT_ALGORITHMS
 
 if TYPE_CHECKING:
-    from e2i.estimators.scoring import Manifest
+    from e2i.estimators.manifest import Manifest
 
 ASKED = ("permutation", "kernel", "exact")
 """Explainers that only ask for predictions, so that they suit every model."""
@@ -46,7 +46,8 @@ def auto(features: int) -> str:
 
 def misfit(explainer: str, algorithm: str | None) -> tuple[str, str] | None:
     """Return why an explainer does not suit an algorithm, and a hint; None when it does, or when it is not known."""
-    is_known = algorithm is not None and (algorithms.known(algorithm) or algorithm in EFFECT_ALGORITHMS)
+    is_own = algorithm in EFFECT_ALGORITHMS or algorithm == algorithms.ENSEMBLE
+    is_known = algorithm is not None and (is_own or algorithms.known(algorithm))
     return unsuited(explainer, algorithm, native(algorithm)) if is_known and algorithm is not None else None
 
 

@@ -13,7 +13,8 @@ from e2i.catalog.artifacts import EffectModel
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators.effects import open_effects
-from e2i.estimators.scoring import Manifest, Scorer
+from e2i.estimators.manifest import Manifest
+from e2i.estimators.scoring import Scorer
 
 if TYPE_CHECKING:
     import pandas as pd

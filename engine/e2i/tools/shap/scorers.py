@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from e2i.errors import StepError
-from e2i.tools.shap import asked, choice, explaining
+from e2i.tools.shap import asked, choice, ensembles, explaining
 from e2i.tools.shap.mixing import Mixing
 from e2i.tools.shap.values import Explanation, How, additive, summing
 
@@ -41,6 +43,8 @@ def explain(scorer: Scorer, frame: pd.DataFrame, background: pd.DataFrame, how: 
         explainer = how.explainer
         if refused := choice.unsuited(explainer, algorithm, own):
             raise StepError(refused[0], code="wrong-explainer", hint=refused[1])
+    if scorer.members:
+        return ensembles.explain(scorer, frame, background, replace(how, explainer=explainer))
     try:
         encoded = scorer.encode(frame)
         averaged = of_effects and explainer == "tree"
