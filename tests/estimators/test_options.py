@@ -16,7 +16,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.preprocessing import PowerTransformer
 
 from e2i.errors import StepError
-from e2i.estimators import encoding, fitting, options, scoring, targets
+from e2i.estimators import devices, encoding, fitting, options, scoring, targets
 from e2i.estimators.options import OBJECTIVES, Options
 from e2i.estimators.rounds import EarlyStopping
 
@@ -206,7 +206,28 @@ WRONG: list[tuple[str, str, dict[str, Any], str]] = [
     ("XGBoost", "y", {"monotone": {"xx": 1}}, "not among the features"),
     ("XGBoost", "y", {"weights": "ww"}, "no column 'ww' of weights"),
     ("XGBoost", "high", {"class_weight": {"2": 1.0}}, "'2' is not a class"),
+    ("Ridge", "y", {"device": "cuda"}, "fitted on the CPU only"),
 ]
+
+
+@pytest.mark.parametrize("algorithm", options.ON_GPU)
+def test_a_machine_without_a_gpu_fits_the_same_model_on_the_cpu_and_says_so(algorithm: str) -> None:
+    used = devices.usable(algorithm, "cuda")
+    ours = model(algorithm, device="cuda")
+    assert ours.prepared.loss.device == used.device
+    assert [note for note in ours.prepared.warnings if note.startswith("device cuda: ")] == [used.note] * bool(
+        used.note
+    )
+    if used.device == "cpu":
+        frame = rows()
+        assert (ours.scorer.predict(frame) == model(algorithm).scorer.predict(frame)).all()
+
+
+def test_catboost_cannot_stop_early_on_a_gpu() -> None:
+    frame = rows()
+    prepared = fitting.prepare(frame[:200], frame[200:], "y", "CatBoost", options=Options(device="cuda"))
+    with pytest.raises(StepError, match="reports no rounds while it fits on a GPU"):
+        fitting.fit(prepared, {}, seed=1, threads=1, watch=EarlyStopping("rmse", 3))
 
 
 @pytest.mark.parametrize(("algorithm", "target", "chosen", "message"), WRONG)

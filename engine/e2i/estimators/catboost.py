@@ -61,6 +61,7 @@ def fit(
         **({"monotone_constraints": list(loss.monotone)} if loss.monotone else {}),
         "random_seed": seed,
         "thread_count": threads,
+        **({"task_type": "GPU"} if loss.device == "cuda" else {}),
         "allow_writing_files": False,
         "logging_level": "Silent",
         **{name: value for name, value in params.items() if value is not None},

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from e2i.documents import JsonObject, Values
 from e2i.errors import StepError
-from e2i.estimators import algorithms, leaks, learning, preparation, schema, sketch
+from e2i.estimators import algorithms, devices, leaks, learning, preparation, schema, sketch
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.learning import Loss
 from e2i.estimators.library import Encoded, Library, library
@@ -153,7 +153,11 @@ def prepare(
         target_scale=scale,
         baseline=tuple(map(float, learning.constant(loss.objective, loss.quantile, rows.labels, derived.classes))),
         sketch=sketch.of(train, given, rows.labels),
-        warnings=(*filter(None, [assumed]), *derived.warnings, *suspicious),
+        warnings=(
+            *filter(None, [assumed, devices.usable(algorithm, options.device).note]),
+            *derived.warnings,
+            *suspicious,
+        ),
         preparation=own,
         options=options,
         loss=loss,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from e2i.errors import StepError
+from e2i.estimators import devices
 from e2i.estimators import options as options_
-from e2i.estimators.options import CODE, EarlyStop, ObjectiveName, Options
+from e2i.estimators.options import CODE, DeviceName, EarlyStop, ObjectiveName, Options
 from e2i.estimators.rounds import EarlyStopping, WatchedMetric
 from e2i.estimators.schema import Schema
 from e2i.spec.suggest import hint
@@ -35,6 +36,8 @@ class Loss(Struct, frozen=True):
     delta: float = 1.0
     power: float = 1.5
     monotone: tuple[int, ...] = ()
+    device: DeviceName = "cpu"
+    """Where the fit runs: ``cuda`` only where there is a GPU that the library can use."""
 
 
 def check(algorithm: str, task: str, options: Options, params: Collection[str]) -> None:
@@ -50,7 +53,9 @@ def check(algorithm: str, task: str, options: Options, params: Collection[str]) 
 
 
 def check_watched(algorithm: str, options: Options) -> None:
-    """Raise StepError where the errors of rounds say little of what is learned."""
+    """Raise StepError where the errors of rounds say little of what is learned, or are not reported."""
+    if what := options_.unheard(algorithm, options.device):
+        raise StepError(what, code=CODE, hint="remove `device`, or set the number of rounds")
     if what := options_.unwatchable(algorithm, options.objective, options.quantile):
         raise StepError(
             f"rounds are judged by rmse or mae, which do not fit {what}",
@@ -128,6 +133,7 @@ def loss(algorithm: str, options: Options, schema: Schema, scale: float) -> Loss
         options.huber_delta / scale,
         options.tweedie_power,
         _constraints(options, schema),
+        devices.usable(algorithm, options.device).device,
     )
 
 

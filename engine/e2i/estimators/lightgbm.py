@@ -55,6 +55,7 @@ def fit(
         "deterministic": True,
         "force_col_wise": True,
         "subsample_freq": 1,
+        "device_type": loss.device,
         "metric": "none" if watch is None else metric_name(watch.metric, schema.shape),
         **{name: value for name, value in params.items() if value is not None},
     }

@@ -110,13 +110,15 @@ def _rated(given: Given, params: str) -> Iterator[ColumnProblem]:
 
 def _watched(given: Given) -> Iterator[ColumnProblem]:
     """Yield a problem where rounds cannot be judged by what is learned."""
-    objective, quantiles = given.get("objective"), given.get("quantiles")
+    objective, quantiles, algorithm = given.get("objective"), given.get("quantiles"), str(given.get("algorithm"))
     name = "early_stopping" if given.get("early_stopping") is not None else "pruner"
     is_watched = name == "early_stopping" or (given.get("pruner") not in (None, "none") and given.get("folds") is None)
     if not is_watched or not settled([objective, quantiles, given.get(name)]):
         return
+    if what := options.unheard(algorithm, given.get("device")):
+        yield ColumnProblem((name,), CODE, what, hint="remove `device`, or set the number of rounds in `params`")
     quantile = quantiles[0] if isinstance(quantiles, list | tuple) and len(quantiles) == 1 else 0.5
-    if what := options.unwatchable(str(given.get("algorithm")), objective, quantile):
+    if what := options.unwatchable(algorithm, objective, quantile):
         hint = "set the number of rounds in `params`, or judge trials by `folds`"
         yield ColumnProblem((name,), CODE, f"rounds are judged by rmse or mae, which do not fit {what}", hint=hint)
 

@@ -73,6 +73,14 @@ Monotone = Annotated[
         "there is a recipe. null: none.",
     ),
 ]
+DeviceName = Literal["cpu", "cuda"]
+Device = Annotated[
+    DeviceName,
+    Field(
+        description="cuda: fit XGBoost, LightGBM or CatBoost on an NVIDIA GPU where the worker has one, otherwise on "
+        "the CPU with a warning; the run records which. The last digits of a GPU are its own."
+    ),
+]
 
 
 class EarlyStop(BaseModel):
@@ -111,6 +119,7 @@ class FitOptions(Params):
     huber_delta: HuberDelta = 1.0
     tweedie_power: TweediePower = 1.5
     monotone: Monotone = None
+    device: Device = "cpu"
 
 
 class Options(Struct, frozen=True):
@@ -124,6 +133,7 @@ class Options(Struct, frozen=True):
     huber_delta: float = 1.0
     tweedie_power: float = 1.5
     monotone: Mapping[str, Literal[-1, 1]] | None = None
+    device: DeviceName = "cpu"
 
     @property
     def is_log(self) -> bool:
@@ -154,6 +164,8 @@ MONOTONE = ("XGBoost", "LightGBM", "CatBoost", "HistGradientBoosting", "RandomFo
 """Algorithms that can be monotone."""
 UNCONSTRAINED: Mapping[str, tuple[ObjectiveName, ...]] = {"LightGBM": ("absolute", "quantile")}
 """Objectives with which such an algorithm cannot be monotone."""
+ON_GPU = ("XGBoost", "LightGBM", "CatBoost")
+"""Algorithms that can be fitted on a GPU."""
 UNWEIGHTED = ("KNeighbors",)
 """Algorithms that cannot weigh rows."""
 SAME: Mapping[str, tuple[str, ...]] = {
@@ -182,6 +194,12 @@ def unwatchable(algorithm: str, objective: str | None, quantile: float) -> str |
     if objective == "quantile" and quantile != 0.5:
         return "a quantile other than 0.5"
     return f"CatBoost with objective {objective}" if objective in LOG and algorithm == "CatBoost" else None
+
+
+def unheard(algorithm: str, device: object) -> str | None:
+    """Return why rounds cannot be judged on a device; None where they can."""
+    is_silent = algorithm == "CatBoost" and device == "cuda"
+    return "CatBoost reports no rounds while it fits on a GPU" if is_silent else None
 
 
 def faults(algorithm: str | None, task: str | None, given: Given) -> Iterator[Fault]:
@@ -213,6 +231,8 @@ def _of_the_algorithm(algorithm: str, chosen: Given) -> Iterator[Fault]:
     for name in ("weights", "class_weight"):
         if name in chosen and algorithm in UNWEIGHTED:
             yield Fault(name, f"{algorithm} cannot weigh rows", "remove it, or choose another algorithm")
+    if chosen.get("device") == "cuda" and algorithm not in ON_GPU:
+        yield Fault("device", f"{algorithm} is fitted on the CPU only", f"remove it, or use one of {', '.join(ON_GPU)}")
     if "monotone" in chosen and algorithm not in MONOTONE:
         yield Fault("monotone", f"{algorithm} cannot be made monotone", f"use one of {', '.join(MONOTONE)}")
     objective, able = chosen.get("objective"), OBJECTIVES.get(algorithm, ("squared",))

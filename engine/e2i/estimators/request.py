@@ -12,7 +12,7 @@ from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.folding import TEST, TRAIN
-from e2i.estimators.options import ObjectiveName, Options, TransformName
+from e2i.estimators.options import DeviceName, ObjectiveName, Options, TransformName
 from e2i.estimators.recipes import Operation
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class Asked(Protocol):
     def tweedie_power(self) -> float: ...
     @property
     def monotone(self) -> dict[str, Literal[-1, 1]] | None: ...
+    @property
+    def device(self) -> DeviceName: ...
 
 
 class Request(Struct, frozen=True):

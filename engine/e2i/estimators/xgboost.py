@@ -68,6 +68,7 @@ def fit(
     settings = {
         **_objective(schema, loss),
         "tree_method": "hist",
+        "device": loss.device,
         "seed": seed,
         "nthread": threads,
         "verbosity": 0,
@@ -87,6 +88,8 @@ def fit(
         raise StepError(f"XGBoost: {_first_line(error)}", code="fit-failed") from error
     if watch is not None and watch.keep is not None:
         booster = booster[: watch.keep]
+    if loss.device != "cpu":
+        booster.set_param({"device": "cpu"})  # predictions are those of every machine
     return booster
 
 

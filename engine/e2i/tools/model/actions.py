@@ -48,6 +48,8 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
     for name, value in params.params.items():
         ctx.param(name, "null" if value is None else value)
     ctx.param("algorithm", params.algorithm)
+    if params.device != "cpu":
+        ctx.param("device", prepared.loss.device)
     if prepared.schema.shape == "binary":
         ctx.param("positive_class", str((prepared.schema.classes or ())[-1]))
     _record(measured, ctx)
@@ -79,6 +81,8 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
     for name, one in figures.items():
         ctx.metric(name, one.mean)
         ctx.metric(f"{name}_sd", one.sd)
+    if params.device != "cpu":
+        ctx.param("device", fitted.prepared.loss.device)
     if crossed.rounds:
         ctx.param(crossed.counted, best[crossed.counted])
     ctx.param("algorithm", params.algorithm)

@@ -62,6 +62,8 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         ctx.metric(f"best_{metric}", value)
     for parameter, chosen in best_params.items():
         ctx.param(parameter, "null" if chosen is None else chosen)
+    if params.device != "cpu":
+        ctx.param("device", fitted.prepared.loss.device)
     title = f"Search of {params.algorithm} for {params.target}"
     found = report.Found(title, trials, best, front, sought, plan)
     folder = report.write(ctx.scratch / "search", found, plots=params.plots)
