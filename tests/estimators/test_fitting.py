@@ -323,5 +323,5 @@ def test_a_file_that_the_library_refuses_is_an_error_of_scoring(algorithm: str, 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(scoring.ScoringError, match="is not a saved model"):
         scoring.load(tmp_path)
-    with pytest.raises(scoring.ScoringError, match="schema version 5"):
-        scoring.load(corrupt("XGBoost", tmp_path / "model", schema_version=5))
+    with pytest.raises(scoring.ScoringError, match="schema version 6"):
+        scoring.load(corrupt("XGBoost", tmp_path / "model", schema_version=6))

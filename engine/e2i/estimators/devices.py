@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -56,6 +55,8 @@ def _lacking(flavour: str) -> str | None:
 
 def _count() -> int:
     """Return the number of GPUs that NVIDIA's driver offers this process; 0 without a driver."""
+    import ctypes
+
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
