@@ -98,8 +98,11 @@ class FeastClient(Connector[FeastConfig]):
         given = entity_rows.to_dict("records") if hasattr(entity_rows, "to_dict") else entity_rows
         entities = arguments.mappings("entity_rows", given, 'write [{"hcp_id": "a"}], one mapping for each entity')
         _checked(features)
-        if (at_hand := self._at_hand(entities, asked)) is not None:
-            return {label: [row[label] for row in at_hand[0]] for label in at_hand[1]}
+        if (known := self._known) is not None and len(entities) <= KEYS_PER_READ:
+            with mistakes(), encodable("a name or a value"):
+                at_hand = self.guard.call(known.at_hand, entities, asked, deadline=math.inf)
+            if at_hand is not None:
+                return {label: [row[label] for row in at_hand[0]] for label in at_hand[1]}
         columns, names, keys = self._ask(lambda repo: repo.online_request(entities, asked), self.config.write_deadline)
         rows: list[dict[str, Any]] = []
         for first in range(0, len(keys), KEYS_PER_READ):
@@ -130,16 +133,6 @@ class FeastClient(Connector[FeastConfig]):
         repository in another way, and for an online store that was emptied.
         """
         return self._changing(lambda repo: repo.materialize(end))
-
-    def _at_hand(
-        self, entities: Sequence[Mapping[str, Any]], asked: Sequence[str]
-    ) -> tuple[list[dict[str, Any]], list[str]] | None:
-        """Return rows and their names from files of this machine, read in this thread; None: read them in another."""
-        known = self._known
-        if known is None or len(entities) > KEYS_PER_READ:
-            return None
-        with mistakes(), encodable("a name or a value"):
-            return self.guard.call(known.at_hand, entities, asked, deadline=math.inf)
 
     def _reading(self, work: Callable[[Repository], T]) -> T:
         return self._ask(work, self.config.offline_deadline)
