@@ -23,12 +23,13 @@ COMMANDS = {
     "mcp": "mcp",
     "outbox": "outbox",
     **dict.fromkeys(("test", "rehearse"), "testing"),
+    "impact": "changes",
 }
 """The module of each command."""
 ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
 """The commands that use no models but the project's own, and of which nothing continues: see ``process.own``."""
 HEADINGS = {
-    "Author": ("init", "validate", "plan", "fix", "diff", "test", "rehearse", "explain", "catalog", "schema"),
+    "Author": ("init", "validate", "plan", "fix", "diff", "impact", "test", "rehearse", "explain", "catalog", "schema"),
     "Run": ("run", "mcp"),
     "Approve": ("keys", "approve", "approvals", "revoke"),
     "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),

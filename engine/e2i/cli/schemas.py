@@ -37,6 +37,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.cli.readiness import ReadyDocument
     from e2i.cli.sync_command import SyncDocument
     from e2i.execution.events import Event
+    from e2i.impact.results import ImpactDocument
     from e2i.operations.notification import Notification
     from e2i.operations.oplog import LogLine
     from e2i.planning.diff import SpecDiffDocument
@@ -50,6 +51,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.store.collect import Freed
     from e2i.store.past import RecordedRun, RunList
     from e2i.telemetry.inspection import ChangedDocument, EntriesDocument, OutboxDocument
+    from e2i.testing.mutation.results import MutationDocument
     from e2i.testing.recording import RecordedCase
     from e2i.testing.results import SuiteDocument
 
@@ -74,9 +76,11 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "init": (InitDocument, "init"),
         "fix": (FixDocument, "fix"),
         "diff": (SpecDiffDocument, "diff of two specs"),
+        "impact": (ImpactDocument, "impact of a change"),
         "explain": (ExplainDocument, "explain"),
         "approvals": ((ApprovalsDocument, Approval, KeysDocument), "approvals"),
         "tests": ((SuiteDocument, RecordedCase), "results of tests"),
+        "mutants": (MutationDocument, "results of mutants of specs"),
         "rehearsal": (RehearsalDocument, "rehearsal"),
         "catalog": ((BriefCatalog, FullCatalog, Signatures), "catalog"),
     }

@@ -58,13 +58,16 @@ class PreparedCase(Struct, frozen=True):
 
 
 class Preparation:
-    """Prepares the cases of one file. The spec is read once, and examined once for equal parameters."""
+    """Prepares the cases of one file. The spec is read once, and examined once for equal parameters.
 
-    def __init__(self, file: LoadedFile, workspace: Workspace, named: NamedFiles) -> None:
+    ``source``: another spec, which is tested in place of the one that the file names.
+    """
+
+    def __init__(self, file: LoadedFile, workspace: Workspace, named: NamedFiles, source: Source | None = None) -> None:
         self._file = file
         self._named = named
         self._workspace = workspace
-        self._source: Source = route.read(file.spec, workspace)
+        self._source: Source = source or route.read(file.spec, workspace)
         self._loaded = route.load(self._source, workspace)
         self._drafts: dict[str, tuple[Draft, TypeEnvironment | None]] = {}
         self.problems: list[Problem] = []

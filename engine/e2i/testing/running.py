@@ -7,6 +7,7 @@ store and its worker processes, but no result is reused. Other cases have a stor
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -20,10 +21,12 @@ from msgspec.structs import replace
 
 from e2i import route
 from e2i.catalog.action import Effect
+from e2i.catalog.registry import Registry
 from e2i.documents import OutputValues, ParamValues
 from e2i.errors import E2IError
 from e2i.execution.record import RunRecord
 from e2i.execution.session import Session, executor_of, new_run_id
+from e2i.execution.state import Status
 from e2i.planning.build import Planner
 from e2i.planning.model import Plan
 from e2i.spec.expansion.expanded import Expanded
@@ -54,6 +57,13 @@ class CaseRun(Struct, frozen=True):
     store: ArtifactStore | None = None
 
 
+class Known(Struct, frozen=True):
+    """Results of steps that a case need not run again, with the store that has their artifacts."""
+
+    outputs: Mapping[str, OutputValues]
+    store: ArtifactStore
+
+
 class Runner:
     """Runs the cases of one workspace. Everything that they write is removed at the end."""
 
@@ -73,8 +83,15 @@ class Runner:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def run(self, prepared: PreparedCase, source: Source) -> CaseRun:
-        """Runs a case whose spec is valid."""
+    def planned(self, prepared: PreparedCase) -> Plan:
+        """Returns the plan of a case whose spec is valid. Runs nothing."""
+        assert prepared.expanded is not None
+        self._workspace.store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        given = _given(prepared, ArtifactStore(self._workspace.store), None)
+        return _planner(prepared, self._workspace, RunOptions(ParamValues(prepared.case.params)), given).plan()
+
+    def run(self, prepared: PreparedCase, source: Source, known: Known | None = None) -> CaseRun:
+        """Runs a case whose spec is valid. Steps with ``known`` results do not run, and count as succeeded."""
         began = time.monotonic()
         assert prepared.expanded is not None
         alone = self._has_effects(prepared)
@@ -85,11 +102,12 @@ class Runner:
         store = ArtifactStore(workspace.store)
         plan: Plan | None = None
         try:
-            given = {name: fixture.stored(store) for name, fixture in prepared.fixtures.items()}
+            given = _given(prepared, store, known)
             options = RunOptions(ParamValues(prepared.case.params), run_id=new_run_id())
             planner = _planner(prepared, workspace, options, given)
             plan = planner.plan()
             record = self._execute(workspace, planner, source, options, prepared, alone=alone)
+            record = _as_executed(record, known)
         except E2IError as error:
             return CaseRun(time.monotonic() - began, plan, error=error, expanded=prepared.expanded, store=store)
         outputs = {name: step.outputs for name, step in record.steps.items()}
@@ -127,10 +145,34 @@ class Runner:
         """Returns whether steps of the case write to tools or start services, or a tool of it fails."""
         assert prepared.expanded is not None
         registry = self._workspace.settings.registry
-        actions = [registry.action(prepared.expanded.nodes[name].step.uses) for name in prepared.run]
-        return prepared.case.fault is not None or any(
-            action is None or action.effect is not Effect.PURE or action.begins_run for action in actions
-        )
+        used = [prepared.expanded.nodes[name].step.uses for name in prepared.run]
+        return prepared.case.fault is not None or any(is_effect(registry, uses) for uses in used)
+
+
+def is_effect(registry: Registry, uses: str) -> bool:
+    """Returns whether an action writes to a tool, or starts a service."""
+    action = registry.action(uses)
+    return action is None or action.effect is not Effect.PURE or action.begins_run
+
+
+def _given(prepared: PreparedCase, store: ArtifactStore, known: Known | None) -> dict[str, OutputValues]:
+    """Returns the outputs of steps that do not run, with their artifacts in the store."""
+    if known is not None and known.store.root != store.root:
+        objects = known.store.root / "objects"
+        shutil.copytree(objects, store.root / "objects", copy_function=os.link, dirs_exist_ok=True)
+    given = {name: fixture.stored(store) for name, fixture in prepared.fixtures.items()}
+    return {**given, **(known.outputs if known is not None else {})}
+
+
+def _as_executed(record: RunRecord, known: Known | None) -> RunRecord:
+    """Returns the record as if the steps with known results had run."""
+    if known is None:
+        return record
+    steps = {
+        name: replace(step, status=Status.SUCCEEDED) if name in known.outputs else step
+        for name, step in record.steps.items()
+    }
+    return replace(record, steps=steps)
 
 
 def _planner(

@@ -23,6 +23,8 @@ DEADLINE = 30.0
 """Seconds for an answer of git."""
 MOST = 64 << 20
 """Maximum bytes of a file, or of a list of files: no spec may be larger."""
+MOST_ARCHIVE = 1 << 30
+"""Maximum bytes of all files of a revision together."""
 KINDS: dict[str, Found] = {"100644": "file", "100755": "file", "040000": "directory"}
 """File types by git's modes; all other modes are links or submodules."""
 
@@ -41,6 +43,13 @@ class Revision(Struct, frozen=True):
         found, why = self._git("cat-file", "blob", f"{self.name}:./{path}")
         if found is None:
             raise self._unknown(path, why)
+        return found
+
+    def archive(self) -> bytes:
+        """Returns all files as a tar archive, without links. Raises BadInput when the revision does not exist."""
+        found, why = self._git("archive", "--format=tar", "--end-of-options", self.name, most=MOST_ARCHIVE)
+        if found is None:
+            raise self._unknown("", why)
         return found
 
     def open(self, path: str) -> BinaryIO | None:
@@ -77,7 +86,7 @@ class Revision(Struct, frozen=True):
         entries = (line.partition("\t") for line in found.decode(errors="replace").split("\0") if line)
         return [(facts.partition(" ")[0], name) for facts, _, name in entries]
 
-    def _git(self, *arguments: str) -> tuple[bytes | None, str]:
+    def _git(self, *arguments: str, most: int = MOST) -> tuple[bytes | None, str]:
         """Returns git's output, or None and the reason. Raises BadInput when git does not answer."""
         if self.name.startswith("-"):
             raise self._unknown("", "a revision cannot begin with a hyphen")
@@ -88,8 +97,8 @@ class Revision(Struct, frozen=True):
                     raise self._unavailable("this is not a repository, or git is not installed")
                 stack.enter_context(repository)
                 git = stack.enter_context(repository.start(*arguments, until=until, folder=self.folder))
-                if (found := git.read(MOST)) is None:
-                    raise self._unavailable(f"the answer takes more than {DEADLINE:g} s or {MOST >> 20} MB")
+                if (found := git.read(most)) is None:
+                    raise self._unavailable(f"the answer takes more than {DEADLINE:g} s or {most >> 20} MB")
                 return (found, "") if git.code() == 0 else (None, repository.errors())
         except OSError as error:
             raise self._unavailable(str(error.strerror or error)) from error
