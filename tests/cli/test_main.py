@@ -249,7 +249,19 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
         elif line.startswith("  "):
             headings[list(headings)[-1]].append(line.split()[0])
     assert headings == {
-        "author": ["init", "validate", "plan", "fix", "diff", "test", "rehearse", "explain", "catalog", "schema"],
+        "author": [
+            "init",
+            "validate",
+            "plan",
+            "fix",
+            "diff",
+            "impact",
+            "test",
+            "rehearse",
+            "explain",
+            "catalog",
+            "schema",
+        ],
         "run": ["run", "mcp"],
         "approve": ["keys", "approve", "approvals", "revoke"],
         "inspect": ["runs", "show", "export", "report", "provenance", "doctor"],

@@ -20,9 +20,10 @@ from e2i.errors import Exit
 @flags.json
 @guarded
 def impact(revisions: str, profile: str | None, origin: str | None, store: Path | None, as_json: bool) -> Exit:
-    """Show which steps and test cases a change of columns or types breaks, between two git revisions.
+    """Show what a change of columns breaks.
 
-    All specs and test files are examined at both revisions. Nothing runs. The exit code is 1 when something breaks.
+    Names the steps and test cases that a change of columns or types between two git revisions affects. All specs and
+    test files are examined at both revisions. Nothing runs. The exit code is 1 when something breaks.
     """
     from e2i import api
     from e2i.cli import impact_view

@@ -6,7 +6,9 @@ output, lines with ``Answer``s: one for each mutant of a task, then one without 
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +21,10 @@ from e2i.testing.mutation.changes import Change
 from e2i.testing.mutation.judging import Judge, Judgement
 from e2i.testing.mutation.results import BrokenCase
 from e2i.testing.running import Runner
+
+
+PR_SET_PDEATHSIG = 1
+"""The kernel ends the process when the command that started it ends."""
 
 
 class Assignment(Struct, frozen=True):
@@ -47,6 +53,8 @@ class Answer(Struct, frozen=True):
 def main() -> None:
     """Judges until standard input ends."""
     os.umask(0o077)  # as for a run
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     lines = iter(sys.stdin.buffer)
     assignment = msgspec.json.decode(next(lines), type=Assignment)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
