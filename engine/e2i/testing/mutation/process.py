@@ -22,7 +22,6 @@ from e2i.testing.mutation.judging import Judge, Judgement
 from e2i.testing.mutation.results import BrokenCase
 from e2i.testing.running import Runner
 
-
 PR_SET_PDEATHSIG = 1
 """The kernel ends the process when the command that started it ends."""
 
