@@ -24,6 +24,7 @@ SMALL = {
     "model_comparison": {"rows": 4000},
     "model_judging": {"rows": 4000, "shares": [0.5, 1.0], "gap": 0.5},
     "smoking_cessation": {},
+    "volume_forecast": {"rows": 4000},
     "volume_intervals": {"rows": 2000},
     "prescription_volume": {"rows": 4000, "trials": 4},
 }
