@@ -39,6 +39,7 @@ from e2i.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from e2i.catalog.files import Files
+    from e2i.check.type_environment import TypeEnvironment
     from e2i.execution.engine import Engine
     from e2i.execution.events import Listener
     from e2i.execution.record import RunRecord
@@ -58,6 +59,8 @@ class Draft(Struct, frozen=True):
     expanded: Expanded | None = None
     """Its steps, if every expression and included spec can be read."""
     problems: tuple[Problem, ...] = ()
+    environment: TypeEnvironment | None = None
+    """The types of the steps' outputs, with the known columns of tables, once the steps are checked."""
 
     @property
     def is_valid(self) -> bool:
@@ -118,13 +121,15 @@ def expand(draft: Draft, params: ParamValues, *, require_params: bool = True) ->
 
 def check(draft: Draft) -> Draft:
     """Checks the steps and adds all problems, sorted by location. Raises BadInput for invalid settings."""
-    authority, found = draft.workspace.authority, list(draft.problems)
+    authority, found, environment = draft.workspace.authority, list(draft.problems), None
     if draft.expanded is not None and len(draft.expanded.nodes) > authority.rules.budgets.steps:
         found += islice(policy.sizes(draft.expanded, authority), MOST)
     elif draft.expanded is not None:
-        found += check_rules(CheckContext.of(draft.expanded, authority, draft.files), draft.problems)
+        context = CheckContext.of(draft.expanded, authority, draft.files)
+        environment = context.environment
+        found += check_rules(context, draft.problems)
     each = {problem.sort_key: _in_revision(problem, draft.source) for problem in found}  # combinations repeat theirs
-    draft = replace(draft, problems=tuple(most(list(each.values()))))
+    draft = replace(draft, problems=tuple(most(list(each.values()))), environment=environment)
     if draft.is_valid:
         _check_settings(draft.expanded, draft.workspace.settings)
     return draft

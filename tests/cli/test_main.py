@@ -261,6 +261,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
             "explain",
             "catalog",
             "schema",
+            "lsp",
         ],
         "run": ["run", "mcp"],
         "approve": ["keys", "approve", "approvals", "revoke"],

@@ -153,6 +153,13 @@ def fix_text(
     return Fixed(text, tuple(applied), tuple(problems))
 
 
+def fix_alone(text: str, file: str, problem: Problem) -> str | None:
+    """Returns the text after the safe fix of one of its problems; None when it has none that can be applied."""
+    found, _ = documents.read(text, file)
+    changed, fixed = _applied(found, [problem]) if found is not None else text_fix.first(text, file, [problem])
+    return changed if fixed and changed != text else None
+
+
 def _patched(document: Document, problems: Sequence[Problem]) -> tuple[str, list[Problem]]:
     """Returns the text after the fixes that do not overlap. The others follow in the next round."""
     chosen: list[Problem] = []

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from e2i.catalog import extensions
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Known, KnownModel, KnownReport, KnownTable
+from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, Known, KnownModel, KnownReport, KnownTable
 from e2i.catalog.files import Files
 from e2i.catalog.known_models import chosen
 from e2i.catalog.registry import Registry, tool_name
@@ -46,13 +46,7 @@ def follow(
     flow = registry.column_flow(node.step.uses)
     if flow is None:
         return declared, ()
-    given = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in action.params.model_fields.items()
-        if name not in value and not field.is_required()
-    }
-    given |= {name: _known(item, (name,), waiting) for name, item in value.items()}
-    found: Flow = flow({**given, **extensions.named(action.params, given, registry)}, files)
+    found: Flow = flow(given(registry, action, value, waiting), files)
     inside = {
         name: types.with_known(item, _placed(found, str(name), node.id)) if name in found.outputs else item
         for name, item in declared.inside.items()
@@ -60,6 +54,19 @@ def follow(
     for name in found.may_be_null:
         inside[name] = types.or_null(inside[name])
     return replace(declared, inside=inside), tuple(found.problems)
+
+
+def given(registry: Registry, action: Action, value: ParamValues, waiting: Mapping[Path, Types]) -> Given:
+    """Returns the parameters as an action's column flow takes them: with defaults, and with what is known of values
+    that a run will produce.
+    """
+    found = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in action.params.model_fields.items()
+        if name not in value and not field.is_required()
+    }
+    found |= {name: _known(item, (name,), waiting) for name, item in value.items()}
+    return {**found, **extensions.named(action.params, found, registry)}
 
 
 def _reported(declared: Type, uses: str, registry: Registry) -> Type:

@@ -16,20 +16,19 @@ from pydantic import ValidationError
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS, Artifact
 from e2i.catalog.files import Files
-from e2i.check import artifacts, exact, keys, types
+from e2i.check import artifacts, exact, keys, types, waiting_values
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.documents import ParamValues
 from e2i.spec import action_synonyms, expressions, fixes, suggest
 from e2i.spec.expansion.expanded import Expanded
-from e2i.spec.expansion.nodes import Path, Pending, SpecInstance, StepNode
+from e2i.spec.expansion.nodes import Path, SpecInstance, StepNode
 from e2i.spec.expressions import Expression
 from e2i.spec.models import StepOptions
 from e2i.spec.problems import MOST, Code, Fixes, Problem
 from e2i.spec.references import Reference
 from e2i.spec.scalars import show
 from e2i.spec.validation import Detail, mistakes
-from e2i.spec.values import Secret
 from e2i.spec.wording import expected, wording
 
 MOST_COLUMNS = 1_000_000
@@ -85,8 +84,8 @@ def _typed(
     """Returns the problems of values that are only known in a run, and the types of these values."""
     waiting: dict[Path, Types] = {}
     found: list[Problem] = []
-    for path, pending in () if node.is_plain else _pending(value, ()):
-        given, errors = _given(environment, node, pending)
+    for path, pending in () if node.is_plain else waiting_values.walk(value):
+        given, errors = waiting_values.types_of(environment, node, pending)
         full_path = (*node.path, "with", *path)
         if errors:
             found += formula_problems(node, full_path, errors)
@@ -158,28 +157,6 @@ def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given
         fix = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
     message = f'{node.step.uses} has no parameter "{name}"'
     return node.document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=fix)
-
-
-def _pending(value: Any, path: Path) -> Iterator[tuple[Path, Pending | Secret]]:
-    """Yields each location in the parameters whose value is only known in a run."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _pending(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _pending(item, (*path, index))
-    elif isinstance(value, (Pending, Secret)):
-        yield path, value
-
-
-def _given(
-    environment: TypeEnvironment, node: StepNode, pending: Pending | Secret
-) -> tuple[Types, list[tuple[Expression, str]]]:
-    if isinstance(pending, Secret):
-        return types.STRING, []
-    if not pending.text:  # a failing expression is reported separately
-        return types.ANY, []
-    return environment.of_template(expressions.parse(pending.text), node)
 
 
 def _wrong_type(node: StepNode, full_path: Path, path: Path, given: Types, taken: Types) -> Problem:

@@ -21,6 +21,7 @@ COMMANDS = {
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
     **dict.fromkeys(("keys", "approve", "approvals", "revoke"), "approvals"),
     "mcp": "mcp",
+    "lsp": "lsp",
     "outbox": "outbox",
     **dict.fromkeys(("test", "rehearse"), "testing"),
     "impact": "changes",
@@ -29,7 +30,20 @@ COMMANDS = {
 ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
 """The commands that use no models but the project's own, and of which nothing continues: see ``process.own``."""
 HEADINGS = {
-    "Author": ("init", "validate", "plan", "fix", "diff", "impact", "test", "rehearse", "explain", "catalog", "schema"),
+    "Author": (
+        "init",
+        "validate",
+        "plan",
+        "fix",
+        "diff",
+        "impact",
+        "test",
+        "rehearse",
+        "explain",
+        "catalog",
+        "schema",
+        "lsp",
+    ),
     "Run": ("run", "mcp"),
     "Approve": ("keys", "approve", "approvals", "revoke"),
     "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),
