@@ -11,7 +11,7 @@ import http.client
 import os
 import random
 import signal
-import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from e2i import __version__
 from e2i.alerting import Hook
+from e2i.resilience.handles import Handle, connected
 
 BACKOFF = 0.5
 """Seconds before the second attempt of a webhook, at least half of it by chance."""
@@ -121,7 +122,7 @@ class _Webhook:
         assert hook.webhook is not None
         self._url = urlsplit(hook.webhook)
         self._body = body
-        self._connection: http.client.HTTPConnection | None = None
+        self._handle: Handle | None = None
         self._headers = {
             "Content-Type": "application/json",
             "User-Agent": f"e2i/{__version__}",
@@ -131,26 +132,24 @@ class _Webhook:
 
     def end(self) -> None:
         """Ends the connection, so that the waiting thread ends too."""
-        if self._connection is not None and self._connection.sock is not None:
-            with contextlib.suppress(OSError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
+        if self._handle is not None:
+            self._handle.end()
+
+    def _keep(self, handle: Handle) -> None:
+        self._handle = handle
 
     def send(self, seconds: float) -> None:
         """Raises _Failed unless the answer is a 2xx. ``seconds`` bounds each read; the caller bounds the whole."""
-        url = self._url
-        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        connection = self._connection = kind(url.hostname or "", url.port, timeout=seconds)
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        path = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
         try:
-            connection.request("POST", path, self._body, self._headers)
-            status = connection.getresponse().status
+            with connected(self._url.geturl(), seconds, ssl.create_default_context, self._keep) as connection:
+                connection.request("POST", path, self._body, self._headers)
+                status = connection.getresponse().status
         except TimeoutError as error:
             raise _Failed(f"no answer within {seconds:.1f} s", again=False) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             text = getattr(error, "strerror", None) or type(error).__name__  # the text of others may quote the answer
             raise _Failed(str(text), again=True) from error
-        finally:
-            connection.close()
         if not 200 <= status < 300:
             raise _Failed(f"HTTP status {status}", again=status in AGAIN)
 

@@ -1,19 +1,20 @@
 """Check that an HTTP server is reachable, without importing a tool. In: a URL. Out: the response.
 
-The request has no credentials, follows no redirect and reads little. The caller limits its total time
-(``guard.in_time``).
+The request has no credentials, follows no redirect and reads little. Its connection ends when its time is over, also
+one on which a byte arrives now and then.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from e2i.errors import ToolUnavailable
+from e2i.resilience.handles import connected, ended_after
 
 WITHIN = 3.0
 """Timeout of the request in seconds."""
@@ -32,20 +33,14 @@ class Answer(Struct, frozen=True):
 
 
 def ask(url: str, *, within: float = WITHIN) -> Answer:
-    """Returns the response to a GET. Raises OSError or HTTPException when there is none."""
+    """Returns the response to a GET. Raises OSError or HTTPException when there is none ``within`` so many seconds."""
     parts = urlsplit(url)
     assert parts.hostname is not None, url
-    if parts.scheme == "https":
-        unverified = ssl._create_unverified_context()  # nothing is sent: the tool's own calls verify
-        connection: HTTPConnection = HTTPSConnection(parts.hostname, parts.port, timeout=within, context=unverified)
-    else:
-        connection = HTTPConnection(parts.hostname, parts.port, timeout=within)
-    try:
+    with ended_after(within) as keep, connected(url, within, ssl._create_unverified_context, keep) as connection:
+        # unverified: nothing is sent, and the tool's own calls verify
         connection.request("GET", parts.path or "/")
         response = connection.getresponse()
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read(MOST))
-    finally:
-        connection.close()
 
 
 def check(tool: str, url: str, *, setting: str) -> None:

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from e2i import startup
 from e2i.errors import Refused, ToolUnavailable
+from e2i.resilience import asking
 from e2i.resilience.deadlines import in_time
 from e2i.resilience.lock import exclusive
 from e2i.resilience.postgres import select_one
@@ -202,7 +203,9 @@ def _probe(address: str, seconds: float) -> None:
                 hint="set the address to MLflow's own host",
             )
         if parts.scheme.startswith("http"):
-            in_time(partial(_ask, parts.scheme, host, port, seconds), seconds)
+            asking.ask(
+                f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/health", within=seconds
+            )  # any answer will do
         else:
             in_time(partial(log_in, address, seconds), seconds)
     except (OSError, HTTPException) as error:
@@ -225,14 +228,3 @@ def log_in(address: str, seconds: float) -> None:
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:300]
         raise ToolUnavailable("mlflow", f"the MLflow database refused: {reason}", code="mlflow-database") from error
-
-
-def _ask(scheme: str, host: str, port: int, seconds: float) -> None:
-    """Accept any answer: the server may require a password for anything else."""
-    kind = HTTPSConnection if scheme == "https" else HTTPConnection
-    connection = kind(host, port, timeout=seconds)
-    try:
-        connection.request("GET", "/health")
-        connection.getresponse()
-    finally:
-        connection.close()

@@ -6,12 +6,13 @@ import http.client
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
 from e2i.errors import AuthenticationFailed, StepError, ToolUnavailable
+from e2i.resilience.handles import Handle
 from e2i.resilience.transient import pause_of
 from e2i.tools.remote import Location
 from e2i.tools.remote.addresses import resolved
@@ -28,7 +29,7 @@ class HttpsLocation:
     def __init__(self, location: Location, connecting: float) -> None:
         self._location = location
         self._connecting = connecting
-        self._open: socket.socket | None = None
+        self._open: Handle | None = None
 
     def fetch(self, key: str, path: Path) -> None:
         url = f"{self._location.root.rstrip('/')}/{quote(key)}"
@@ -41,8 +42,7 @@ class HttpsLocation:
 
     def abandon(self) -> None:
         if self._open is not None:
-            with suppress(OSError):
-                self._open.shutdown(socket.SHUT_RDWR)
+            self._open.end()
 
     def _fetch_once(self, url: str, path: Path) -> str | None:
         """Write the file; or return the address that the server redirects to."""
@@ -82,12 +82,14 @@ class HttpsLocation:
         addresses = resolved(host, port, private=self._location.private)
         connection = http.client.HTTPConnection(host, port, timeout=self._location.timeout)
         connection.default_port = 443 if secure else 80  # no port in the header Host where it is the usual one
-        connection.sock = self._socket(addresses, port, host if secure else None)
         try:
+            connection.sock = self._socket(addresses, port, host if secure else None)
             yield connection
         finally:
-            self._open = None
             connection.close()
+            if (handle := self._open) is not None:
+                self._open = None
+                handle.close()
 
     def _socket(self, addresses: list[str], port: int, named: str | None) -> socket.socket:
         """Return a connection to the first address that accepts one, encrypted for the host ``named``."""
@@ -98,7 +100,7 @@ class HttpsLocation:
             except OSError:
                 if not last:
                     raise
-        self._open = plain
+        self._open = Handle(plain)
         if named is None:
             return plain
         return ssl.create_default_context().wrap_socket(plain, server_hostname=named)
