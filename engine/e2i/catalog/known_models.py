@@ -19,7 +19,7 @@ class KnownModel(Struct, frozen=True):
     trained_on: Rows = Rows()
     algorithm: str | None = None
     binary: bool | None = None
-    """Whether it has two classes; False: it has more."""
+    """Whether it has two classes, or its treatment two values; False: there are more, or it is an amount."""
     calibrated: bool | None = None
     threshold: bool | None = None
     """Whether a threshold was chosen for it."""
@@ -31,6 +31,8 @@ class KnownModel(Struct, frozen=True):
     """The models of which it is one that is only known in a run. Empty: it is no choice."""
     members: tuple[KnownModel, ...] = ()
     """The models that an ensemble combines."""
+    judged_by: tuple[str, ...] = ()
+    """Columns that rows need to judge its effects, besides its features and target, as far as a plan knows."""
 
     @property
     def known_rows(self) -> tuple[Rows, ...]:

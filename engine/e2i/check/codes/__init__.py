@@ -29,7 +29,7 @@ from e2i.spec import composer, document, included, load, params, problems, shape
 from e2i.spec.expansion import expand
 from e2i.spec.problems import Code
 from e2i.tools.bentoml import columns as bentoml_columns
-from e2i.tools.causal import columns as causal_columns
+from e2i.tools.causal import problem_codes as causal_codes
 from e2i.tools.data import columns as data_columns
 from e2i.tools.feast import columns as feast_columns
 from e2i.tools.great_expectations import columns as suite_columns
@@ -57,7 +57,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
             *ensemble_columns.CODES,
             *option_columns.CODES,
         ),
-        *(*query_flow.CODES, *shap_columns.CODES, *causal_columns.CODES),
+        *(*query_flow.CODES, *shap_columns.CODES, *causal_codes.CODES),
     ),
     "What is allowed": (*policy.CODES, *paths.CODES, *literals.CODES, *secrecy.CODES),
 }

@@ -37,7 +37,7 @@ TOOL = Tool(
             EstimateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns=True,
-            version=3,
+            version=4,
             question=True,
         ),
         Action(

@@ -119,7 +119,7 @@ def validate(params: ValidateParams, ctx: StepContext) -> ValidateOutputs:
     held = _held_out(params.table, [model], seed, ctx)
     predicted = model.effect(held.frame)[0]
     found = validating.validate(held, predicted, params.groups, params.repeats, params.level, seed)
-    warnings = validating.warnings(found)
+    warnings = [*held.warnings, *validating.warnings(found)]
     for warning in warnings:
         ctx.warn(warning)
     lost = tables.below(found, params.at_least)
@@ -154,6 +154,8 @@ def compare(params: CompareParams, ctx: StepContext) -> CompareOutputs:
     opened = {name: saved.open_effects(model, ctx) for name, model in models.items()}
     held = _held_out(params.table, list(opened.values()), seed, ctx)
     predicted = {name: model.effect(held.frame)[0] for name, model in opened.items()}
+    for warning in held.warnings:
+        ctx.warn(warning)
     found = comparing.compare(held, predicted, params.metric, params.groups, params.repeats, params.level, seed)
     best = found[0].name
     certain = all(other.behind.low > 0 for other in found[1:])
@@ -184,7 +186,7 @@ def policy(params: PolicyParams, ctx: StepContext) -> PolicyOutputs:
     by_cost = params.budget.cost is not None
     values = policies.values(chosen, gains, elsewhere, held.groups, params.level, by_cost=by_cost)
     exceeded = policy_page.elsewhere(chosen, elsewhere, params)
-    warnings = [*policy_page.warnings(values, decided), *([exceeded] if exceeded else [])]
+    warnings = [*held.warnings, *policy_page.warnings(values, decided), *([exceeded] if exceeded else [])]
     for warning in warnings:
         ctx.warn(warning)
     ctx.metric("policy_value", values[0].value.value)

@@ -8,7 +8,7 @@ allows for rows of one entity (Liang and Zeger 1986).
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e2i.tools.causal import Estimand, Estimate
 from e2i.tools.causal.crossfit import Nuisances
@@ -78,14 +78,15 @@ def instrumented(question: Question, found: Nuisances, point: Matrix, level: flo
 
     With the compliance known by row: the mean of scores of Syrgkanis et al. 2019 ("Machine learning estimation of
     heterogeneous treatment effects with instruments"), whose divisor is kept from 0. Otherwise the mean of the rows'
-    effects, corrected by one coefficient of what they leave unexplained.
+    effects, corrected by what they leave unexplained, see ``corrected``.
     """
     assert question.instrument is not None and found.instrument is not None
     pushed = question.instrument - found.instrument
+    if found.moved is None:
+        return corrected(question, found, point, pushed, level)
     treatment = question.treatment - found.treatment
     rest = question.outcome - found.expected - treatment * point
-    scale = driven(found) if found.moved is not None else float((pushed * treatment).mean())
-    return mean(point + pushed * rest / scale, question.groups, level)
+    return mean(point + pushed * rest / driven(found), question.groups, level)
 
 
 def driven(found: Nuisances) -> Matrix:
@@ -148,11 +149,23 @@ def interval(value: float, standard_error: float, level: float) -> Estimate:
 
 
 def per_unit(question: Question, found: Nuisances, point: Matrix, level: float) -> Estimate:
-    """Return the average effect of one unit more of a continuous treatment; ``point`` are the effects by row.
+    """Return the average effect of one unit more of a continuous treatment; ``point`` are the effects by row."""
+    return corrected(question, found, point, question.treatment - found.treatment, level)
 
-    The mean of the rows' effects, corrected by what they leave unexplained. The correction takes the variance of the
-    treatment around its expectation for constant (Chernozhukov et al. 2018, section 4.1, for one effect).
+
+def corrected(question: Question, found: Nuisances, point: Matrix, pushed: Matrix, level: float) -> Estimate:
+    """Return the mean of the rows' effects, corrected by what they leave unexplained of what ``pushed`` explains.
+
+    A row is weighed by the function of the modifiers, linear in them, whose product with the effect's moment has the
+    mean of the effects (Chernozhukov, Newey, Singh 2022, "Automatic debiased machine learning of causal and structural
+    effects", Econometrica 90). For effects that are linear themselves the correction is 0, and the standard error that
+    of their coefficients (Wooldridge 2010, section 5.2.5), also where some rows' treatments vary more than others'.
     """
-    surplus: Any = question.treatment - found.treatment
+    import numpy as np
+
+    surplus = question.treatment - found.treatment
     rest = question.outcome - found.expected - surplus * point
-    return mean(point + surplus * rest / float((surplus**2).mean()), question.groups, level)
+    columns = np.column_stack([np.ones(question.rows), question.modifiers])
+    cross = columns.T @ (columns * (pushed * surplus)[:, None]) / question.rows
+    weight = columns @ (np.linalg.pinv(cross, hermitian=True) @ columns.mean(axis=0))
+    return mean(point + weight * pushed * rest, question.groups, level)

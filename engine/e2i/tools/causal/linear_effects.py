@@ -59,13 +59,28 @@ def _fitted(question: Question, found: Nuisances, params: EstimateParams, seed: 
         return _least_squares(rest, constant * surplus[:, None], groups)
     if params.estimator == "SparseLinearDML":
         return _sparse(rest, constant * surplus[:, None], seed)
-    assert question.instrument is not None and found.instrument is not None
-    pushed = question.instrument - found.instrument
-    first = _two_stages(rest, constant * surplus[:, None], constant * pushed[:, None], question.groups)
     if params.estimator == "OrthoIV":
-        return first
-    point = constant @ first[0]
-    return _least_squares(point + pushed * (rest - surplus * point) / driven(found), constant, groups)
+        return _two_stages(question, found, constant)
+    return _least_squares(instrumented_scores(question, found), constant, groups)
+
+
+def instrumented_scores(question: Question, found: Nuisances) -> Matrix:
+    """Return the doubly robust score of each row by an instrument of two values, shape (rows,).
+
+    Their mean over rows of equal covariates is the effect on those of them whom the instrument moves (Syrgkanis et al.
+    2019, "Machine learning estimation of heterogeneous treatment effects with instruments"). Raises StepError for an
+    instrument that does not change the treatment.
+    """
+    import numpy as np
+
+    assert question.instrument is not None and found.instrument is not None
+    used = [0, *(column + 1 for column in _free(question.features))]
+    constant = np.column_stack([np.ones(question.rows), question.modifiers])[:, used]
+    point = constant @ _two_stages(question, found, constant)[0]
+    pushed, surplus = question.instrument - found.instrument, question.treatment - found.treatment
+    rest = question.outcome - found.expected - surplus * point
+    scores: Matrix = point + pushed * rest / driven(found)
+    return scores
 
 
 def _least_squares(explained: Matrix, design: Matrix, groups: Matrix | None) -> Fitted:
@@ -85,10 +100,14 @@ def _sparse(explained: Matrix, design: Matrix, seed: int) -> Fitted:
     return np.asarray(fitted.coef_), np.asarray(fitted._coef_variance)
 
 
-def _two_stages(explained: Matrix, design: Matrix, instruments: Matrix, groups: Matrix) -> Fitted:
+def _two_stages(question: Question, found: Nuisances, constant: Matrix) -> Fitted:
     """Return coefficients of as many instruments as columns (Wooldridge 2010, section 5.2.5, equation 5.38)."""
     import numpy as np
 
+    assert question.instrument is not None and found.instrument is not None
+    explained, groups = question.outcome - found.expected, question.groups
+    design = constant * (question.treatment - found.treatment)[:, None]
+    instruments = constant * (question.instrument - found.instrument)[:, None]
     cross = instruments.T @ design
     if np.linalg.matrix_rank(cross) < len(cross):
         raise StepError(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from e2i.catalog.artifacts import EffectModel
 from e2i.errors import StepError
-from e2i.tools.causal.columns import CURVE, DECIDED, GROUPS, LEVELS, RANKING, VALUES
+from e2i.tools.causal.columns import LEVELS
+from e2i.tools.causal.judging_columns import CURVE, DECIDED, GROUPS, RANKING, VALUES
 from e2i.tools.causal.trust import Combination, Estimated, Figure
 
 if TYPE_CHECKING:
