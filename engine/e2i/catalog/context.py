@@ -5,7 +5,6 @@ In: nothing. Out: the ``StepContext`` protocol, which ``e2i.execution`` implemen
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
@@ -76,6 +75,8 @@ A = TypeVar("A", bound=Stored)
 
 def idempotency_key(fingerprint: str, *parts: str) -> str:
     """Returns the idempotency key of one effect of a step with that fingerprint."""
+    import hashlib  # with OpenSSL, which a plan does not need
+
     return hashlib.sha256("\0".join([fingerprint, *parts]).encode()).hexdigest()[:32]
 
 
