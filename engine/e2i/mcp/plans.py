@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from e2i import regular
-from e2i.documents import JsonObject, plain
+from e2i.documents import ParamValues, made, plain
 from e2i.errors import BadInput
 from e2i.planning import document
 from e2i.planning.model import Plan, PlanDocument
@@ -31,7 +31,7 @@ class PlanRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     spec: str
     """The text, or the path of the file, which a run reads again."""
-    params: JsonObject = {}
+    params: ParamValues = field(default_factory=ParamValues)
     select: tuple[str, ...] = ()
     fresh: bool = False
 
@@ -54,7 +54,7 @@ def kept(store: Path, name: str) -> tuple[PlanRequest, PlanDocument]:
     folder = store / FOLDER / name
     if not ID.fullmatch(name) or not (folder / "plan.json").is_file():
         raise BadInput(f"there is no plan {name!r}", code="unknown-plan", hint="call `plan`; it returns the id")
-    request = msgspec.json.decode(regular.read(folder / "request.json", regular.SPEC), type=PlanRequest)
+    request = msgspec.json.decode(regular.read(folder / "request.json", regular.SPEC), type=PlanRequest, dec_hook=made)
     return request, document.parse(regular.read(folder / "plan.json", regular.PLAN))
 
 

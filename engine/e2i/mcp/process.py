@@ -16,14 +16,14 @@ from types import FrameType
 import msgspec
 
 from e2i import api, compact, regular
-from e2i.documents import JsonObject
+from e2i.documents import plain
 from e2i.errors import E2IError, Exit
 from e2i.execution.engine import Engine
 from e2i.execution.events import Event, Listener
 from e2i.execution.outcome import exit_code
 from e2i.execution.record import RunRecord
-from e2i.mcp import place as answers
-from e2i.mcp import plans
+from e2i.mcp import answers, plans
+from e2i.mcp.answers import ErrorFacts, Failed
 from e2i.mcp.place import Place
 from e2i.mcp.running import EVENTS, HOLDER, REFUSED, REQUEST, RunRequest
 from e2i.resilience.processes import process_identity
@@ -41,18 +41,18 @@ def main(folder: Path) -> Exit:
         def write(event: Event) -> None:
             events.write(compact.dumps(event).encode() + b"\n")  # one call: a line is there as a whole, or not
 
-        def refuse(facts: JsonObject) -> None:
-            line = {"event": REFUSED, "run": request.run, "at": round(time.time(), 3), **facts}
+        def refuse(failed: Failed) -> None:
+            line = {"event": REFUSED, "run": request.run, "at": round(time.time(), 3), **plain(failed)}
             events.write(compact.dumps(line).encode() + b"\n")
 
         try:
             record = _run(request, place, write)
         except E2IError as error:
-            refuse(answers.error(error, place))
+            refuse(answers.failed(error, place.root))
             return error.exit_code
         except Exception as error:  # noqa: BLE001 - the outermost boundary: the reader of the events must learn of a defect
             traceback.print_exc()
-            refuse({"error": {"code": "defect", "message": f"internal error: {type(error).__name__}"}})
+            refuse(Failed(error=ErrorFacts(code="defect", message=f"internal error: {type(error).__name__}")))
             return Exit.DEFECT
     return exit_code(record.status, record.ends, degraded=record.degraded, strict=False, interrupted=Exit.INTERRUPTED)
 

@@ -25,9 +25,9 @@ from e2i.approvals import required
 from e2i.documents import JsonObject, ParamValues
 from e2i.errors import BadInput
 from e2i.execution.session import new_run_id
-from e2i.mcp import place as answers
 from e2i.mcp import plans
-from e2i.mcp.place import Place
+from e2i.mcp.answers import Started, Stopped, Watched
+from e2i.mcp.place import Place, now_ms
 from e2i.planning import binding
 from e2i.resilience.processes import process_alive
 from e2i.store import ownership
@@ -64,7 +64,7 @@ class Runs:
         self._place = place
         self._children: list[subprocess.Popen[bytes]] = []
 
-    def start(self, plan: str, resume: str | None = None) -> JsonObject:
+    def start(self, plan: str, resume: str | None = None) -> Started:
         """Starts the run of a kept plan in a process of its own, or resumes one that was interrupted. Returns its id
         and the cursor of the next event at once.
 
@@ -80,7 +80,7 @@ class Runs:
             workspace=workspace,
         )
         binding.check(now, approved)
-        need = required.need(now, expanded, workspace, answers.now_ms(), resume)
+        need = required.need(now, expanded, workspace, now_ms(), resume)
         if need is not None and need.refusal is not None:
             raise need.refusal
         run = resume or new_run_id()
@@ -95,9 +95,9 @@ class Runs:
         (folder / EVENTS).touch(mode=0o600)
         cursor = (folder / EVENTS).stat().st_size
         self._spawn(folder)
-        return {"run": run, "cursor": cursor}
+        return Started(run=run, cursor=cursor)
 
-    async def watch(self, run: str, cursor: int, wait: float, sleep: Callable[[float], Awaitable[Any]]) -> JsonObject:
+    async def watch(self, run: str, cursor: int, wait: float, sleep: Callable[[float], Awaitable[Any]]) -> Watched:
         """Returns the events after the cursor, as soon as there are any or the run is over, at the latest after
         ``wait`` seconds.
         """
@@ -110,19 +110,16 @@ class Runs:
             if events or status not in ("starting", "running") or time.monotonic() >= ends:
                 break
             await sleep(LOOK)
-        found: JsonObject = {"run": run, "status": _status_after(events, status), "cursor": after, "events": events}
-        if more:
-            found["more"] = True
-        return found
+        return Watched(run=run, status=_status_after(events, status), cursor=after, events=events, more=more)
 
-    def stop(self, run: str, *, now: bool) -> JsonObject:
+    def stop(self, run: str, *, now: bool) -> Stopped:
         """Asks a run to stop after its running steps, or at once. Another run of the plan reuses what is finished."""
         folder = self._folder(run)
         holder = _read(folder / HOLDER)
         if not process_alive(holder):
-            return {"run": run, "status": _status(folder)}
+            return Stopped(run=run, status=_status(folder))
         os.kill(int(holder.partition(":")[0]), signal.SIGTERM if now else signal.SIGINT)
-        return {"run": run, "status": "stopping"}
+        return Stopped(run=run, status="stopping")
 
     def _spawn(self, folder: Path) -> None:
         """Starts the process of a run, in a session of its own: what ends the server does not end it."""

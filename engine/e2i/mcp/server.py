@@ -7,7 +7,6 @@ changes settings or reads secrets; every spec has the origin ``agent``.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -16,11 +15,10 @@ from mcp.server import MCPServer
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from e2i import __version__
-from e2i.documents import JsonObject
+from e2i import __version__, compact
+from e2i.documents import JsonObject, ParamValues, plain
 from e2i.errors import E2IError
-from e2i.mcp import authoring, reading
-from e2i.mcp import place as answers
+from e2i.mcp import answers, authoring, reading
 from e2i.mcp.place import Place
 from e2i.mcp.plans import PlanRequest
 from e2i.mcp.running import LONGEST, Runs
@@ -64,7 +62,7 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
         """Find all problems of a spec, with location, hint and safe fixes. fix: also return the fixed text. Runs and
         writes nothing.
         """
-        return _answer(place, lambda: authoring.check(place, spec, params or {}, fix=fix))
+        return _answer(place, lambda: authoring.check(place, spec, ParamValues(params or {}), fix=fix))
 
     def plan(
         spec: SpecText,
@@ -73,7 +71,7 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
         fresh: Annotated[bool, Field(description="Ignore cached results")] = False,
     ) -> Answer:
         """Show what a run would do and why, and whether a person must approve it. Returns the plan id for `run`."""
-        request = PlanRequest(spec, params or {}, tuple(select or ()), fresh)
+        request = PlanRequest(spec, ParamValues(params or {}), tuple(select or ()), fresh)
         return _answer(place, lambda: authoring.plan(place, request, keep=not read_only))
 
     def test(
@@ -90,7 +88,7 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
         empty: Annotated[bool, Field(description="No rows: wrong columns and types, in seconds")] = False,
     ) -> Answer:
         """Run a whole spec on a sample in a throw-away store, to find what would fail late."""
-        return _answer(place, lambda: authoring.rehearse(place, spec, params or {}, rows, empty=empty))
+        return _answer(place, lambda: authoring.rehearse(place, spec, ParamValues(params or {}), rows, empty=empty))
 
     _add(server, catalog, LOOKS)
     _add(server, check, LOOKS)
@@ -121,7 +119,7 @@ def _add_runs(server: MCPServer[Any], place: Place, *, read_only: bool) -> None:
         try:
             return _result(await runs.watch(run, cursor, wait, anyio.sleep))
         except E2IError as error:
-            return _result(answers.error(error, place), is_error=True)
+            return _result(answers.failed(error, place.root), is_error=True)
 
     def stop(run: str, now: Annotated[bool, Field(description="Do not let running steps finish")] = False) -> Answer:
         """Stop a run that `run` has started."""
@@ -156,9 +154,9 @@ def _add_resources(server: MCPServer[Any], place: Place) -> None:
             for name, value in names.items():
                 address = address.replace(f"{{{name}}}", value.replace("%", "%25").replace("/", "%2F"))
             try:
-                return json.dumps(reading.read(place, address, 0, reading.MOST), ensure_ascii=False)
+                return compact.dumps(plain(reading.read(place, address, 0, reading.MOST)))
             except E2IError as error:
-                return json.dumps(answers.error(error, place), ensure_ascii=False)
+                return compact.dumps(plain(answers.failed(error, place.root)))
 
         return _with_parameters(content, pattern)
 
@@ -189,17 +187,17 @@ def _add(server: MCPServer[Any], function: Callable[..., Any], annotations: Tool
     server.add_tool(function, description=description, annotations=annotations)
 
 
-def _answer(place: Place, find: Callable[[], JsonObject]) -> CallToolResult:
+def _answer(place: Place, find: Callable[[], answers.Answer | JsonObject]) -> CallToolResult:
     try:
         return _result(find())
     except E2IError as error:
-        return _result(answers.error(error, place), is_error=True)
+        return _result(answers.failed(error, place.root), is_error=True)
 
 
-def _result(found: JsonObject, *, is_error: bool = False) -> CallToolResult:
-    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+def _result(found: answers.Answer | JsonObject, *, is_error: bool = False) -> CallToolResult:
+    data = plain(found)
     return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content=json.loads(text), is_error=is_error
+        content=[TextContent(type="text", text=compact.dumps(data))], structured_content=data, is_error=is_error
     )
 
 
