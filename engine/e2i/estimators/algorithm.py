@@ -10,6 +10,8 @@ from msgspec import Struct
 from e2i.estimators.space import Dimension
 
 Task = Literal["classification", "regression"]
+Hyperparameters = Mapping[str, bool | int | float | str | None]
+"""Hyperparameters by their names in the library's scikit-learn interface."""
 Encoding = Literal["doubles", "codes", "frame", "filled", "one-hot"]
 """The form of the rows that the library is given, as ``scoring.encode`` describes it."""
 Family = Literal["boosted trees", "forest", "linear", "neighbours", "baseline"]

@@ -6,11 +6,11 @@ explanations, MLflow's flavours and the checks of a plan read it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Annotated, Any
 
 from e2i.catalog.extensible import Extensible, Named
-from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators.algorithm import (
     Algorithm,
@@ -67,7 +67,7 @@ def precision(name: str) -> Precision:
     return "float32" if known is None else known.precision
 
 
-def check(name: str, task: str, params: Values) -> Algorithm:
+def check(name: str, task: str, params: Collection[str]) -> Algorithm:
     """Return the algorithm of that name. Raises StepError when it does not support the task or a parameter."""
     algorithm = of(name)
     if task not in algorithm.tasks:

@@ -8,8 +8,9 @@ from typing import Any, assert_never
 
 from msgspec import Struct
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject
 from e2i.errors import StepError
+from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.learning import Loss
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
@@ -45,7 +46,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Pools,
-    params: Values,
+    params: Hyperparameters,
     loss: Loss,
     *,
     seed: int,

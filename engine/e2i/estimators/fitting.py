@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject
 from e2i.errors import StepError
 from e2i.estimators import algorithms, devices, leaks, learning, preparation, schema, sketch
+from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.learning import Loss
 from e2i.estimators.library import Encoded, Library, library
@@ -171,7 +172,7 @@ def _target(frame: pd.DataFrame, target: str) -> Any:
     return frame[target]
 
 
-def fit(prepared: Prepared, params: Values, *, seed: int, threads: int, watch: Watch | None = None) -> Fitted:
+def fit(prepared: Prepared, params: Hyperparameters, *, seed: int, threads: int, watch: Watch | None = None) -> Fitted:
     """Fit one model. ``watch`` needs an algorithm that trains in rounds and a validation table. Raises StepError."""
     from e2i.estimators.scoring import Scorer
 
@@ -248,7 +249,7 @@ def _check_watch(prepared: Prepared, watch: Watch) -> None:
         )
 
 
-def _manifest(prepared: Prepared, module: Library, params: Values, seed: int) -> Manifest:
+def _manifest(prepared: Prepared, module: Library, params: Hyperparameters, seed: int) -> Manifest:
     from importlib.metadata import version
 
     derived, own = prepared.schema, prepared.preparation

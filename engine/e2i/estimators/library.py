@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from msgspec import Struct
 
-from e2i.documents import Values
+from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.algorithms import Algorithm
 from e2i.estimators.learning import Loss
 from e2i.estimators.rounds import Watch
@@ -57,7 +57,7 @@ class Library(Protocol):
         algorithm: str,
         schema: Schema,
         data: Any,
-        params: Values,
+        params: Hyperparameters,
         loss: Loss,
         *,
         seed: int,

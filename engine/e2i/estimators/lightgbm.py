@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject
 from e2i.errors import StepError
+from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.learning import Loss, Settings
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
@@ -37,7 +38,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Rows,
-    params: Values,
+    params: Hyperparameters,
     loss: Loss,
     *,
     seed: int,
@@ -61,7 +62,8 @@ def fit(
     }
     if schema.shape == "multiclass":
         settings["num_class"] = len(schema.classes or ())
-    rounds = int(settings.pop("n_estimators", 100))
+    rounds = int(params.get("n_estimators") or 100)
+    settings.pop("n_estimators", None)
     binning = {"num_threads": threads, "verbosity": -1}
     try:
         train = lightgbm.Dataset(

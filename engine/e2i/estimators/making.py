@@ -12,6 +12,7 @@ from typing import Any, cast
 from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import algorithms
+from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.hyperparameters import known_as
 from e2i.estimators.live import library_of
@@ -19,7 +20,7 @@ from e2i.estimators.rounds import Watch
 from e2i.spec.suggest import few, nearest
 
 
-def check(algorithm: str, task: Task, params: Values) -> None:
+def check(algorithm: str, task: Task, params: Hyperparameters) -> None:
     """Check that the algorithm supports the task and has each parameter. Raises StepError."""
     kind = _kind(algorithm, task)
     known = _accepted(kind) | algorithms.of(algorithm).params

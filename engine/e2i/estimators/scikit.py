@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import making, skops
+from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.learning import Loss, Settings
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch
@@ -26,7 +26,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Encoded,
-    params: Values,
+    params: Hyperparameters,
     loss: Loss,
     *,
     seed: int,

@@ -10,8 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from e2i.documents import JsonObject, Values
+from e2i.documents import JsonObject
 from e2i.errors import StepError
+from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.learning import Loss, Settings
 from e2i.estimators.library import Encoded
 from e2i.estimators.rounds import Watch, WatchedMetric
@@ -55,7 +56,7 @@ def fit(
     algorithm: str,
     schema: Schema,
     data: Matrices,
-    params: Values,
+    params: Hyperparameters,
     loss: Loss,
     *,
     seed: int,
@@ -77,7 +78,8 @@ def fit(
     }
     if schema.shape == "multiclass":
         settings["num_class"] = len(schema.classes or ())
-    rounds = int(settings.pop("n_estimators", 100))
+    rounds = int(params.get("n_estimators") or 100)
+    settings.pop("n_estimators", None)
     watching: JsonObject = {}
     if watch is not None:
         settings["eval_metric"] = metric_name(watch.metric, schema.shape)
