@@ -162,9 +162,13 @@ class KnownKeys(Struct, frozen=True):
 
 
 class KnownRecipe(Struct, frozen=True):
-    """A recipe: its operations, as the spec has them. Values in them may be ``UNKNOWN``."""
+    """A recipe: its operations, as the spec has them. Values in them may be ``UNKNOWN``.
+
+    ``origin`` is the id of the step that it is of.
+    """
 
     steps: tuple[Any, ...]
+    origin: str = ""
 
 
 class KnownFolds(Struct, frozen=True):
@@ -205,6 +209,8 @@ class ColumnProblem(Struct, frozen=True):
     meant: str = ""
     """The name that is certainly meant, although it is written differently."""
     severity: Severity = "error"
+    of: str = ""
+    """The id of the step whose parameter it is about, if it is another one."""
 
 
 class Flow(Struct, frozen=True):

@@ -25,6 +25,8 @@ class KnownModel(Struct, frozen=True):
     """Whether a threshold was chosen for it."""
     level: float | bool | None = None
     """The level of its intervals; False: it has none, True: it has some of a level that is only known in a run."""
+    quantile: float | bool | None = None
+    """The quantile that it predicts; False: it predicts none."""
     fitted_on: tuple[Rows, ...] = ()
     """Rows that its calibration, threshold and intervals were fitted to."""
     one_of: tuple[KnownModel, ...] = ()
@@ -65,6 +67,7 @@ def chosen(models: Sequence[KnownModel]) -> KnownModel:
         calibrated=_common({model.calibrated for model in several}),
         threshold=_common({model.threshold for model in several}),
         level=_common({model.level for model in several}),
+        quantile=_common({model.quantile for model in several}),
         one_of=several,
     )
 

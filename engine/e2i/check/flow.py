@@ -14,7 +14,17 @@ from msgspec.structs import replace
 from e2i.catalog import extensions
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
-from e2i.catalog.columns import UNKNOWN, ColumnProblem, Flow, Given, Known, KnownModel, KnownReport, KnownTable
+from e2i.catalog.columns import (
+    UNKNOWN,
+    ColumnProblem,
+    Flow,
+    Given,
+    Known,
+    KnownModel,
+    KnownRecipe,
+    KnownReport,
+    KnownTable,
+)
 from e2i.catalog.files import Files
 from e2i.catalog.known_models import chosen
 from e2i.catalog.registry import Registry, tool_name
@@ -110,6 +120,8 @@ def _pointed(found: ColumnProblem, path: Path, document: Document) -> tuple[str,
 def _placed(found: Flow, name: str, step: str) -> Known:
     """Returns what is known of an output, with the place where its new columns and its part of the rows appeared."""
     known, origin = found.outputs[name], f"{step}.{name}"
+    if isinstance(known, KnownRecipe):
+        return replace(known, origin=step)
     if not isinstance(known, KnownTable):
         return known
     return (known.part(origin) if name in found.parts else known).from_origin(origin)

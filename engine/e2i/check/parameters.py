@@ -66,7 +66,9 @@ def check(
 
         outputs, columns = flow.follow(environment.registry, node, action, value, waiting, files)
         environment.learn(node, outputs)
-        yield from flow.problems(columns, (*node.path, "with"), node.document)
+        for problem in columns:
+            about = expanded.nodes.get(problem.of, node)
+            yield from flow.problems((problem,), (*about.path, "with"), about.document)
 
 
 def formula_problems(

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
 from e2i.catalog.lineage import Rows
-from e2i.estimators import algorithms, recipe_columns
+from e2i.estimators import algorithms, recipe_columns, target_columns
 from e2i.spec.problems import Code, Severity
 from e2i.spec.suggest import few
 
@@ -43,15 +43,21 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
         problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
     if recipe is not None and chosen is not None and not problems:
-        problems += recipe_columns.check(recipe, rows, chosen, target, _task(given, rows)).problems
+        problems += recipe_columns.check(recipe, rows, chosen, target, target_columns.task_of(given, rows)).problems
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
     problems += seen(given[validation], (validation,), trained_on, "warning")
-    problems += _positive(given, rows)
+    problems += target_columns.wrong_positive(given, rows)
     algorithm = algorithms.learnt(given["algorithm"]) if isinstance(given["algorithm"], str) else None
-    named = target if isinstance(target, str) else None
-    of_two = _binary(given, rows)
+    is_lost = any(problem.path[0] == "target" for problem in problems)  # its readers would report it once more
+    named = target if isinstance(target, str) and not is_lost else None
+    chosen = None if is_lost and features is None else chosen
+    of_two = target_columns.is_binary(given, rows)
     known = KnownModel(
-        named, chosen, _task(given, rows), trained_on, algorithm, of_two, calibrated=False, threshold=False, level=False
+        *(named, chosen, target_columns.task_of(given, rows), trained_on, algorithm, of_two),
+        calibrated=False,
+        threshold=False,
+        level=False,
+        quantile=target_columns.quantile_of(given),
     )
     return known, problems
 
@@ -185,52 +191,6 @@ def _later(moment: str, passed: Any) -> str:
 
 def _excluding(names: list[str]) -> str:
     return f"add to `exclude`: {few(names)}"
-
-
-def _binary(given: Given, rows: Any) -> bool | None:
-    """Return whether the target will have two classes; False: more. None: a regression, or the values decide."""
-    weights, task = given.get("class_weight"), _task(given, rows)
-    if task == "regression":
-        return None
-    if _kind(given, rows) == "bool" or isinstance(given.get("positive"), bool | int | float | str):
-        return True
-    return False if isinstance(weights, Mapping) and len(weights) > 2 else None
-
-
-def _positive(given: Given, rows: Any) -> Iterator[ColumnProblem]:
-    """Yield a problem when no target of these values has the positive class."""
-    positive, weights = given.get("positive"), given.get("class_weight")
-    if not isinstance(positive, bool | int | float | str):
-        return
-    kind, hint = _kind(given, rows), "remove `positive`"
-    if _task(given, rows) == "regression":
-        message = "`positive` is one of two classes, and the target of a regression has none"
-        yield ColumnProblem(("positive",), "wrong-task", message, hint=hint, take_out=True)
-    elif isinstance(weights, Mapping) and len(weights) > 2:
-        message = f"`positive` is one of two classes, and `class_weight` names {len(weights)}"
-        yield ColumnProblem(("positive",), "wrong-task", message, hint=hint, take_out=True)
-    elif kind == "bool" and not isinstance(positive, bool):
-        message = f"{positive!r} is not a class of the target, which is true or false"
-        yield ColumnProblem(("positive",), "wrong-task", message, hint="write `positive: true` or `positive: false`")
-
-
-def _kind(given: Given, rows: Any) -> str | None:
-    """Return the Arrow type of the target, if known."""
-    return rows.columns.get(given["target"]) if isinstance(rows, KnownTable) and settled(given["target"]) else None
-
-
-def _task(given: Given, rows: Any) -> str | None:
-    """Return the task that is set, or that algorithm, target or options imply; None when the values decide."""
-    task, algorithm = given["task"], given["algorithm"]
-    if isinstance(task, str):
-        return task
-    known = algorithms.known(algorithm)
-    if known and len(known.tasks) == 1:
-        return known.tasks[0]
-    if _kind(given, rows) in ("bool", "string", "large_string"):
-        return "classification"
-    chosen = [given.get(name) for name in ("target_transform", "objective")]
-    return "regression" if any(isinstance(value, str) for value in chosen) else None  # classification has neither
 
 
 _TRAIN = """steps:

@@ -58,6 +58,8 @@ class Manifest(TypedDict):
     calibration: NotRequired[Calibration]
     threshold: NotRequired[float]
     """Probability from which a row is of the positive class, of two."""
+    constraint: NotRequired[dict[str, str]]
+    """Limits of figures that the threshold was chosen within, such as ``recall: ">=0.8"``."""
     conformal: NotRequired[Conformal]
     members: NotRequired[list[str]]
     """Names of the models that an ensemble combines, whose folders are ``members/0``, ``members/1`` and so on."""

@@ -108,6 +108,16 @@ StopInFolds = Annotated[
 ]
 
 
+StopInTrials = Annotated[
+    EarlyStop | None,
+    Field(
+        description="Early stopping of a boosted model: each trial stops by the rows of `validation`, which then are "
+        "somewhat too good a judge, or in `folds` each split by its tested rows. The model of all rows of `folds` has "
+        "the median of the best numbers of rounds. null: none."
+    ),
+]
+
+
 class FitOptions(Params):
     """The options as parameters of an action, named before the base of the parameters that are to come first."""
 

@@ -22,6 +22,9 @@ ENCODED = ("bin", "ordinal", "count_encode", "log", "scale", "clip")
 PARTS = ("year", "month", "day", "weekday")
 
 
+Place = tuple[str | int, ...]
+
+
 class Columns(Struct):
     """The columns after some operations: name → kind, None where it is not known.
 
@@ -32,6 +35,13 @@ class Columns(Struct):
     replaced: set[str] = field(default_factory=set)
     is_open: bool = False
     problems: list[ColumnProblem] = field(default_factory=list)
+    origin: str = ""
+    """The id of the step of the recipe."""
+
+    def note(self, code: str, message: str, place: Place = (), hint: str | None = None) -> None:
+        """Note a problem at a place in the steps of the recipe; without its step, at the parameter ``prepare``."""
+        path = ("steps", *place) if self.origin else ("prepare",)
+        self.problems.append(ColumnProblem(path, code, message, hint=hint, of=self.origin))
 
     def may_have(self, name: str) -> bool:
         """Return True when there may be a column of that name besides the known ones."""
@@ -44,6 +54,8 @@ class Operation(Struct, frozen=True):
     op: str
     columns: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
+    number: int = 0
+    """Its place in the recipe, from 0."""
     strategy: str = "median"
     indicator: bool = False
     parts: tuple[str, ...] = PARTS
@@ -62,19 +74,18 @@ def kind_of(arrow: str | None) -> str | None:
 
 
 def check(recipe: Any, rows: Any, features: tuple[str, ...] | None, target: Any, task: str | None) -> Columns:
-    """Return the columns that a recipe makes of the features of a table, and its problems, at the parameter
-    ``prepare``.
-    """
+    """Return the columns that a recipe makes of the features of a table, and its problems at the recipe's step."""
     if not isinstance(rows, KnownTable) or features is None:
         return Columns({}, is_open=True)
     found = Columns({name: kind_of(rows.columns.get(name)) for name in features if name in rows.columns})
     if not isinstance(recipe, KnownRecipe):
         found.is_open = True
         return found
+    found.origin = recipe.origin
     for number, step in enumerate(recipe.steps):
         if not isinstance(step, Mapping) or not settled(step) or step.get("op") not in KINDS:
             return Columns({}, is_open=True, problems=found.problems)
-        operation = convert(step, Operation)
+        operation = convert({**step, "number": number}, Operation)
         about = f"step {number + 1} of the recipe, {operation.op}"
         _apply(found, operation, list(_chosen(found, operation, about, rows, target)), task)
     if times := [name for name, kind in found.kinds.items() if kind == "time"]:
@@ -97,30 +108,31 @@ def _chosen(found: Columns, step: Operation, about: str, rows: KnownTable, targe
     if step.columns is None:
         yield from [name for name, kind in found.kinds.items() if kind in (step.types or able)]
         return
-    for name in step.columns:
+    for place, name in enumerate(step.columns):
+        at = (step.number, "columns", place)
         if name == target:
             message = f'{about}: "{name}" is the target, which a recipe must not use as a feature'
-            found.problems.append(ColumnProblem(("prepare",), "target-leak", message))
+            found.note("target-leak", message, at)
         elif name not in found.kinds:
             if not found.may_have(name):
-                _note_absent(found, name, about, rows)
+                _note_absent(found, name, about, rows, at)
         elif (kind := found.kinds[name]) is not None and kind not in able:
             wanted = " or ".join(UNITS[one] for one in able)
             message = f'{about}: "{name}" is {UNITS[kind]}, not {wanted}'
             hint = _others(found, able) if kind != "text" else _hint_of_text(found, step, able)
-            found.problems.append(ColumnProblem(("prepare",), "bad-column", message, hint=hint))
+            found.note("bad-column", message, at, hint)
         else:
             yield name
 
 
-def _note_absent(found: Columns, name: str, about: str, rows: KnownTable) -> None:
+def _note_absent(found: Columns, name: str, about: str, rows: KnownTable, at: Place) -> None:
     """Note a column that no step before has made. A column of the table may have been replaced, or is no feature."""
     if name in rows.columns:
         why = f'{about}: the column "{name}" is not a feature, or an earlier step has replaced it'
     else:
         why = f'{about}: there is no column "{name}"'
     listed = f"columns at this step: {few(sorted(found.kinds))}"
-    found.problems.append(ColumnProblem(("prepare",), "unknown-column", why, hint=listed))
+    found.note("unknown-column", why, at, listed)
 
 
 def _others(found: Columns, able: tuple[str, ...]) -> str | None:
@@ -146,7 +158,7 @@ def _apply(found: Columns, step: Operation, names: list[str], task: str | None) 
         found.kinds |= dict.fromkeys(names, "number")
     elif op == "interact" and (made := len(names) * (len(names) - 1) // 2) > MOST_COLUMNS:
         message = f"the products of {len(names):,} columns are {made:,} columns, more than {MOST_COLUMNS:,}"
-        found.problems.append(ColumnProblem(("prepare",), "bad-column", message, hint="list fewer `columns`"))
+        found.note("bad-column", message, (step.number,), "list fewer `columns`")
     elif op == "interact":
         found.kinds |= dict.fromkeys((f"{one}_x_{other}" for one, other in combinations(names, 2)), "number")
     elif op == "dates":

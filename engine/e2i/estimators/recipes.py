@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from typing_extensions import TypeAliasType
 
 from e2i.catalog.artifacts import Recipe
@@ -135,12 +135,22 @@ class Spline(Operation):
     method: Annotated[Literal["quantile", "uniform"], Field(description="Where the knots are.")] = "uniform"
 
 
+def _count_or_share(value: object) -> object:
+    """Return a value that is no number, or one that is a count or a share. Raises ValueError for others."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        is_count = isinstance(value, int) and value >= 1
+        if not is_count and not 0 < value < 1:
+            raise ValueError(f"write a number of rows from 1 up, or a share of the rows between 0 and 1, not {value:g}")
+    return value
+
+
 class OneHot(Operation):
     """Replace values by one column each, NAME_VALUE, of 0 and 1. Missing counts as a value."""
 
     op: Literal["one_hot"]
     min_frequency: Annotated[
         Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None,
+        BeforeValidator(_count_or_share),
         Field(description="Values in fewer rows, or in a smaller share of the rows, go into one column NAME_other."),
     ] = None
     unknown: Annotated[

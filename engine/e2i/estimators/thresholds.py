@@ -77,6 +77,20 @@ def curve(labels: Matrix, predicted: Matrix, costs: Mapping[Outcome, Matrix] | N
     return Curve(thresholds, figures, (as_positive.sum() + change) / rows)
 
 
+def allowed(found: Curve, constraint: Mapping[Decided, str]) -> Matrix:
+    """Return at which thresholds all limits are kept, (m,). A limit is ``>=`` or ``<=`` and a number."""
+    import operator
+
+    import numpy as np
+
+    inside: Matrix = np.ones(len(found.thresholds), dtype=bool)
+    for name, limit in constraint.items():
+        kept = operator.ge if limit.startswith(">=") else operator.le
+        with np.errstate(invalid="ignore"):
+            inside &= kept(found.figures[name], float(limit[2:]))
+    return inside
+
+
 def choose(found: Curve, metric: str | None, allowed: Matrix) -> int:
     """Return the place of the best allowed threshold: of least cost, or with the highest metric. -1: there is none.
 

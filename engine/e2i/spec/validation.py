@@ -17,7 +17,8 @@ Path = tuple[str | int, ...]
 Detail = JsonObject
 """An error of pydantic's. ``loc`` is a path of the data; of a missing key, it ends in that key."""
 NO_FORM = "no_form"
-"""The type of the error of a value that has none of several forms. ``kinds`` are the errors of each."""
+"""The type of the error of a value that has none of several forms. ``kinds`` are the errors of each, ``said``
+their messages."""
 _MISMATCH = 100
 """Weight of an error of the value itself: it has another form. An error inside the value counts 1."""
 
@@ -60,9 +61,11 @@ def _meant(forms: list[list[Weighed]], value: Any, path: Path) -> list[Weighed]:
     """Returns the errors of the form that was meant: the one with the fewest. None when one has no certain error."""
     best = min(forms, key=lambda found: sum(weight for weight, _ in found))
     if len(forms) > 1 and any(weight == _MISMATCH for weight, _ in best):
-        kinds = [detail["type"] for found in forms for weight, detail in found if weight == _MISMATCH]
+        wrong = [detail for found in forms for weight, detail in found if weight == _MISMATCH]
+        kinds = [detail["type"] for detail in wrong]
         if len(set(kinds)) > 1:
-            return [(_MISMATCH, {"type": NO_FORM, "loc": path, "input": value, "msg": "", "ctx": {"kinds": kinds}})]
+            about = {"kinds": kinds, "said": [detail["msg"] for detail in wrong]}
+            return [(_MISMATCH, {"type": NO_FORM, "loc": path, "input": value, "msg": "", "ctx": about})]
     return best
 
 

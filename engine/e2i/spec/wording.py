@@ -72,7 +72,8 @@ def _said(detail: Any, path: Path) -> str:
     if kind == "value_error":
         return f": {said.removeprefix('Value error, ')}"
     if kind == NO_FORM:
-        return f" should be {' or '.join(dict.fromkeys(map(_noun, detail['ctx']['kinds'])))}"
+        forms = map(_form, detail["ctx"]["kinds"], detail["ctx"]["said"])
+        return f" should be {' or '.join(dict.fromkeys(forms))}"
     if kind in _MAPPING_TYPES or kind in _WANTED:
         return f" should be {_noun(kind)}"
     if kind == "string_pattern_mismatch" and path == ("name",):
@@ -84,6 +85,15 @@ def _said(detail: Any, path: Path) -> str:
 
 
 _SUBJECT = re.compile(r"^(Input|String|List|Tuple|Dictionary|Set|Value|Data) should")
+
+
+def _form(kind: str, said: str) -> str:
+    """Returns what one form of a value should be: its type or, of a value of that type, its limit."""
+    is_limit = kind not in _MAPPING_TYPES and kind not in _WANTED and said.startswith(_LIMIT)
+    return said.removeprefix(_LIMIT) if is_limit else _noun(kind)
+
+
+_LIMIT = "Input should be "
 
 
 def _noun(kind: str) -> str:
@@ -158,6 +168,22 @@ def _short(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
     return None
 
 
+def _range(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
+    """The range of a hyperparameter, written as a list or as its only value."""
+    if kind not in _MAPPING_TYPES or path[-2:-1] != ("space",) or isinstance(given, dict):
+        return None
+    values = given if isinstance(given, list) else [given]
+    if not values or not all(isinstance(value, bool | int | float | str | None) for value in values):
+        return None
+    choices = f"{{type: categorical, choices: {json.dumps(values, ensure_ascii=False)}}}"
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(values) == 2 and len(numbers) == 2 and numbers[0] < numbers[1]:
+        name = "int" if all(isinstance(value, int) for value in numbers) else "float"
+        between = f"{{type: {name}, low: {numbers[0]}, high: {numbers[1]}}}"
+        return f"write {between} for the numbers between them, or {choices}", ()
+    return f"write {choices}", ()
+
+
 def _listed(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
     """A list where a mapping belongs: of steps with their ids, or of mappings that together are the one meant."""
     if kind not in _MAPPING_TYPES or not isinstance(given, list) or not given:
@@ -186,7 +212,7 @@ def _one(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
 
 
 _PROPOSALS: tuple[Callable[[str, Any, Path, Any], Proposal | None], ...] = (
-    *(_choice, _amount, _entry, _expression, _short, _listed, _one),
+    *(_choice, _amount, _entry, _expression, _short, _range, _listed, _one),
 )
 
 

@@ -199,6 +199,12 @@ def test_limits_of_a_threshold_are_kept_or_refused(ctx: LocalContext) -> None:
     assert found.metrics["recall"] >= 0.9 and found.metrics["positive_rate"] <= 0.8
     page = (ctx.open(found.report) / "index.html").read_text()
     assert "without that, " in page and " has a precision of " in page
+    costs: Any = {"costs": {"fp": 100, "fn": 1}, "table": rows, "plots": False, "interval": None}
+    dear = threshold(ThresholdParams(model=model, table=rows, costs={"fp": 100, "fn": 1}, constraint=limit), ctx).model
+    kept = evaluate(EvaluateParams(model=dear, **costs), ctx)
+    assert "cost" not in kept.baseline, "one decision for all rows has no recall, or a positive rate of 1"
+    assert evaluate(EvaluateParams(model=dear, threshold=0.5, **costs), ctx).baseline["cost"] < kept.metrics["cost"]
+    assert sum("of one decision for all rows" in one for one in ctx.warned) == 1
     for constraint, said in (
         ({"precision": ">=1", "recall": ">=1"}, "no threshold keeps all of these limits: precision >=1, recall >=1"),
         ({"accuracy": ">=0.99"}, "no threshold reaches accuracy >=0.99: the highest is 0."),

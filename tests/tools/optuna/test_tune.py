@@ -18,6 +18,7 @@ from context import LocalContext
 from e2i.errors import StepError
 from e2i.estimators import folding, saved
 from e2i.estimators.algorithms import ALGORITHMS
+from e2i.estimators.options import EarlyStop
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
 from e2i.tools.optuna import TuneOutputs, TuneParams
@@ -195,8 +196,30 @@ def test_trials_stop_early_in_each_split_and_the_best_is_fitted_with_the_median_
     whole = xgboost.XGBClassifier(n_estimators=rounds[best.number], **settings, **best.params)
     wanted = whole.fit(frame[features], frame["binary"]).predict_proba(frame[features])[:, 1]
     assert np.abs(saved.open_model(found.model, ctx).predict(frame) - wanted).max() < 1e-9
-    with pytest.raises(StepError, match="there are no `folds`"):
-        run(ctx, early_stopping={"rounds": 4})
+
+
+def test_trials_stop_early_by_the_validation_rows_also_with_a_pruner(ctx: LocalContext) -> None:
+    features = ["a", "b", "count"]
+    train, held_out = table(300), table(150, seed=1)
+    fixed = {"n_estimators": 80, "learning_rate": 0.2}
+    space = {"max_depth": SMALL["max_depth"]}
+    more = {"target": "binary", "features": features, "metric": "log_loss", "space": space, "fixed": fixed, "trials": 3}
+    settings = {"tree_method": "hist", "random_state": ctx.seed, "learning_rate": 0.2, "eval_metric": "logloss"}
+    for pruner in ("none", "median"):
+        rows = {"train": ctx.table(train), "validation": ctx.table(held_out)}
+        given = TuneParams(**rows, **more, early_stopping={"rounds": 4}, pruner=pruner, study=pruner)
+        found = asyncio.run(tune(given, ctx))
+        best = stored(ctx, found.study.name).best_trial
+        model = xgboost.XGBClassifier(n_estimators=80, early_stopping_rounds=4, **settings, **best.params)
+        model.fit(train[features], train["binary"], eval_set=[(held_out[features], held_out["binary"])], verbose=False)
+        assert found.best_params["n_estimators"] == model.best_iteration + 1 < 80
+        wanted = model.predict_proba(held_out[features])[:, 1]
+        assert np.abs(saved.open_model(found.model, ctx).predict(held_out) - wanted).max() < 1e-9
+    again = asyncio.run(tune(given, ctx))
+    assert (again.best_params, again.model.digest) == (found.best_params, found.model.digest), "resumed"
+    wrong = given.model_copy(update={"early_stopping": EarlyStop(rounds=4, metric="roc_auc"), "study": "wrong"})
+    with pytest.raises(StepError, match="one metric, and the pruner has log_loss"):
+        asyncio.run(tune(wrong, ctx))
 
 
 def test_trials_are_pruned_after_a_split_whatever_the_algorithm(ctx: LocalContext) -> None:

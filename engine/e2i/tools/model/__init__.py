@@ -63,7 +63,7 @@ TOOL = Tool(
             ThresholdOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns="after_columns",
-            version=2,
+            version=3,
         ),
         Action(
             "conformal",
@@ -89,7 +89,7 @@ TOOL = Tool(
             EvaluateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns="judging_columns",
-            version=3,
+            version=4,
         ),
         Action(
             "compare",

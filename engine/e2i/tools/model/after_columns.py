@@ -15,6 +15,7 @@ from e2i.spec.suggest import few
 from e2i.tools.model.params.after_training import Limited
 
 ENDS = ("lower", "upper")
+SLACK = 1e-9
 
 
 def calibrate(given: Given, files: Files) -> Flow:
@@ -53,6 +54,7 @@ def conformal(given: Given, files: Files) -> Flow:
     if isinstance(by, str) and model.features is not None and by not in model.features and not problems:
         message = f'"{by}" is not a feature of the model, and a service or MLflow would not have it'
         problems.append(ColumnProblem(("by",), "bad-group", message, by, model.features))
+    problems += _of_quantiles(given)
     for name in ENDS:
         if isinstance(end := given.get(name), KnownModel):
             problems += _end(given, name, end, model)
@@ -73,6 +75,32 @@ def _end(given: Given, name: str, end: KnownModel, model: KnownModel) -> Iterato
         yield ColumnProblem((name,), "bad-feature", message, hint="train both on the same features")
     for rows in end.known_rows:
         yield from columns.seen(given["table"], ("table",), rows)
+
+
+def _of_quantiles(given: Given) -> Iterator[ColumnProblem]:
+    """Yield problems of two ends that are no models of quantiles, in order, which have the level between them."""
+    known = {name: given.get(name) for name in ENDS}
+    found = {
+        name: model.quantile
+        for name, model in known.items()
+        if isinstance(model, KnownModel) and model.task != "classification"
+    }
+    for name, quantile in found.items():
+        if quantile is False:
+            message = f"`{name}` predicts no quantile, so that intervals would be as wide where the truth varies less"
+            hint = "train it with `objective: quantile` and `quantiles`"
+            yield ColumnProblem((name,), "wrong-quantile", message, hint=hint, severity="warning")
+    low, high, level = found.get("lower"), found.get("upper"), given.get("level")
+    if isinstance(low, bool | None) or isinstance(high, bool | None):
+        return
+    if low > high:
+        message = f"`lower` is a model of the quantile {low:g}, and `upper` one of {high:g}"
+        yield ColumnProblem(("lower",), "wrong-order", message, hint="exchange them")
+    elif isinstance(level, int | float) and abs(high - low - level) > SLACK:
+        message = f"the quantiles {low:g} and {high:g} have {high - low:.0%} of the rows between them, not {level:.0%}"
+        share = (1 - level) / 2
+        hint = f"train them with `quantiles: [{share:.4g}]` and `[{1 - share:.4g}]`, or set `level: {high - low:.4g}`"
+        yield ColumnProblem(("level",), "wrong-quantile", message, hint=hint, severity="warning")
 
 
 def _with_rows(model: KnownModel, table: Any) -> KnownModel:
@@ -136,7 +164,46 @@ _PREDICTED = (
     uses: model.predict
     with: {table: "${{ steps.split.test }}", intervals: true, model: "${{ steps."""
 )
+_CQR = (
+    _STEPS.replace(
+        "target: target, features: [brand, region, call_frequency]", "target: call_frequency, features: [brand]"
+    )
+    + """  low:
+    uses: model.train
+    with:
+      table: ${{ steps.split.train }}
+      target: call_frequency
+      features: [brand]
+      objective: quantile
+      quantiles: [0.1]
+  high:
+    uses: model.train
+    with:
+      table: ${{ steps.split.train }}
+      target: call_frequency
+      features: [brand]
+      objective: quantile
+      quantiles: [0.9]
+  conformal:
+    uses: model.conformal
+    with:
+      model: ${{ steps.train.model }}
+      table: ${{ steps.split.validation }}
+      method: cqr
+      lower: ${{ steps.low.model }}
+      upper: ${{ steps.high.model }}
+"""
+)
 CODES = (
+    Code(
+        "wrong-quantile",
+        "Ends of intervals that are not the quantiles of the level",
+        "Intervals of `method: cqr` lie between two models of quantiles. They hold their level in any case, because "
+        "they are widened, but they adapt to the row only as far as the two models do.",
+        "Train both with `objective: quantile`, for a level of 0.9 of the quantiles 0.05 and 0.95.",
+        _CQR + "      level: 0.9\n",
+        _CQR + "      level: 0.8\n",
+    ),
     Code(
         "calibrated-late",
         "A model that is calibrated twice, or after its threshold or intervals",

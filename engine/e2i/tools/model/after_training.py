@@ -6,7 +6,6 @@ model predicts.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,6 @@ from e2i.tools.model.params.after_training import (
     CalibrateParams,
     ConformalOutputs,
     ConformalParams,
-    Limited,
     ThresholdOutputs,
     ThresholdParams,
 )
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.catalog.artifacts import Table
+    from e2i.estimators.manifest import Manifest
     from e2i.estimators.scoring import Matrix, Scorer
 
 MANY_GROUPS = 1_000
@@ -94,15 +93,19 @@ def threshold(params: ThresholdParams, ctx: StepContext) -> ThresholdOutputs:
         raise StepError("the table has rows of one class only", code="bad-validation", hint="choose on other rows")
     costs = None if params.costs is None else decisions.costs_of(params.costs, held.frame)
     curve = thresholds.curve(held.labels, held.predicted, costs)
-    place = thresholds.choose(curve, params.metric, _allowed(curve, params.constraint))
+    place = thresholds.choose(curve, params.metric, thresholds.allowed(curve, params.constraint))
     if place < 0:
         raise StepError(
             _unreachable(curve, params), code="limit-missed", hint="relax `constraint`, or improve the model"
         )
     chosen = float(curve.thresholds[place])
     found = curve.at(place) | {f"half_{name}": value for name, value in curve.at(curve.half).items()}
-    model = saved.keep_changed(params.model, {**held.scorer.manifest, "threshold": chosen}, ctx)
-    free = thresholds.choose(curve, params.metric, _allowed(curve, {}))
+    about: Manifest = {**held.scorer.manifest, "threshold": chosen}
+    about.pop("constraint", None)
+    if params.constraint:
+        about["constraint"] = {str(name): limit for name, limit in params.constraint.items()}
+    model = saved.keep_changed(params.model, about, ctx)
+    free = thresholds.choose(curve, params.metric, thresholds.allowed(curve, {}))
     page = after_page.threshold(curve, place, free, params, found, len(held.labels))
     report = keep_page(page, f"Threshold: {params.model.target}", "threshold", ctx)
     _record(found | {"threshold": chosen}, model, ctx)
@@ -162,24 +165,12 @@ def _calibration(labels: Matrix, predicted: Matrix, bins: int) -> dict[str, floa
     return {"ece": error, "brier": found["brier"], "log_loss": found["log_loss"]}
 
 
-def _allowed(curve: thresholds.Curve, constraint: Mapping[Limited, str]) -> Matrix:
-    """Return at which thresholds all limits are kept, (m,)."""
-    import numpy as np
-
-    found: Matrix = np.ones(len(curve.thresholds), dtype=bool)
-    for name, limit in constraint.items():
-        kept = operator.ge if limit.startswith(">=") else operator.le
-        with np.errstate(invalid="ignore"):
-            found &= kept(curve.figures[name], float(limit[2:]))
-    return found
-
-
 def _unreachable(curve: thresholds.Curve, params: ThresholdParams) -> str:
     """Return why no threshold can be chosen: a limit that none keeps, or limits that none keeps together."""
     import numpy as np
 
     for name, limit in params.constraint.items():
-        if not _allowed(curve, {name: limit}).any():
+        if not thresholds.allowed(curve, {name: limit}).any():
             best = (np.nanmax if limit.startswith(">=") else np.nanmin)(curve.figures[name])
             return (
                 f"no threshold reaches {name} {limit}: the {'highest' if limit[0] == '>' else 'lowest'} is {best:.4g}"

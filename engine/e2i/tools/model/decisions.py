@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, field
 
 from e2i.errors import StepError
+from e2i.estimators import thresholds
 from e2i.estimators.thresholds import OUTCOMES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix, Scorer
-    from e2i.estimators.thresholds import Outcome
+    from e2i.estimators.thresholds import Decided, Outcome
     from e2i.tools.model.params.after_training import Costs
 
 DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {
@@ -31,7 +32,9 @@ OF_TASK = {"regression": ("coverage", "width"), "classification": ("cost", "cove
 
 
 class Decisions(Struct, frozen=True, eq=False):
-    """A value of each row for each figure, (n,). ``idle``: the cost of the better decision that is equal for all."""
+    """A value of each row for each figure, (n,). ``idle``: the cost of the better decision that is equal for all, of
+    those that the model's constraint allows.
+    """
 
     values: Mapping[str, Matrix] = field(default_factory=dict)
     idle: float | None = None
@@ -69,13 +72,21 @@ def costs_of(costs: Costs, frame: pd.DataFrame) -> dict[Outcome, Matrix]:
     return found
 
 
-def costly(labels: Matrix, decided: Matrix, costs: Mapping[Outcome, Matrix]) -> Decisions:
-    """Return the cost of each row's decision. ``labels`` and ``decided`` (n,) are 1 for positive ones."""
+def costly(
+    labels: Matrix, decided: Matrix, costs: Mapping[Outcome, Matrix], constraint: Mapping[Decided, str]
+) -> Decisions:
+    """Return the cost of each row's decision. ``labels`` and ``decided`` (n,) are 1 for positive ones.
+
+    ``constraint``: limits that a decision for all rows must keep to be compared with.
+    """
     import numpy as np
 
     as_positive = np.where(labels == 1, costs["tp"], costs["fp"])
     as_negative = np.where(labels == 1, costs["fn"], costs["tn"])
-    idle = float(min(as_positive.mean(), as_negative.mean()))
+    curve = thresholds.curve(labels, np.zeros(len(labels)), costs)  # at 0 all rows are positive, at 0.5 none
+    assert curve.cost is not None
+    equal = curve.cost[thresholds.allowed(curve, constraint)]
+    idle = float(equal.min()) if len(equal) else None
     return Decisions({"cost": np.where(decided == 1, as_positive, as_negative)}, idle)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix, Scorer
+    from e2i.estimators.thresholds import Decided
     from e2i.tools.model.params.after_training import Costs
 
 FEW_GROUPS = 10
@@ -142,7 +143,9 @@ def _decisions(rows: Judged, scorer: Scorer, frame: pd.DataFrame, costs: Costs |
     covered = decisions.covered(scorer, frame, own, predicted)
     if costs is None:
         return Decisions(covered)
-    found = decisions.costly(rows.labels, rows.measurable().decided, decisions.costs_of(costs, frame))
+    is_own = not turned and rows.threshold == scorer.threshold
+    limits = cast("Mapping[Decided, str]", scorer.manifest.get("constraint", {}) if is_own else {})
+    found = decisions.costly(rows.labels, rows.measurable().decided, decisions.costs_of(costs, frame), limits)
     return Decisions({**found.values, **covered}, found.idle)
 
 

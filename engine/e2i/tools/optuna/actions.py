@@ -52,7 +52,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         )
         best, front = choosing.best(trials, sought, params.choose, hint="check `space` and `fixed`, or raise `timeout`")
         best_params: dict[str, Scalar] = objective.chosen(best)
-        fitted = models.of(best.number) or rows.fit(best_params)
+        fitted = models.of(best.number) or objective.again(best) or rows.fit(best_params)
     for trial in trials:
         ctx.child(_child(trial, sought))
     for warning in (*rows.warnings(fitted), *_warnings(trials, plan, sum(map(len, known.values())))):

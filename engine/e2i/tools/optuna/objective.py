@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from e2i.errors import StepError
 from e2i.estimators import algorithms, fitting, learning, metrics
 from e2i.estimators.options import EarlyStop
-from e2i.estimators.rounds import USABLE, WatchedMetric, typical
+from e2i.estimators.rounds import USABLE, EarlyStopping, Watch, WatchedMetric, typical
 from e2i.tools.optuna.front import dominates
 
 REPORT_EVERY = 10
@@ -55,15 +55,22 @@ class Objective(Struct, frozen=True, eq=False):
     models: Models
     watched: WatchedMetric | None = None
     """The metric that is reported on the way; None: none is."""
+    early: EarlyStop | None = None
+    """Stops the fit by the validation rows; None: none."""
+    kept: dict[int, int] = field(default_factory=dict)
+    """By the number of a trial, its best number of rounds."""
 
     def __call__(self, trial: Any) -> tuple[float, ...]:
         """Evaluate the trial. Raises StepError when it fails, optuna.TrialPruned when it is pruned."""
         import optuna
 
-        watch = None if self.watched is None else Pruning(trial, self.watched)
-        fitted = self.fit(trial.params, watch)
-        if watch is not None and watch.pruned:
+        pruning = None if self.watched is None else Pruning(trial, self.watched)
+        stopping = self._stopping()
+        fitted = self.fit(trial.params, _both(pruning, stopping))
+        if pruning is not None and pruning.pruned:
             raise optuna.TrialPruned
+        if stopping is not None:
+            self.kept[trial.number] = stopping.keep or 0
         held_out = self.prepared.validation
         assert held_out is not None
         predicted = fitted.scorer.output(held_out.matrix)
@@ -72,10 +79,32 @@ class Objective(Struct, frozen=True, eq=False):
         return values
 
     def chosen(self, best: Any) -> dict[str, Any]:
-        """Return the hyperparameters of the best trial, with those that are fixed."""
-        return {**self.fixed, **best.params}
+        """Return the hyperparameters of the best trial, with those that are fixed and, if it was stopped early, its
+        number of rounds. A trial of an earlier attempt is fitted again.
+        """
+        params = {**self.fixed, **best.params}
+        if self.early is None:
+            return params
+        if best.number not in self.kept:
+            self.again(best)
+        return {**params, algorithms.of(self.prepared.algorithm).rounds: self.kept[best.number]}
 
-    def fit(self, params: Mapping[str, Any], watch: Pruning | None = None) -> fitting.Fitted:
+    def again(self, best: Any) -> fitting.Fitted:
+        """Return the model of a trial, as it was fitted in the trial."""
+        stopping = self._stopping()
+        fitted = self.fit(best.params, stopping)
+        if stopping is not None:
+            self.kept[best.number] = stopping.keep or 0
+        return fitted
+
+    def _stopping(self) -> EarlyStopping | None:
+        """Return what stops a fit early, by the metric of the pruner if there is one."""
+        found = learning.watch(self.early, self.prepared.schema.task, self.prepared.loss)
+        if found is None or self.watched is None or found.metric == self.watched:
+            return found
+        return EarlyStopping(self.watched, found.patience)
+
+    def fit(self, params: Mapping[str, Any], watch: Watch | None = None) -> fitting.Fitted:
         """Return the model of a trial with these parameters."""
         return fitting.fit(self.prepared, {**self.fixed, **params}, seed=self.seed, threads=1, watch=watch)
 
@@ -125,6 +154,9 @@ class FoldsObjective(Struct, frozen=True, eq=False):
         kept = self.kept.get(best.number) or [self._fit(one, best.params)[1] for one in self.splits]
         return {**params, algorithms.of(self.splits[0].algorithm).rounds: typical(kept)}
 
+    def again(self, best: Any) -> None:
+        """Return nothing: the model of a trial is fitted to all rows, not to those of a split."""
+
     def _fit(self, prepared: fitting.Prepared, params: Mapping[str, Any]) -> tuple[fitting.Fitted, int]:
         """Return the model of a split and its rounds; 0 without early stopping."""
         watch = learning.watch(self.stop, prepared.schema.task, prepared.loss)
@@ -145,6 +177,34 @@ class Pruning(Struct):
             self.trial.report(value, done)
             self.pruned = bool(self.trial.should_prune())
         return self.pruned
+
+
+class Both(Struct):
+    """Reports rounds to a pruner, and stops early."""
+
+    pruning: Pruning
+    stopping: EarlyStopping
+
+    @property
+    def metric(self) -> WatchedMetric:
+        """Return the metric, which both have."""
+        return self.stopping.metric
+
+    @property
+    def keep(self) -> int | None:
+        """Return the best number of rounds."""
+        return self.stopping.keep
+
+    def stop(self, done: int, value: float) -> bool:
+        """Return True when the trial is pruned, or has not improved for long."""
+        is_last = self.stopping.stop(done, value)
+        return self.pruning.stop(done, value) or is_last
+
+
+def _both(pruning: Pruning | None, stopping: EarlyStopping | None) -> Watch | None:
+    if pruning is not None and stopping is not None:
+        return Both(pruning, stopping)
+    return pruning or stopping
 
 
 def watched_metric(names: Sequence[str], shape: str) -> tuple[int, WatchedMetric]:

@@ -49,10 +49,20 @@ def check(given: Given, names: tuple[str, ...], task: str | None) -> Iterator[Co
         message = f"{given['sampler']} does not use the results of other trials, so `warm_start` has no effect"
         yield _bad(("warm_start",), message, "choose another sampler", "warning")
     yield from _pruned(given, names, task)
-    if given.get("folds", UNKNOWN) is None and isinstance(given.get("early_stopping"), Mapping):
-        message = "trials are stopped early by the tested rows of each split, and there are no `folds`"
-        hint = "judge by `folds` instead of `validation`, or remove it"
-        yield ColumnProblem(("early_stopping",), "bad-search", message, hint=hint, take_out=True)
+    yield from _stopped(given, names, task)
+
+
+def _stopped(given: Given, names: tuple[str, ...], task: str | None) -> Iterator[ColumnProblem]:
+    """Yield a problem when rounds would be judged by two metrics: one for the pruner, one for early stopping."""
+    stop = given.get("early_stopping")
+    if given.get("folds", UNKNOWN) is not None or given["pruner"] == "none" or not isinstance(stop, Mapping):
+        return
+    usable = USABLE["regression"] if task == "regression" else USABLE["binary"]
+    watched = next((name for name in names if name in usable), None)
+    metric = stop.get("metric")
+    if isinstance(given["pruner"], str) and isinstance(metric, str) and watched is not None and metric != watched:
+        message = f"rounds are judged by one metric, and the pruner has {watched}"
+        yield _bad(("early_stopping", "metric"), message, f"set {watched}, or leave it out")
 
 
 def _repeated(names: tuple[str, ...]) -> Iterator[ColumnProblem]:

@@ -11,7 +11,7 @@ from e2i.catalog.artifacts import Folds, Model, Recipe, Report, Study, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
-from e2i.estimators.options import FitOptions, StopInFolds
+from e2i.estimators.options import FitOptions, StopInTrials
 from e2i.estimators.space import Dimension
 from e2i.tools.optuna.rules import Choose, Direction, Goal, Stopping
 
@@ -84,7 +84,7 @@ class TuneRows(Params):
 class TuneParams(FitOptions, TuneRows):
     """Parameters of ``optuna.tune``: the rows come first, then the options of a fit, then those of the search."""
 
-    early_stopping: StopInFolds = None
+    early_stopping: StopInTrials = None
     metric: Annotated[
         MetricName | None,
         Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),
@@ -184,7 +184,7 @@ class TuneOutputs(Outputs):
         dict[str, Scalar],
         Field(
             description="Parameters of the best trial and the fixed ones, for `params` of model.train; with "
-            "`early_stopping`, the number of rounds is the median of those of the splits."
+            "`early_stopping`, the number of rounds is that of its model, or the median of those of the splits."
         ),
     ]
     best_value: Annotated[

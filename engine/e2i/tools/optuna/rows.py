@@ -57,7 +57,8 @@ class TrialRows:
         if self._params.folds is not None:
             position, stop = None if watched is None else watched[0], self._params.early_stopping
             return FoldsObjective(self._prepared, names, fixed, seed, position, stop)
-        return Objective(self._prepared[0], names, fixed, seed, models, None if watched is None else watched[1])
+        on_the_way = None if watched is None else watched[1]
+        return Objective(self._prepared[0], names, fixed, seed, models, on_the_way, self._params.early_stopping)
 
     def fit(self, chosen: Mapping[str, Any]) -> fitting.Fitted:
         """Return the model with these hyperparameters, fitted to all rows to train."""

@@ -41,4 +41,7 @@ def _needs_target(recipe: Any, target: Any) -> Iterator[ColumnProblem]:
 
 
 def _at_recipe(problem: ColumnProblem) -> ColumnProblem:
+    """Return a problem at the parameter `recipe`, unless it is at the step of the recipe."""
+    if problem.of:
+        return problem
     return ColumnProblem(("recipe",), problem.code, problem.message, hint=problem.hint)
