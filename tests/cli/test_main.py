@@ -265,7 +265,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
         ],
         "run": ["run", "mcp"],
         "approve": ["keys", "approve", "approvals", "revoke"],
-        "inspect": ["runs", "show", "export", "report", "provenance", "doctor"],
+        "inspect": ["runs", "show", "export", "report", "provenance", "verify", "why", "doctor"],
         "operate": ["sync", "outbox", "gc", "backup", "restore"],
     }
     assert sorted(name for names in headings.values() for name in names) == sorted(main.COMMANDS)

@@ -25,6 +25,7 @@ COMMANDS = {
     "outbox": "outbox",
     **dict.fromkeys(("test", "rehearse"), "testing"),
     "impact": "changes",
+    **dict.fromkeys(("verify", "why"), "reruns"),
 }
 """The module of each command."""
 ALONE = (["validate"], ["plan"], ["fix"], ["diff"], ["run"])
@@ -46,7 +47,7 @@ HEADINGS = {
     ),
     "Run": ("run", "mcp"),
     "Approve": ("keys", "approve", "approvals", "revoke"),
-    "Inspect": ("runs", "show", "export", "report", "provenance", "doctor"),
+    "Inspect": ("runs", "show", "export", "report", "provenance", "verify", "why", "doctor"),
     "Operate": ("sync", "outbox", "gc", "backup", "restore"),
 }
 """The commands under each heading of ``e2i --help``, in the order in which they are listed."""

@@ -45,6 +45,8 @@ def _documents() -> dict[str, tuple[Any, str]]:
     from e2i.records.differences import RunDiff
     from e2i.records.provenance import ProvenanceDocument
     from e2i.rehearsal.results import RehearsalDocument
+    from e2i.reruns.explanation import ExplanationDocument
+    from e2i.reruns.results import VerificationDocument
     from e2i.scaffold.project import InitDocument
     from e2i.spec.problems import ProblemsDocument
     from e2i.store.backup import BackupDocument, RestoreDocument
@@ -68,6 +70,8 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "result": (ResultDocument, "result of a run"),
         "export": (ExportDocument, "export"),
         "doctor": ((DoctorDocument, ReadyDocument), "doctor"),
+        "explanation": (ExplanationDocument, "explanation of a change"),
+        "verification": (VerificationDocument, "verification of a run"),
         "sync": (SyncDocument, "sync"),
         "outbox": ((OutboxDocument, EntriesDocument, ChangedDocument), "outbox"),
         "gc": ((Freed, PinnedDocument), "gc"),

@@ -30,7 +30,7 @@ from e2i.documents import OutputValues
 from e2i.errors import E2IError
 from e2i.store import ownership
 from e2i.store.artifacts import ArtifactStore
-from e2i.workers import acting, noise, steplog, tidying
+from e2i.workers import acting, listings, noise, steplog, tidying
 from e2i.workers.claims import Taker
 from e2i.workers.context import Worker, WorkerContext
 from e2i.workers.executor import StepCall
@@ -56,6 +56,7 @@ def main(control: int, claims: int, engine: int, guardians: int) -> None:
         os.set_inheritable(inherited, False)
     os.umask(0o077)
     noise.filter_warnings()
+    listings.reverse_if_asked(os.environ)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         with contextlib.suppress(OSError):
