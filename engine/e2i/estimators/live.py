@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from e2i.catalog.extensible import Source
 from e2i.errors import StepError
 from e2i.estimators import metrics
 from e2i.estimators.algorithms import ALGORITHMS
@@ -17,20 +18,26 @@ RANKING = ("roc_auc", "average_precision")
 DECIDING = ("accuracy", "f1", "precision", "recall")
 
 
-def named(algorithm: str) -> str:
+def named(algorithm: str, source: Source | None = None) -> str:
     """Return the registry's spelling of an algorithm: upper and lower case, ``_`` and ``-`` do not matter.
 
-    Raises StepError for an unknown name.
+    An algorithm that a plug-in or the settings add to ``source`` is ``Named``. Names of e2i do not ask it. Raises
+    StepError for an unknown name, InvalidSpec for a plug-in or a preset that cannot be used.
     """
-    folded = _folded(algorithm)
-    for name in (*ALGORITHMS, *LIVE):
+    folded, known = _folded(algorithm), (*ALGORITHMS, *LIVE)
+    for name in known:
         if folded == _folded(name):
             return name
-    near = nearest(algorithm, (*ALGORITHMS, *LIVE))
+    added = {} if source is None else source.extended("algorithms")
+    for name, found in added.items():
+        if folded == _folded(name):
+            return found
+    known = (*known, *sorted(added))
+    near = nearest(algorithm, known)
     raise StepError(
         f"there is no algorithm {algorithm!r}",
         code="unknown-algorithm",
-        hint=f'did you mean "{near[0]}"?' if near else f"algorithms: {', '.join((*ALGORITHMS, *LIVE))}, or a callable",
+        hint=f'did you mean "{near[0]}"?' if near else f"algorithms: {', '.join(known)}, or a callable",
     )
 
 

@@ -40,9 +40,11 @@ def check(algorithm: str, task: Task, params: Hyperparameters) -> None:
 def make(algorithm: str, task: Task, params: Values, seed: int, threads: int | None = None) -> Any:
     """Return an estimator that is not fitted; ``threads`` None is the library's default.
 
-    LightGBM ignores ``subsample`` without ``subsample_freq``, which is therefore 1 unless it is given.
+    A preset's own parameters are its defaults. LightGBM ignores ``subsample`` without ``subsample_freq``, which is
+    therefore 1 unless it is given.
     """
     family = algorithms.of(algorithm).estimator
+    params = {**algorithms.of(algorithm).preset, **params}
     settings = {**family.settings, **({family.seed: seed} if family.seed else {})}
     if threads is not None and family.threads:
         settings[family.threads] = threads

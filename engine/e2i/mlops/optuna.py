@@ -64,9 +64,10 @@ class OptunaTuner(Connector[OptunaConfig]):
     ) -> Best:
         """Search hyperparameters; return the best, with ``value``, ``study_name``, ``trials`` and ``fit``.
 
-        ``algorithm`` is a name of the registry, such as ``XGBoost``, or a callable that makes an estimator of
-        parameters. ``search_space`` maps each parameter to ``[a, b]`` (one of a list), ``(1, 9)`` (integers),
-        ``(0.1, 0.9)`` (numbers), ``{"low":, "high":, "log": True}`` or ``{"type": "int", "low":, "high":, "step":}``.
+        ``algorithm`` is a name of the registry, such as ``XGBoost`` or one that a plug-in or the settings add, or a
+        callable that makes an estimator of parameters. ``search_space`` maps each parameter to ``[a, b]`` (one of a
+        list), ``(1, 9)`` (integers), ``(0.1, 0.9)`` (numbers), ``{"low":, "high":, "log": True}`` or
+        ``{"type": "int", "low":, "high":, "step":}``.
         Tables have the shape (rows, features): frames of pandas and Polars, tables of Arrow, arrays. Labels may be of
         any type; of two classes the last in order is the positive one. ``metric`` is one of the catalogue, ``auc`` is
         ``roc_auc``; a regression is tuned by rmse, mae, r2 or mape. ``direction`` must be the metric's; left out, it
@@ -114,6 +115,7 @@ class OptunaTuner(Connector[OptunaConfig]):
             stop=stop,
             warm_start=tuple(warm_start),
             parallel=parallel,
+            source=self.program.settings.registry,
         )
         with mistakes():
             return await optimize(self.client, request, None if run is None else _reporter(run))

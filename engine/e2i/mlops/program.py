@@ -51,9 +51,9 @@ class Program:
             os.environ.setdefault(name, value)
 
     def is_as(self, workspace: Workspace) -> bool:
-        """Return True when the settings of the tools, the policy and the origin are still these."""
-        now = (workspace.settings.tools, workspace.policy, workspace.origin)
-        return now == (self.settings.tools, self.policy, self.origin)
+        """Return True when the settings of the tools, what is added to them, the policy and the origin are these."""
+        now = (workspace.settings.tools, workspace.settings.registry, workspace.policy, workspace.origin)
+        return now == (self.settings.tools, self.settings.registry, self.policy, self.origin)
 
     @property
     def environment(self) -> str:

@@ -10,8 +10,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import TypeAdapter, ValidationError
 
+from e2i.catalog.extensible import Source
 from e2i.errors import StepError
-from e2i.estimators import live, live_effects, making
+from e2i.estimators import algorithms, live, live_effects, making
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.effect_algorithms import EFFECT_METRICS, LIVE
 from e2i.estimators.space import Dimension, ordered
@@ -51,6 +52,8 @@ class Request(Struct, frozen=True, eq=False):
     stop: Mapping[str, Any] | None = None
     warm_start: Sequence[str] = ()
     parallel: int = 1
+    source: Source | None = None
+    """Where algorithms are looked up that plug-ins and settings add."""
 
 
 def goals(request: Request) -> Goals:
@@ -133,7 +136,7 @@ def recipe(request: Request, task: str) -> Recipe | EffectRecipe:
             code="unknown-algorithm",
             hint=f"algorithms: {', '.join(ALGORITHMS)}, or a callable that makes an estimator of parameters",
         )
-    name = live.named(request.algorithm)
+    name = live.named(request.algorithm, request.source)
     if is_effect != (name in LIVE):
         able = LIVE if is_effect else tuple(ALGORITHMS)
         raise StepError(
@@ -166,7 +169,7 @@ def seed_of(given: Any) -> int:
 def plan(request: Request, recipe: Recipe | EffectRecipe, goals: Goals, shape: str) -> search.Plan:
     """Return the options of the search. Raises StepError for a wrong one."""
     pruner: Any = _one_of("pruner", "none" if request.pruner is None else request.pruner, get_args(pruners.Pruner))
-    known = ALGORITHMS.get(recipe.algorithm) if isinstance(recipe.algorithm, str) else None
+    known = algorithms.known(recipe.algorithm)
     without = isinstance(recipe, EffectRecipe) or (known is not None and not known.rounds)
     if pruner != "none" and without:
         able = ", ".join(name for name, found in ALGORITHMS.items() if found.rounds)

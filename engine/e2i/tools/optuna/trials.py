@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
+from e2i.catalog.extensible import Named
 from e2i.documents import Values
 from e2i.errors import StepError
 from e2i.estimators import algorithms, arrays, live, making
@@ -51,7 +53,14 @@ class Recipe(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return self.algorithm if isinstance(self.algorithm, str) else getattr(self.algorithm, "__name__", "model")
+        own = isinstance(self.algorithm, str)
+        return str(self.algorithm) if own else getattr(self.algorithm, "__name__", "model")
+
+    @property
+    def about(self) -> str:
+        """What a study of the algorithm is about: of a preset also what it stands for, as the settings may change."""
+        definition = self.algorithm.definition if isinstance(self.algorithm, Named) else None
+        return self.name if definition is None else f"{self.name} {json.dumps(definition, sort_keys=True)}"
 
     def make(self, params: Values, threads: int | None = None) -> Any:
         if isinstance(self.algorithm, str):

@@ -123,7 +123,8 @@ async def _optimize(tuner: GuardedOptuna, request: Request, report: Report | Non
     own = not isinstance(recipe.algorithm, str)
     plan = request_.plan(request, recipe, sought, data.shape)
     name = request.study_name or f"{recipe.name.strip('<>')}-{uuid4().hex[:12]}"
-    about = {"e2i.metric": ",".join(sought.names), "e2i.algorithm": "callable" if own else recipe.name}
+    algorithm = recipe.about if isinstance(recipe, Recipe) else recipe.name
+    about = {"e2i.metric": ",".join(sought.names), "e2i.algorithm": "callable" if own else algorithm}
     asked = _Asked(tuner, request, sought, rule, recipe, data, plan, name, about, report, expired)
     if tuner.is_shared and (found := await asked.search(shared=True)) is not None:
         return found
