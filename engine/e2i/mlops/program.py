@@ -52,8 +52,10 @@ class Program:
 
     def is_as(self, workspace: Workspace) -> bool:
         """Return True when the settings of the tools, what is added to them, the policy and the origin are these."""
-        now = (workspace.settings.tools, workspace.settings.registry, workspace.policy, workspace.origin)
-        return now == (self.settings.tools, self.settings.registry, self.policy, self.origin)
+        settings = workspace.settings
+        added = (settings.registry.plugins, settings.registry.presets)
+        before = (self.settings.tools, self.settings.registry.plugins, self.settings.registry.presets)
+        return (settings.tools, *added, workspace.policy, workspace.origin) == (*before, self.policy, self.origin)
 
     @property
     def environment(self) -> str:
