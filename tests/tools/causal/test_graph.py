@@ -14,7 +14,7 @@ from called import LINEAR
 from context import LocalContext
 from e2i.catalog.registry import BUILT_IN
 from e2i.errors import StepError
-from e2i.tools.causal import actions, adjustment, graph
+from e2i.tools.causal import actions, adjustment, front_door, graph
 
 Edges = frozenset[tuple[str, str]]
 
@@ -76,11 +76,43 @@ def test_adjustment_sets_equal_a_check_of_all_paths(seed: int) -> None:
         assert frozenset(derived) in valid and not any(other < frozenset(derived) for other in valid)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_front_doors_equal_a_check_of_all_paths(seed: int) -> None:
+    """By the definition (Pearl 2009, 3.3.3), for all sets of mediators; half of the graphs have a hidden t <- u -> y."""
+    r = np.random.default_rng(seed)
+    names = ["t", *(str(name) for name in r.permutation(["a", "b", "c", "d"])), "y"]
+    edges = {(one, other) for one, other in combinations(names, 2) if r.random() < 0.35 and (one, other) != ("t", "y")}
+    edges |= {("t", names[1]), (names[-2], "y"), ("u", str(r.choice(names))), ("u", "y" if seed % 2 else "t")}
+    edges = {(one, other) for one, other in edges if one != other}
+    found = graph.read([f"{one} -> {other}" for one, other in sorted(edges)], ["u"])
+    arrows = nx.DiGraph(sorted(edges))
+    without_t = frozenset(edge for edge in edges if edge[0] != "t")
+    others, valid = sorted({"a", "b", "c", "d"} & set(arrows)), []
+    for chosen in (frozenset(one) for size in range(1, 5) for one in combinations(others, size)):
+        left = frozenset(edge for edge in edges if edge[0] not in chosen)
+        is_valid = (
+            all(chosen & set(path) for path in nx.all_simple_paths(arrows, "t", "y"))
+            and not any(brute_force_open(without_t, "t", name, frozenset()) for name in chosen)
+            and not any(brute_force_open(left, name, "y", frozenset("t")) for name in chosen)
+        )
+        assert front_door.is_front_door(found, "t", "y", chosen) == is_valid, sorted(chosen)
+        if is_valid:
+            valid.append(chosen)
+    derived = front_door.front_door(found, "t", "y")
+    effective = nx.has_path(arrows, "t", "y") if "t" in arrows and "y" in arrows else False
+    if effective:
+        assert (derived is None) == (not valid), sorted(edges)
+    if derived is not None:
+        assert frozenset(derived) in valid and not any(
+            other == frozenset(derived) - {n} for other in valid for n in derived
+        )
+
+
 def test_the_graph_says_which_other_design_there_is() -> None:
     smoking = graph.read(["smoking -> tar -> cancer", "smoking <-> cancer"])  # Pearl 2009, figure 3.5
     assert graph.back_door(smoking, "smoking", "cancer") is None
-    assert graph.front_door(smoking, "smoking", "cancer") == ("tar",)
-    assert graph.front_door(graph.read(["a -> b -> c", "a <-> b", "a <-> c"]), "a", "c") is None
+    assert front_door.front_door(smoking, "smoking", "cancer") == ("tar",)
+    assert front_door.front_door(graph.read(["a -> b -> c", "a <-> b", "a <-> c"]), "a", "c") is None
     draft = graph.read(["lottery -> served -> income", "served <-> income", "lottery <- month", "income <- age"])
     assert graph.instruments(draft, "served", "income") == ("lottery", "month")
     direct = graph.read(["lottery -> served -> income", "served <-> income", "lottery -> income"])
@@ -190,5 +222,5 @@ def test_a_graph_of_layers_is_judged_at_once() -> None:
     assert not graph.is_back_door(found, "t", "y", ())
     assert graph.is_back_door(found, "t", "y", ["c"])
     graph.open_path(found, "t", "y", ())
-    graph.front_door(found, "t", "y")
+    front_door.front_door(found, "t", "y")
     assert time.process_time() - began < 5

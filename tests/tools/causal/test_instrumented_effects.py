@@ -113,7 +113,7 @@ def amount(rows: int, seed: int) -> pd.DataFrame:
     """Calls as an amount, which varies more where the effect, 1 + share, is larger. Ridge describes what it expects."""
     r = np.random.default_rng(seed)
     share, size = r.normal(size=rows), r.normal(size=rows)
-    further = np.exp(0.7 * share) * r.normal(size=rows)
+    further = np.exp(0.4 * share) * r.normal(size=rows)
     sales = (1 + share) * further + size + r.normal(size=rows)
     return pd.DataFrame({"share": share, "size": size, "called": size + further, "sales": sales})
 

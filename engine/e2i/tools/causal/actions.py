@@ -26,12 +26,12 @@ from e2i.tools.causal import (
 from e2i.tools.causal.choosing import PolicyOutputs, PolicyParams
 from e2i.tools.causal.columns import ADDED, CHECKS
 from e2i.tools.causal.design_actions import iv as iv
-from e2i.tools.causal.design_actions import rdd as rdd
 from e2i.tools.causal.diagnostics import Balance
 from e2i.tools.causal.panel_actions import did as did
 from e2i.tools.causal.panel_actions import experiment as experiment
 from e2i.tools.causal.panel_actions import power as power
 from e2i.tools.causal.question import ask
+from e2i.tools.causal.rdd_actions import rdd as rdd
 from e2i.tools.causal.trust import CompareOutputs, CompareParams, ValidateOutputs, ValidateParams
 
 if TYPE_CHECKING:

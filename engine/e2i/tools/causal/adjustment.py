@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from msgspec import Struct
 
 from e2i.errors import StepError
-from e2i.tools.causal import EstimateParams
+from e2i.tools.causal import EstimateParams, front_door
 from e2i.tools.causal import graph as graphs
 from e2i.tools.causal.graph import Graph, GraphError
 from e2i.tools.causal.learners import LEARNERS
@@ -222,6 +222,6 @@ def _other_ways(graph: Graph, asked: Asked, adjusted: Sequence[str]) -> str:
     ways = []
     if found := graphs.instruments(graph, treatment, outcome):
         ways.append(f"{found[0]} is an instrument by this graph (causal.iv)")
-    if door := graphs.front_door(graph, treatment, outcome):
+    if door := front_door.front_door(graph, treatment, outcome):
         ways.append(f"{', '.join(door)} is a front door by this graph, which causal.estimate does not use")
     return "; ".join(ways) or "measure an unmeasured cause on it"

@@ -1,4 +1,4 @@
-"""Run the designs of ``causal.*``. In: parameters. Out: an estimate, its checks, a page."""
+"""Run ``causal.iv``, and what all designs share. In: parameters. Out: an estimate, its checks, a page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from e2i.errors import StepError
 from e2i.estimators import schema
 from e2i.tools.causal import design_pages, tables
 from e2i.tools.causal import iv as instrumental
-from e2i.tools.causal import rdd as discontinuity
 from e2i.tools.causal.basics import Estimate
-from e2i.tools.causal.design_columns import BANDWIDTHS, CHECKS
-from e2i.tools.causal.designs import IvOutputs, IvParams, RddOutputs, RddParams
+from e2i.tools.causal.design_columns import CHECKS
+from e2i.tools.causal.designs import IvOutputs, IvParams
 from e2i.tools.causal.question import codes, encoded
 from e2i.tools.causal.refuting import Check
 
@@ -24,64 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix
-
-
-def rdd(params: RddParams, ctx: StepContext) -> RddOutputs:
-    """Estimate the jump at the cutoff, after looking whether units chose their side."""
-    frame = frame_of(ctx, params.table, [params.running, params.outcome, *params.unchanged, params.group])
-    running, outcome = (
-        schema.labels(frame, params.running, None) - params.cutoff,
-        schema.labels(frame, params.outcome, None),
-    )
-    groups, sign = groups_of(frame, params.group), 1.0 if params.treated == "above" else -1.0
-    width = params.bandwidth or discontinuity.bandwidth(running, outcome)
-    found = _turned(discontinuity.jump(running, outcome, groups, width, params.level), sign)
-    widths = [_turned(one, sign) for one in _widths(running, outcome, groups, width, params.level)]
-    checks = []
-    if params.density is not None:
-        density = discontinuity.density(running)
-        meaning = (
-            f"the density of {params.running} is {density.difference:+.0%} higher just above the cutoff (difference of "
-            f"logarithms, {density.ratio:.1f} standard errors)"
-        )
-        checks.append(Check("density", density.ratio, params.density, density.ratio <= params.density, meaning))
-    for name in params.unchanged:
-        other = discontinuity.jump(running, schema.labels(frame, name, None), groups, width, params.level).effect
-        centre = (other.low + other.high) / 2
-        value = abs(centre) / other.standard_error if other.standard_error else 0.0
-        meaning = f"{name}, which cannot be changed, jumps by {other.value:.3g} ({other.low:.3g} to {other.high:.3g})"
-        checks.append(Check(f"unchanged {name}", value, params.jump, value <= params.jump, meaning))
-    warnings = judge(checks, params.on_failure, ctx)
-    title = f"Effect on {params.outcome} where {params.running} is {params.cutoff:g}"
-    estimates = {f"bandwidth {one.bandwidth:.4g} ({one.below + one.above:,} rows)": one.effect for one in widths}
-    rests = [
-        f"Units just below and just above {params.cutoff:g} are alike but for the treatment, and did not choose.",
-        f"The effect is that at the cutoff; {found.below:,} rows below and {found.above:,} above it tell of it.",
-        "Local linear; the interval allows for the bias of the bandwidth (Calonico, Cattaneo, Titiunik 2014).",
-    ]
-    picture = design_pages.draw_jump(running, outcome, found, widths, (params.running, params.outcome))
-    answer = design_pages.sentence(f"At the cutoff, the treatment changes {params.outcome}", found.effect, params.level)
-    content = design_pages.render(title, answer, warnings, estimates, params.level, checks, rests, picture)
-    rows: list[tables.Row] = [
-        {
-            "bandwidth": one.bandwidth,
-            "rows": one.below + one.above,
-            "effect": one.effect.value,
-            "effect_low": one.effect.low,
-            "effect_high": one.effect.high,
-        }
-        for one in widths
-    ]
-    return RddOutputs(
-        effect=found.effect,
-        bandwidth=width,
-        below=found.below,
-        above=found.above,
-        bandwidths=ctx.table(tables.table(rows, BANDWIDTHS)),
-        passed=all(one.passed for one in checks),
-        checks=kept_checks(checks, ctx),
-        report=report(title, content, found.effect, ctx),
-    )
 
 
 def iv(params: IvParams, ctx: StepContext) -> IvOutputs:
@@ -107,7 +48,7 @@ def iv(params: IvParams, ctx: StepContext) -> IvOutputs:
     covariates = encoded(frame, params.outcome, list(dict.fromkeys(params.confounders)))[1]
     groups = groups_of(frame, params.group)
     found = instrumental.estimate(outcome, treatment, instruments, covariates, groups, params.level)
-    checks = [_strength(found.first_stage_f, params.weak)]
+    checks = [strength(found.first_stage_f, params.weak)]
     if found.overidentified is not None:
         checks.append(_sargan(*found.overidentified, params.level))
     warnings = judge(checks, params.on_failure, ctx)
@@ -188,31 +129,9 @@ def _first(instruments: Matrix, treatment: Matrix) -> Matrix:
     return found
 
 
-def _widths(
-    running: Matrix, outcome: Matrix, groups: Matrix, width: float, level: float
-) -> Iterable[discontinuity.Jump]:
-    """Yield the jump at half, whole and double the bandwidth, where there are enough rows."""
-    for factor in (0.5, 1.0, 2.0):
-        try:
-            yield discontinuity.jump(running, outcome, groups, factor * width, level)
-        except StepError:
-            if factor == 1.0:
-                raise
-
-
-def _turned(found: discontinuity.Jump, sign: float) -> discontinuity.Jump:
-    """Return the jump as an effect of the treatment, which may be below the cutoff."""
-    from msgspec.structs import replace
-
-    if sign > 0:
-        return found
-    one = found.effect
-    turned = Estimate(value=-one.value, low=-one.high, high=-one.low, standard_error=one.standard_error)
-    return replace(found, effect=turned)
-
-
-def _strength(value: float, weak: float) -> Check:
-    meaning = f"the instruments' F statistic in the first stage is {value:.1f}"
+def strength(value: float, weak: float, of: str = "the instruments") -> Check:
+    """Return whether the first stage is strong enough; ``of`` names what changes the treatment."""
+    meaning = f"the F statistic of {of} in the first stage is {value:.1f}"
     if value < weak:
         meaning += (
             ": they are weak, and the estimate leans to that of least squares with an interval that is too narrow"

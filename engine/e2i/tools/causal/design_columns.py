@@ -57,7 +57,13 @@ def _covariates(given: Given) -> Iterator[ColumnProblem]:
 
 def rdd(given: Given, files: Files) -> Flow:
     """Return the tables of a regression discontinuity."""
-    problems = [*_absent(given, "running", "outcome", "unchanged", "group"), *_numbers(given, "running", "outcome")]
+    names = ("running", "outcome", "treatment", "unchanged", "group")
+    problems = [*_absent(given, *names), *_numbers(given, "running", "outcome", "treatment")]
+    one, other = given.get("treatment"), given.get("outcome")
+    if isinstance(one, str) and one in (other, given.get("running")):
+        role = "outcome" if one == other else "running variable"
+        hint = "name the column of who was treated"
+        problems.append(ColumnProblem(("treatment",), "bad-control", f'"{one}" is the {role} too', hint=hint))
     return Flow({"checks": KnownTable(CHECKS), "bandwidths": KnownTable(BANDWIDTHS)}, problems)
 
 

@@ -34,6 +34,21 @@ class RddParams(Params):
         Literal["above", "below"],
         Field(description="Which rows are treated: those at the cutoff and above it, or those below it."),
     ] = "above"
+    treatment: Annotated[
+        ColumnName | None,
+        Field(
+            description="Who was treated in fact, as 0 and 1 or an amount, where the cutoff changes it for some only "
+            "(fuzzy design). null: the cutoff decides it for all."
+        ),
+    ] = None
+    weak: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Fails when the F statistic of the jump of `treatment` is below this (Staiger and Stock 1997: "
+            "10).",
+        ),
+    ] = 10.0
     bandwidth: Annotated[
         float | None,
         Field(
@@ -61,6 +76,12 @@ class RddParams(Params):
     group: Group = None
     level: Level = 0.95
 
+    @model_validator(mode="after")
+    def _sides(self) -> Self:
+        if self.treatment is not None and self.treated == "below":
+            raise ValueError("`treated` says who is treated where the cutoff decides it; `treatment` has it by row")
+        return self
+
 
 class RddOutputs(Outputs):
     """Outputs of ``causal.rdd``."""
@@ -69,9 +90,14 @@ class RddOutputs(Outputs):
         Estimate,
         Field(
             description="Effect at the cutoff by local linear regression. Its interval and standard error are robust "
-            "to the bias of the bandwidth (Calonico, Cattaneo, Titiunik 2014), so it is not centred at the value."
+            "to the bias of the bandwidth (Calonico, Cattaneo, Titiunik 2014), so it is not centred at the value. With "
+            "`treatment`: of one unit more of it, on those whose treatment the cutoff changes."
         ),
     ]
+    first_stage: Annotated[
+        Estimate | None, Field(description="Jump of `treatment` at the cutoff; null without that parameter.")
+    ]
+    first_stage_f: Annotated[float | None, Field(description="F statistic of that jump.")]
     bandwidth: Annotated[float, Field(description="Distance from the cutoff up to which rows were used.")]
     below: Annotated[int, Field(description="Rows used below the cutoff.")]
     above: Annotated[int, Field(description="Rows used above it.")]
@@ -161,6 +187,7 @@ ACTIONS = (
         RddOutputs,
         libraries=(*LIBRARIES, "matplotlib"),
         columns=True,
+        version=2,
         gate=True,
         question=True,
     ),

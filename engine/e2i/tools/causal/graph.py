@@ -1,14 +1,14 @@
 """Ask a causal graph what to adjust for. In: arrows between columns. Out: criteria, and the paths that decide them.
 
-Criteria as in Pearl 2009, "Causality", chapter 3: back-door (definition 3.3.1), front-door (3.3.3); instruments as in
-section 7.4. networkx is imported when a graph is read, not before.
+Criteria as in Pearl 2009, "Causality", chapter 3: back-door (definition 3.3.1); instruments as in section 7.4.
+The front door is in ``front_door``. networkx is imported when a graph is read, not before.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -23,8 +23,6 @@ LONGEST = 12
 """Most arrows of a path that is searched for; longer ones are said to exist without being named."""
 MOST_STEPS = 20_000
 """Most arrows that are followed in search of a path to name: a graph of layers has more paths than can be tried."""
-MEDIATORS = 2
-"""Most columns of a front door that is searched for."""
 
 
 class GraphError(ValueError):
@@ -118,35 +116,6 @@ def back_door(graph: Graph, treatment: str, outcome: str, adjusted: Iterable[str
         return None
     found = nx.find_minimal_d_separator(left, treatment, outcome, included=fixed, restricted=allowed)
     return None if found is None else tuple(sorted(found))
-
-
-def front_door(graph: Graph, treatment: str, outcome: str) -> tuple[str, ...] | None:
-    """Return the smallest set of at most two measured mediators through which the whole effect goes, if there is one.
-
-    No cause is common to the treatment and them, and the treatment closes every path from them to the outcome but
-    their effect.
-    """
-    import networkx as nx
-
-    between = sorted((graph.after(treatment) & graph.before(outcome)) - graph.unmeasured)
-    for size in range(1, MEDIATORS + 1):
-        for chosen in combinations(between, size):
-            rest = graph.arrows.copy()
-            rest.remove_nodes_from(chosen)
-            through = not nx.has_path(rest, treatment, outcome)
-            if through and _clean(graph, treatment, outcome, chosen):
-                return chosen
-    return None
-
-
-def _clean(graph: Graph, treatment: str, outcome: str, mediators: tuple[str, ...]) -> bool:
-
-    backwards = graph.without_effects_of(treatment)
-    if not separated(backwards, treatment, set(mediators), set()):
-        return False
-    left = graph.arrows.copy()
-    left.remove_edges_from([edge for node in mediators for edge in graph.arrows.out_edges(node)])
-    return separated(left, set(mediators), outcome, {treatment})
 
 
 def instruments(graph: Graph, treatment: str, outcome: str, adjusted: Iterable[str] = ()) -> tuple[str, ...]:

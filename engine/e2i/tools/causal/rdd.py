@@ -3,7 +3,9 @@
 Local linear regression with the triangular kernel. Bandwidth: Imbens and Kalyanaraman 2012, "Optimal bandwidth choice
 for the regression discontinuity estimator", Review of Economic Studies 79. Interval: Calonico, Cattaneo, Titiunik 2014,
 "Robust nonparametric confidence intervals", Econometrica 82, with the same bandwidth for the bias: the estimate that
-is corrected for its bias is then that of local quadratic regression (their remark 7).
+is corrected for its bias is then that of local quadratic regression (their remark 7). Where the cutoff changes the
+treatment for some only, the jump of the outcome is divided by that of the treatment (Hahn, Todd, van der Klaauw 2001,
+"Identification and estimation of treatment effects with a regression-discontinuity design", Econometrica 69).
 """
 
 from __future__ import annotations
@@ -31,6 +33,41 @@ class Jump(Struct, frozen=True):
     bandwidth: float
     below: int
     above: int
+    first_stage: Estimate | None = None
+    """The jump of the treatment, with the standard error of the same regression; None where all are treated."""
+
+    @property
+    def first_stage_f(self) -> float | None:
+        """F of the cutoff's effect on the treatment."""
+        first = self.first_stage
+        if first is None or not first.standard_error:
+            return None
+        return (first.value / first.standard_error) ** 2
+
+
+def fuzzy(running: Matrix, outcome: Matrix, treatment: Matrix, groups: Matrix, bandwidth: float, level: float) -> Jump:
+    """Return the jump of the outcome over that of the treatment, the local Wald estimate.
+
+    It is the effect on those whose treatment the cutoff changes. Its standard error is that of two-stage least squares
+    by local quadratic regression. Raises StepError for too few rows, and for a treatment that does not jump at all.
+    """
+    whole, moved = (jump(running, values, groups, bandwidth, level) for values in (outcome, treatment))
+    near = abs(running) < bandwidth
+    rows = running[near], groups[near], bandwidth
+    slope, error = _local(rows[0], treatment[near], *rows[1:], 1)
+    of_outcome, of_treatment = (_local(rows[0], values[near], *rows[1:], 2)[0] for values in (outcome, treatment))
+    if not moved.effect.value or not of_treatment:
+        raise StepError(
+            "the treatment does not jump at the cutoff",
+            code="weak-instrument",
+            hint="check `cutoff` and `treatment`, or leave `treatment` out where the cutoff decides it for all",
+        )
+    corrected = of_outcome / of_treatment
+    spread = _local(rows[0], outcome[near] - corrected * treatment[near], *rows[1:], 2)[1] / abs(of_treatment)
+    bounds = interval(corrected, spread, level)
+    value = whole.effect.value / moved.effect.value
+    effect = Estimate(value=value, low=bounds.low, high=bounds.high, standard_error=spread)
+    return Jump(effect, bandwidth, whole.below, whole.above, interval(slope, error, level))
 
 
 def jump(running: Matrix, outcome: Matrix, groups: Matrix, bandwidth: float, level: float) -> Jump:

@@ -106,12 +106,13 @@ class PublishedParams(Params):
     """Parameters of ``dataset.causaldata``."""
 
     name: Annotated[
-        Literal["nsw", "cps", "nhefs", "close_college", "close_elections", "hiv", "organ_donations"],
+        Literal["nsw", "cps", "nhefs", "close_college", "close_elections", "hiv", "mortgages", "organ_donations"],
         Field(
             description="nsw: job training, an experiment (LaLonde 1986; Dehejia and Wahba 1999). cps: its controls "
             "from a survey. nhefs: quitting smoking and weight (Hernán and Robins). close_college: wages and schooling "
             "(Card 1995). close_elections: U.S. House (Lee, Moretti, Butler 2004). hiv: incentives to learn a result "
-            "(Thornton 2008). organ_donations: active choice in California (Kessler and Roth 2014)."
+            "(Thornton 2008). mortgages: veterans' subsidies and home ownership (Fetter 2013). organ_donations: active "
+            "choice in California (Kessler and Roth 2014)."
         ),
     ]
 

@@ -86,6 +86,11 @@ PUBLISHED: dict[str, Columns] = {
         "lagdemocrat": "double",
     },
     "hiv": dict.fromkeys(("villnum", "got", "distvct", "tinc", "any", "age", "hiv2004"), "double"),
+    "mortgages": {
+        "bpl": "string",
+        **dict.fromkeys(("qob", "nonwhite", "vet_wwko", "home_ownership"), "int64"),
+        "qob_minus_kw": "double",
+    },
     "organ_donations": {"State": "string", "Quarter": "string", "Rate": "double"},
 }
 """Data sets of published studies, by name, with their columns."""

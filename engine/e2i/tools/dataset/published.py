@@ -20,6 +20,7 @@ FILES = {
     "close_college": "close_college/close_college.dta",
     "close_elections": "close_elections_lmb/close_elections_lmb.dta",
     "hiv": "thornton_hiv/thornton_hiv.dta",
+    "mortgages": "mortgages/fetter_mortgages.csv",
     "organ_donations": "organ_donations/organ_donation.csv",
 }
 
