@@ -254,6 +254,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
             "validate",
             "plan",
             "fix",
+            "add",
             "diff",
             "impact",
             "test",

@@ -53,6 +53,11 @@ def test_a_spec_is_checked_fixed_planned_run_watched_and_read(agent: Agent) -> N
         fixed = await call("check", spec=wrong, fix=True)
         assert (fixed["valid"], fixed["text"]) == (True, SPEC)
         assert (await call("plan", spec=wrong))["valid"] is False
+        added = await call("add", spec=SPEC, uses="data.split")
+        assert "      table: ${{ steps.b.journeys }}" in added["text"] and list(added["left"]) == ["strategy"]
+        assert (added["step"], added["valid"], (await call("add", spec=SPEC, uses="x.y"))["error"]["code"]) == (
+            *("split", False, "unknown-action"),
+        )
         rehearsed = await call("rehearse", spec=SPEC, empty=True)
         assert (rehearsed["status"], rehearsed["failures"]) == ("succeeded", [])
         planned = await call("plan", spec=SPEC)
@@ -151,7 +156,7 @@ def test_a_read_only_server_runs_and_writes_nothing(agent: Agent) -> None:
         return [tool.name for tool in (await call.client.list_tools()).tools]
 
     before = agent.listing()
-    assert agent.talk(talk, read_only=True) == ["catalog", "check", "plan", "watch", "read"]
+    assert agent.talk(talk, read_only=True) == ["catalog", "check", "add", "plan", "watch", "read"]
     assert agent.listing() == before
 
 

@@ -20,7 +20,7 @@ TOKEN = "t" * 40
 
 def test_a_client_on_standard_input_and_output_is_answered(agent: Agent) -> None:
     async def talk(call: Calls) -> None:
-        assert len((await call.client.list_tools()).tools) == 9
+        assert len((await call.client.list_tools()).tools) == 10
         assert (await call("check", spec=SPEC))["valid"] is True
 
     agent.talk_by_stdio(talk)

@@ -35,15 +35,15 @@ def fix(spec: str, workspace: api.Workspace, *, write: bool, as_json: bool) -> t
     fixed = api.fix(spec, workspace=workspace)
     changed = [(spec, Path(spec), fixed.text)] if fixed.applied else []
     changed += [(name, _own(workspace, name), text) for name, text in sorted(fixed.included.items())]
-    diffs = [_diff(*file) for file in changed]
+    diffs = [diff(*file) for file in changed]
     if write:
-        for (_, path, text), diff in zip(changed, diffs, strict=True):
-            if diff:
-                _replace(path, text)
-    diff = "".join(diffs)
+        for (_, path, text), changes in zip(changed, diffs, strict=True):
+            if changes:
+                replace(path, text)
+    every = "".join(diffs)
     if not as_json:
-        _show(spec, fixed, diff, written=write)
-    document = FixDocument(**asdict(fixed.document), written=write and bool(fixed.applied), diff=diff)
+        _show(spec, fixed, every, written=write)
+    document = FixDocument(**asdict(fixed.document), written=write and bool(fixed.applied), diff=every)
     return api.Validation(fixed.remaining).exit_code, document
 
 
@@ -70,7 +70,7 @@ def _own(workspace: api.Workspace, included_spec: str) -> Path:
     return path
 
 
-def _diff(name: str, path: Path, text: str) -> str:
+def diff(name: str, path: Path, text: str) -> str:
     """Returns a unified diff, as ``patch`` reads it, from the file to the fixed text."""
     before = regular.read(path, regular.SPEC).removeprefix(BOM).decode("utf-8", "replace")
     lines = difflib.unified_diff(
@@ -79,7 +79,7 @@ def _diff(name: str, path: Path, text: str) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
     """Writes a temporary file and moves it over the spec, so that there is never half a spec. Raises BadInput."""
     path = path.resolve()
     try:

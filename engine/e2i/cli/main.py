@@ -15,7 +15,7 @@ from e2i.cli import process
 
 COMMANDS = {
     "init": "project",
-    **dict.fromkeys(("validate", "fix", "plan", "diff"), "specs"),
+    **dict.fromkeys(("validate", "fix", "add", "plan", "diff"), "specs"),
     **dict.fromkeys(("explain", "catalog", "schema"), "language"),
     **dict.fromkeys(("run", "runs", "show", "export", "provenance", "report"), "runs"),
     **dict.fromkeys(("doctor", "sync", "gc", "backup", "restore"), "store"),
@@ -36,6 +36,7 @@ HEADINGS = {
         "validate",
         "plan",
         "fix",
+        "add",
         "diff",
         "impact",
         "test",

@@ -28,6 +28,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
     """Returns the printed documents by kind, with their titles. Imports most of the program."""
     from e2i.approvals.granting import ApprovalsDocument, KeysDocument
     from e2i.approvals.record import Approval
+    from e2i.cli.add_command import AddDocument
     from e2i.cli.catalog_document import BriefCatalog, FullCatalog, Signatures
     from e2i.cli.doctor import DoctorDocument
     from e2i.cli.explain_view import ExplainDocument
@@ -79,6 +80,7 @@ def _documents() -> dict[str, tuple[Any, str]]:
         "restore": (RestoreDocument, "restore"),
         "init": (InitDocument, "init"),
         "fix": (FixDocument, "fix"),
+        "add": (AddDocument, "added step"),
         "diff": (SpecDiffDocument, "diff of two specs"),
         "impact": (ImpactDocument, "impact of a change"),
         "explain": (ExplainDocument, "explain"),

@@ -80,6 +80,18 @@ class Catalog(Answer, frozen=True, kw_only=True):
     actions: Mapping[str, str | ActionFacts]
 
 
+class Stepped(Answer, frozen=True, kw_only=True):
+    """A spec with a new step."""
+
+    valid: bool
+    step: str
+    text: str
+    left: Mapping[str, str] = {}
+    """The required parameters without a value, each with what it accepts."""
+    problems: Sequence[ProblemLine] = ()
+    """Those that the spec did not have before."""
+
+
 class StepLine(Answer, frozen=True, kw_only=True):
     """A step of a plan."""
 

@@ -17,11 +17,12 @@ from e2i.catalog import forms
 from e2i.documents import JsonObject, ParamValues, plain
 from e2i.errors import BadInput, InvalidSpec
 from e2i.mcp import answers, plans
-from e2i.mcp.answers import ActionFacts, ApprovalFacts, Catalog, Checked, Planned, Rehearsed, StepLine, Tested
+from e2i.mcp.answers import ActionFacts, ApprovalFacts, Catalog, Checked, Planned, Rehearsed, StepLine, Stepped, Tested
 from e2i.mcp.place import Place, now_ms
 from e2i.mcp.plans import PlanRequest
 from e2i.planning.model import Plan
 from e2i.policy import Origin
+from e2i.scaffold import adding
 from e2i.spec import suggest
 
 MOST_STEPS = 100
@@ -65,6 +66,22 @@ def check(place: Place, spec: str, params: ParamValues, *, fix: bool) -> Checked
         fixed=answers.lines(fixed.applied, place.root),
         text=fixed.text if fixed.applied else None,
         included=dict(fixed.included),
+    )
+
+
+def add(place: Place, spec: str, uses: str, step: str) -> Stepped | Checked:
+    """Returns the text of a spec with the step of an action, and what is left to fill in. Writes nothing."""
+    workspace = place.workspace()
+    try:
+        added = adding.add(place.spec(spec, workspace), step or uses.rpartition(".")[2], uses, workspace)
+    except InvalidSpec as error:
+        return answers.checked(error.problems, place.root)
+    return Stepped(
+        valid=added.valid,
+        step=added.step,
+        text=added.text,
+        left={field.name: answers.short(f"{field.summary}: {field.description}") for field in added.left},
+        problems=answers.lines(added.problems, place.root),
     )
 
 

@@ -64,6 +64,16 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
         """
         return _answer(place, lambda: authoring.check(place, spec, ParamValues(params or {}), fix=fix))
 
+    def add(
+        spec: SpecText,
+        uses: Annotated[str, Field(description="The action")],
+        step: Annotated[str, Field(description="Id of the new step")] = "",
+    ) -> Answer:
+        """Return the spec with a new step: what the action requires, wired to the newest outputs that fit. Says what is
+        left to fill in. Writes nothing.
+        """
+        return _answer(place, lambda: authoring.add(place, spec, uses, step))
+
     def plan(
         spec: SpecText,
         params: Params = None,
@@ -92,6 +102,7 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
 
     _add(server, catalog, LOOKS)
     _add(server, check, LOOKS)
+    _add(server, add, LOOKS)
     _add(server, plan, LOOKS if read_only else KEEPS)
     if not read_only:
         _add(server, test, KEEPS)

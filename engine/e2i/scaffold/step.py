@@ -16,7 +16,7 @@ from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
 from e2i.catalog.files import Files
 from e2i.catalog.forms import Field
-from e2i.check import artifacts, choices, types
+from e2i.check import choices, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.documents import ParamValues
@@ -25,6 +25,8 @@ from e2i.spec.writing import written
 
 MOST_TRIED = 20
 """Most outputs that are tried for one parameter, newest first."""
+LONGEST = 90
+"""Most characters of a comment."""
 HELD_OUT = "test"
 """The output with rows that no model has seen: for actions that also take a model."""
 
@@ -116,7 +118,7 @@ def skeleton(
     has_model = any(type_.name == "model" for taken in takes.values() for type_ in taken)
     wired: dict[str, str] = {}
     for name in sorted(required, key=lambda each: any(type_.name == "table" for type_ in takes[each])):
-        if artifacts.is_taken(takes[name]):  # tables last: whether one fits depends on the model
+        if any(type_.name in ARTIFACTS for type_ in takes[name]):  # tables last: whether one fits depends on the model
             preferred = (name, HELD_OUT) if has_model else (name,)
             reference = _newest(name, takes[name], offered, wired, fits, preferred)
             wired |= {name: reference} if reference else {}
@@ -127,7 +129,7 @@ def skeleton(
         elif name in offered.values and _takes(takes[name], offered.values[name]):
             lines.append(f"  {name}: {written(offered.values[name], flow=False)}")
         else:
-            lines.append(f"  {name}:  # {found.type}: {found.description}")
+            lines.append(f"  {name}:  # {_comment(found)}")
             left.append(name)
     if len(lines) > 1:
         lines.insert(1, "with:")
@@ -150,6 +152,12 @@ def _newest(
         if fits({**wired, name: output.reference}):
             return output.reference
     return None
+
+
+def _comment(field: Field) -> str:
+    """Returns what a parameter accepts, on the rest of a line."""
+    text = f"{field.type}: {field.description.partition('. ')[0].rstrip('.')}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _is_plain(value: Any) -> bool:

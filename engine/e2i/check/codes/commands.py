@@ -116,6 +116,14 @@ CODES = (
         example="e2i init, twice in one folder",
     ),
     Code(
+        "cannot-edit",
+        "A text that a step cannot be added to",
+        "`e2i add` puts the new step after the last one, in the same layout. This text has a layout in which that "
+        "would change something else. The file is unchanged.",
+        "Write the steps as a mapping, each step on lines of its own.",
+        example="steps: *shared",
+    ),
+    Code(
         "cannot-write",
         "A spec that cannot be written",
         "`e2i fix --write` could not replace the file with the fixed text. The file is unchanged.",

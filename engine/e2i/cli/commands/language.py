@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 KINDS = (
     *("pipeline", "test", "problems", "plan", "events", "notification", "log"),
     *("runs", "run", "comparison", "provenance", "result", "export"),
-    *("doctor", "sync", "outbox", "gc", "backup", "restore", "init", "fix", "diff", "explain", "tests", "rehearsal"),
-    *("catalog", "approvals", "mutants", "impact", "verification", "explanation"),
+    *("doctor", "sync", "outbox", "gc", "backup", "restore", "init", "fix", "add", "diff", "explain", "tests"),
+    *("rehearsal", "catalog", "approvals", "mutants", "impact", "verification", "explanation"),
 )
 """The kinds of schema. Spelled out so that offering them imports no schema."""
 

@@ -1,4 +1,4 @@
-"""Commands about specs: validate, fix, plan, compare. They run nothing."""
+"""Commands about specs: validate, fix, add steps, plan, compare. They run nothing."""
 
 from __future__ import annotations
 
@@ -93,6 +93,44 @@ def fix(spec: str, write: bool, profile: str | None, origin: str | None, as_json
     if as_json:
         documents.show(document)
     return code
+
+
+@click.command(cls=flags.Inert)
+@click.argument("step")
+@click.argument("spec", required=False, shell_complete=completion.files)
+@click.option(
+    "--uses", metavar="ACTION", help="The action. Default: STEP, which is then an action; its id is the last word."
+)
+@click.option("--dry-run", is_flag=True, help="Show the change as a diff without writing it.")
+@flags.profile
+@flags.origin
+@flags.json
+@guarded
+def add(
+    step: str,
+    spec: str | None,
+    uses: str | None,
+    dry_run: bool,
+    profile: str | None,
+    origin: str | None,
+    as_json: bool,
+) -> Exit:
+    """Add a step: what its action requires, wired.
+
+    References lead to the newest outputs that fit. SPEC is the file of a spec; default: the only one in specs/. The
+    rest of the file stays as it is. Prints what is left to fill in.
+    """
+    from e2i import api
+    from e2i.cli import add_command
+
+    if uses is None:
+        uses, step = step, step.rpartition(".")[2]
+    spec = add_command.only_spec(spec)
+    workspace = api.Workspace.open(spec=spec, profile=profile, origin=origin)
+    document = add_command.add(spec, step, uses, workspace, write=not dry_run, as_json=as_json)
+    if as_json:
+        documents.show(document)
+    return Exit.DONE
 
 
 @click.command(cls=flags.Inert)
