@@ -1,7 +1,8 @@
 """A run of four steps of 2 s with trackers that are down in four ways, beside the same run with embedded ones.
 
 Both sides run in turn, in one program. It prints, for each kind, the median wall seconds of both, what the run may take
-(1.05 times the embedded one and 3 s), and the longest call as the trackers saw it:
+(1.05 times the embedded one and 3 s), the median seconds from the end of the last step to the end of the run, in which
+nothing but telemetry is waited for, and the longest call as the trackers saw it:
 ``python benchmarks/trackers.py [--pairs 5] [--kind silent]… [--tool mlflow]… [--flagship [-p NAME=VALUE]…]``
 
 ``--tool`` has only that tracker down; the other one is embedded. ``--flagship`` runs ``specs/flight_delays.yaml``
@@ -95,41 +96,45 @@ class Down:
         connection.close()
 
 
-def run(folder: Path, number: str, words: Sequence[str] = ()) -> float:
-    """The wall seconds of one run, in a store of its own, which is removed."""
+def run(folder: Path, number: str, words: Sequence[str] = ()) -> tuple[float, float]:
+    """The seconds of one run, and those after its last step. Its store is its own, and is removed."""
     environ = {name: value for name, value in os.environ.items() if name not in ("E2I_STORE", "E2I_ORIGIN")}
     store = folder / number
     command = [sys.executable, "-m", "e2i.cli.main", "run", "s.yaml", "--json", "--store", str(store), *words]
     began = time.monotonic()
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=True)
     wall = time.monotonic() - began
-    last = json.loads(done.stdout.splitlines()[-1])
-    assert last["status"] == "succeeded", done.stdout
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["status"] == "succeeded", done.stdout
     shutil.rmtree(store)
-    return wall
+    return wall, events[-1]["at"] - max(event["at"] for event in events if event["event"] == "step.finished")
 
 
 def measure(kind: str, tools: Sequence[str], spec: Path | None, pairs: int, words: Sequence[str]) -> bool:
     """Prints the figures of one kind. Whether they are as promised. A first run, not timed, compiles the libraries."""
     trackers = {name: Down(kind) for name in tools}
     walls: list[tuple[float, float]] = []
+    waits: list[tuple[float, float]] = []
     with _both(trackers, spec) as (embedded, down):
         run(embedded, "warm", words)
         for number in range(pairs):
             sides = [(0, embedded), (1, down)]
             took = {side: run(folder, str(number), words) for side, folder in sides[:: 1 - 2 * (number % 2)]}
-            walls.append((took[0], took[1]))
+            walls.append((took[0][0], took[1][0]))
+            waits.append((took[0][1], took[1][1]))
     time.sleep(0.2)
     for tracker in trackers.values():
         tracker.close()
     ours, theirs = (statistics.median(side) for side in zip(*walls, strict=True))
+    at_ends = [round(statistics.median(side), 2) for side in zip(*waits, strict=True)]
     may_take = 1.05 * ours + 3.0
     calls = {name: round(tracker.longest, 2) for name, tracker in trackers.items()}
     good = theirs <= may_take and all(calls[name] <= DEADLINES[name] + 0.5 for name in calls)
     rounded = [(round(a, 1), round(b, 1)) for a, b in walls]
     print(
         f"{f'{kind}, ' + ' and '.join(tools):<28} embedded {ours:5.1f} s  down {theirs:5.1f} s  limit {may_take:5.1f} s"
-        f"  longest calls {calls}  {'as promised' if good else 'NOT as promised'}  pairs {rounded}",
+        f"  after the last step {at_ends}  longest calls {calls}"
+        f"  {'as promised' if good else 'NOT as promised'}  pairs {rounded}",
         flush=True,
     )
     return good

@@ -203,9 +203,8 @@ def _probe(address: str, seconds: float) -> None:
                 hint="set the address to MLflow's own host",
             )
         if parts.scheme.startswith("http"):
-            asking.ask(
-                f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/health", within=seconds
-            )  # any answer will do
+            server = parts.netloc.rpartition("@")[2]
+            asking.ask(f"{parts.scheme}://{server}/health", within=seconds)  # any answer will do
         else:
             in_time(partial(log_in, address, seconds), seconds)
     except (OSError, HTTPException) as error:
