@@ -31,6 +31,7 @@ SERVERS = {
     "server": "server over HTTP",
     "postgres": "PostgreSQL",
     "redis": "Redis",
+    "s3": "S3",
     "postgresql": "PostgreSQL",
     "shipped": "processes",
     "endpoint": "processes",
@@ -137,13 +138,21 @@ class Module:
         found: set[str] = set()
         for name in self.reached(function):
             node = self.functions[name]
-            found |= {self.servers[arg.arg] for arg in node.args.args if arg.arg in self.servers}
+            wanted = {arg.arg for arg in node.args.args} | set(fixtures_of(node))
+            found |= {self.servers[each] for each in wanted if each in self.servers}
             for decorator in node.decorator_list:
                 for item in ast.walk(decorator):
                     if isinstance(item, ast.Constant) and isinstance(item.value, str):
                         found |= {self.servers[item.value]} if item.value in self.servers else set()
                         found |= {"embedded"} if item.value in EMBEDDED else set()
         return found or {"embedded"}
+
+
+def fixtures_of(node: ast.AST) -> Iterator[str]:
+    """Yield the fixtures that a function asks for by their names."""
+    for item in ast.walk(node):
+        if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr == "getfixturevalue":
+            yield from (given.value for given in item.args if isinstance(given, ast.Constant))
 
 
 def filled(page: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import pytest
 from e2i.errors import ToolUnavailable
 from e2i.mlops import MLflowConfig, MLflowConnector, ModelStage
 from e2i.mlops.mlflow_run import Run, current_run
-from live.servers import MLflow
+from live.servers import MLflow, ObjectStore, Postgres
+from project import WITHIN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,12 +29,26 @@ if TYPE_CHECKING:
 mlflow = pytest.importorskip("mlflow")
 
 
-@pytest.fixture(params=["embedded", pytest.param("server", marks=pytest.mark.slow)])
-def connector(request: pytest.FixtureRequest, workspace: Path) -> MLflowConnector:
+@pytest.fixture(
+    params=[
+        "embedded",
+        pytest.param("server", marks=pytest.mark.slow),
+        pytest.param("postgresql", marks=pytest.mark.slow),
+    ]
+)
+def connector(request: pytest.FixtureRequest, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> MLflowConnector:
+    """MLflow embedded, behind a server, or in PostgreSQL with its files in S3."""
     if request.param == "embedded":
         return MLflowConnector()
-    server: MLflow = request.getfixturevalue("mlflow_server")
-    return MLflowConnector(MLflowConfig(tracking_uri=server.uri, deadline=30))
+    if request.param == "server":
+        server: MLflow = request.getfixturevalue("mlflow_server")
+        return MLflowConnector(MLflowConfig(tracking_uri=server.uri, deadline=WITHIN))
+    database: Postgres = request.getfixturevalue("postgres")
+    objects: ObjectStore = request.getfixturevalue("s3")
+    for name, value in objects.environ.items():
+        monkeypatch.setenv(name, value)
+    root = f"s3://{objects.bucket(f'programs-{os.getpid()}-{id(workspace):x}')}/mlflow"
+    return MLflowConnector(MLflowConfig(tracking_uri=database.database(), artifact_root=root, deadline=WITHIN))
 
 
 @pytest.fixture
