@@ -153,6 +153,18 @@ VALID: dict[str, dict[str, Any]] = {
         "metric": "rmse",
         "group": "id",
     },
+    "model.validation_curve": {
+        **LEARN,
+        "table": TABLE,
+        "validation": TABLE,
+        "params": {},
+        "held_out": TABLE,
+        "exclude": ["id", "at", "z"],
+        "parameter": "alpha",
+        "values": [0.1, 1],
+        "metric": "rmse",
+        "group": "id",
+    },
     "model.card": {"model": MODEL, "training": TABLE, "test": TABLE, "intended_use": "to test"},
     "model.compare": {
         "models": {"new": MODEL, "old": MODEL},

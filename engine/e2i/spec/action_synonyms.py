@@ -62,7 +62,8 @@ ACTIONS = {
         ("model.error_analysis", "model.slices", "model.worst_slices", "deepchecks.weak_segments"), "model.errors"
     ),
     **dict.fromkeys(("fairlearn.metrics", "fairlearn.metric_frame", "model.bias", "aif360.metrics"), "model.fairness"),
-    **dict.fromkeys(("sklearn.learning_curve", "model.validation_curve", "model.curve"), "model.learning_curve"),
+    **dict.fromkeys(("sklearn.learning_curve", "model.curve"), "model.learning_curve"),
+    **dict.fromkeys(("sklearn.validation_curve", "model.parameter_curve"), "model.validation_curve"),
     **dict.fromkeys(("model.model_card", "model.describe", "model.document", "mlflow.model_card"), "model.card"),
     **dict.fromkeys(("data.sort", "pandas.sort_values", "table.order_by"), "table.sort"),
     **dict.fromkeys(("data.rename", "pandas.rename"), "table.rename"),

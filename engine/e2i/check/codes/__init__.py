@@ -33,7 +33,7 @@ from e2i.tools.causal import problem_codes as causal_codes
 from e2i.tools.data import columns as data_columns
 from e2i.tools.feast import columns as feast_columns
 from e2i.tools.great_expectations import columns as suite_columns
-from e2i.tools.model import after_columns, ensemble_columns, judging_columns
+from e2i.tools.model import after_columns, ensemble_columns, judging_columns, validating_columns
 from e2i.tools.optuna import columns as search_columns
 from e2i.tools.shap import columns as shap_columns
 
@@ -55,6 +55,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
             *judging_columns.CODES,
             *after_columns.CODES,
             *ensemble_columns.CODES,
+            *validating_columns.CODES,
             *option_columns.CODES,
         ),
         *(*query_flow.CODES, *shap_columns.CODES, *causal_codes.CODES),

@@ -23,6 +23,7 @@ from e2i.tools.model.params.inspecting import ErrorsOutputs, ErrorsParams, Fairn
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams
 from e2i.tools.model.params.learning import LearningCurveOutputs, LearningCurveParams
 from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainOutputs, TrainParams
+from e2i.tools.model.params.validating import ValidationCurveOutputs, ValidationCurveParams
 
 LIBRARIES = ("xgboost", "lightgbm", "catboost", "scikit-learn", "skops", "numpy", "pandas")
 
@@ -89,7 +90,7 @@ TOOL = Tool(
             EvaluateOutputs,
             libraries=(*LIBRARIES, "matplotlib"),
             columns="judging_columns",
-            version=4,
+            version=5,
         ),
         Action(
             "compare",
@@ -127,6 +128,14 @@ TOOL = Tool(
             libraries=(*LIBRARIES, "matplotlib"),
             columns="learning_columns",
             version=3,
+        ),
+        Action(
+            "validation_curve",
+            "Fits a model with each of several values of a hyperparameter, and judges each fit.",
+            ValidationCurveParams,
+            ValidationCurveOutputs,
+            libraries=(*LIBRARIES, "matplotlib"),
+            columns="validating_columns",
         ),
         Action(
             "card",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
 from e2i.estimators import intervals, learning, metrics, reweighting, saved
-from e2i.tools.model import evaluation, page, predicting, slicing
+from e2i.tools.model import class_metrics, evaluation, page, predicting, slicing
 from e2i.tools.model.after_training import calibrate as calibrate
 from e2i.tools.model.after_training import conformal as conformal
 from e2i.tools.model.after_training import threshold as threshold
@@ -23,6 +23,7 @@ from e2i.tools.model.params.applying import PredictOutputs, PredictParams
 from e2i.tools.model.params.choosing import SelectOutputs, SelectParams
 from e2i.tools.model.params.judging import EvaluateOutputs, EvaluateParams, Interval
 from e2i.tools.model.params.training import CrossValidateOutputs, CrossValidateParams, TrainOutputs, TrainParams
+from e2i.tools.model.validation_curve import validation_curve as validation_curve
 
 if TYPE_CHECKING:
     from e2i.estimators.fitting import Fitted, Prepared
@@ -117,13 +118,15 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
     }
     found = evaluation.measure(rows, level=params.interval, **drawn)
     slices = slicing.measure(rows, slicing.cut(frame, params.by), level=params.interval, **drawn)
+    classes = class_metrics.measure(rows, level=params.interval, **drawn)
     saved.report_unseen(scorer, frame, ctx)
     for warning in (*evaluation.trained_on(params.model, scorer, frame, ctx), *found.warnings(rows, drawn["groups"])):
         ctx.warn(warning)
     title = f"{params.model.algorithm}: {params.model.target}"
     folder = ctx.scratch / "evaluation"
     folder.mkdir()
-    (folder / "index.html").write_text(page.render(title, found, rows, slices, plots=params.plots), encoding="utf-8")
+    text = page.render(title, found, rows, slices, class_metrics.section(classes), plots=params.plots)
+    (folder / "index.html").write_text(text, encoding="utf-8")
     report = ctx.keep(folder, Report, media_type="text/html", title=title, entry="index.html")
     _record(found.recorded(), ctx)
     if rows.positive is not None:
@@ -136,6 +139,7 @@ def evaluate(params: EvaluateParams, ctx: StepContext) -> EvaluateOutputs:
         baseline=found.baseline,
         positive=rows.positive,
         slices=ctx.table(slicing.table(slices)),
+        classes=ctx.table(class_metrics.table(classes)),
         report=report,
     )
 

@@ -41,6 +41,7 @@ def evaluate(given: Given, files: Files) -> Flow:
         "intervals": bounds,
         "baseline": names,
         "slices": KnownTable(tables.SLICES),
+        "classes": KnownTable(tables.CLASSES),
     }
     return Flow(outputs, problems)
 

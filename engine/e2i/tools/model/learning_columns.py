@@ -15,6 +15,15 @@ from e2i.tools.model.judging_columns import wrong_metric
 
 
 def learning_curve(given: Given, files: Files) -> Flow:
+    problems = [*judged_fit(given, "table"), *_falling(given.get("shares"))]
+    return Flow({"curve": KnownTable(tables.CURVE)}, problems)
+
+
+def judged_fit(given: Given, grouped: str) -> list[ColumnProblem]:
+    """Return the problems of fits to the parameter ``table`` that are judged by the rows of ``held_out``.
+
+    ``grouped`` is the parameter of the table that has the column ``group``.
+    """
     model, problems = columns.learn(given, "table", "validation")
     problems += hyperparameters.check(given, "params", task=model.task)
     problems += option_columns.check(given, model, "table", "params")
@@ -23,10 +32,9 @@ def learning_curve(given: Given, files: Files) -> Flow:
     if model.target is not None:
         problems += lacking(given["held_out"], ("held_out",), [model.target], "the target of training")
     problems += seen(given["held_out"], ("held_out",), model.trained_on)
-    problems += absent(given["table"], ("group",), given.get("group"))
+    problems += absent(given[grouped], ("group",), given.get("group"))
     problems += wrong_metric(("metric",), given.get("metric"), model.task, able=get_args(MetricName))
-    problems += _falling(given.get("shares"))
-    return Flow({"curve": KnownTable(tables.CURVE)}, problems)
+    return problems
 
 
 def _falling(shares: Any) -> Iterator[ColumnProblem]:

@@ -17,8 +17,8 @@ ABOUT_CLASS = ("f1", "precision", "recall", "prevalence", "average_precision")
 """Metrics that depend on which class is the positive one."""
 
 
-def render(title: str, found: Measured, rows: Judged, slices: Sequence[Slice], *, plots: bool) -> str:
-    """Return the page. Equal input gives equal text."""
+def render(title: str, found: Measured, rows: Judged, slices: Sequence[Slice], classes: str, *, plots: bool) -> str:
+    """Return the page. Equal input gives equal text. ``classes`` is the part about single classes."""
     from e2i.estimators.intervals import worse
 
     lost = worse(found.metrics, found.baseline)
@@ -26,7 +26,7 @@ def render(title: str, found: Measured, rows: Judged, slices: Sequence[Slice], *
     interval = f"<th>{found.level:.0%} interval</th>" if found.level is not None else ""
     table = f"<table><tr><th>metric</th><th>value</th>{interval}<th>constant answer</th></tr>{lines}</table>"
     picture = pages.picture(drawing.draw(rows)) if plots else ""
-    body = f"<p>{_about(rows)}</p>{table}{picture}"
+    body = f"<p>{_about(rows)}</p>{table}{picture}{classes}"
     return pages.document(title, body + (slice_page.section(rows, found, slices, plots=plots) if slices else ""))
 
 

@@ -43,6 +43,18 @@ SLICES: Columns = {
 """Columns of a table of slices, with a row for each slice and metric."""
 NESTED = ("list", "large_list", "fixed_size_list", "struct", "map")
 """Beginnings of the types of columns that cannot be cut into slices."""
+CLASSES: Columns = {
+    "class": "string",
+    **dict.fromkeys(("rows", "decided"), "int64"),
+    "metric": "string",
+    **dict.fromkeys(("estimate", "low", "high"), "double"),
+}
+"""Columns of the metrics of each of more than two classes."""
+VALIDATION: Columns = {
+    **dict.fromkeys(("value", "metric"), "string"),
+    **dict.fromkeys(("train", "held_out", "low", "high", "worse_share"), "double"),
+}
+"""Columns of a validation curve: a row for each value and metric."""
 DISPARITIES: Columns = {
     **dict.fromkeys(("by", "metric"), "string"),
     **dict.fromkeys(("estimate", "low", "high"), "double"),

@@ -125,4 +125,11 @@ class EvaluateOutputs(Outputs):
             "`low` and `high`. Slices of fewer than ten rows or groups have no intervals. Empty without `by`."
         ),
     ]
-    report: Annotated[Report, Field(description="One HTML page with the metrics, plots and slices.")]
+    classes: Annotated[
+        Table,
+        Field(
+            description="Of more than two classes, a row for each class and metric, the class against the rest: "
+            "`class`, `rows`, `decided`, the rows that are decided as it, `metric`, `estimate`, `low` and `high`."
+        ),
+    ]
+    report: Annotated[Report, Field(description="One HTML page with the metrics, plots, classes and slices.")]
