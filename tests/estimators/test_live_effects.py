@@ -11,6 +11,7 @@ import pytest
 
 from e2i.errors import StepError
 from e2i.estimators import effects, live_effects, scoring
+from e2i.estimators.effect_algorithms import AS_NUMBERS, EFFECT_ALGORITHMS, LIVE
 from e2i.estimators.effect_scoring import load
 
 dml = pytest.importorskip("econml.dml")
@@ -69,6 +70,24 @@ def test_a_right_model_of_effects_scores_higher_than_a_wrong_one(metric: str) ->
     x, t, y = rows(2)
     judge = live_effects.judge(metric, x, y.to_numpy(), t.astype(float), 1, is_discrete=True)
     assert 1 >= judge(Model(1.0)) > 0 > judge(Model(-1.0))
+
+
+@pytest.mark.parametrize("name", [name for name in LIVE if name not in AS_NUMBERS])
+def test_each_algorithm_of_effects_is_made_scored_and_judged_better_than_one_effect_for_all(name: str) -> None:
+    x, t, y = rows(3)
+    given = {"n_estimators": 20} if name == "ForestDRLearner" or EFFECT_ALGORITHMS[name].models == "outcomes" else {}
+    live_effects.check(name, given)
+    fitted = live_effects.make(name, given, 1, is_discrete=True).fit(y, t, X=x)
+    held, treated, outcome = rows(4)
+    for metric in ("r_score", "dr_score"):
+        judge = live_effects.judge(metric, held, outcome.to_numpy(), treated.astype(float), 1, is_discrete=True)
+        assert 0 < judge(fitted) < 1
+    with pytest.raises(StepError, match=f"{name} has no parameter 'trees'"):
+        live_effects.check(name, {"trees": 3})
+    assert live_effects.named(fitted) is None
+    if not EFFECT_ALGORITHMS[name].amounts:
+        with pytest.raises(StepError, match="needs a treatment of 0 and 1"):
+            live_effects.make(name, {}, 1, is_discrete=False)
 
 
 def test_explanations_add_up_to_the_effect(fitted: Any) -> None:

@@ -758,10 +758,11 @@ def test_a_search_for_effects_repeats_itself_and_its_estimator_is_econmls(worksp
     t = r.binomial(1, 1 / (1 + np.exp(-x.tenure)))
     y = (1 + x.calls) * t + x.tenure + r.normal(size=480)
 
-    async def search() -> Best:
+    async def search(name: str = "LinearDML", metric: str = "r_score", times: float = 1, **space: list[int]) -> Best:
+        given = times * t
         return await OptunaTuner().optimize(
-            "LinearDML", {"cv": [2, 3]}, x[:240], y[:240], x[240:], y[240:],
-            n_trials=2, metric="r_score", seed=1, treatment=(t[:240], t[240:]),
+            name, space or {"cv": [2, 3]}, x[:240], y[:240], x[240:], y[240:],
+            n_trials=2, metric=metric, seed=1, treatment=(given[:240], given[240:]),
         )  # fmt: skip
 
     one, other = asyncio.run(search()), asyncio.run(search())
@@ -770,3 +771,9 @@ def test_a_search_for_effects_repeats_itself_and_its_estimator_is_econmls(worksp
     assert type(model) is dml.LinearDML and abs(float(np.mean(model.effect(x[240:]))) - 1) < 0.5
     with pytest.raises(ValueError, match="treatment"):
         one.fit(x, y)
+    learner = asyncio.run(search("TLearner", "dr_score", n_estimators=[20, 40]))  # of its models of the outcome
+    assert learner.value > 0 and type(learner.fit(x, y, treatment=t)).__name__ == "TLearner"
+    with pytest.raises(ValueError, match="DRLearner needs a treatment of 0 and 1"):
+        asyncio.run(search("DRLearner", times=1.5))
+    with pytest.raises(ValueError, match="XLearner has no parameter"):
+        asyncio.run(search("XLearner", depth=[1]))

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from e2i.errors import StepError
-from e2i.estimators.effect_algorithms import EFFECT_ALGORITHMS, LIVE
+from e2i.estimators.effect_algorithms import AS_NUMBERS, EFFECT_ALGORITHMS
 from e2i.spec.suggest import few, nearest
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ def check(algorithm: str, params: Params) -> None:
     """Check that the algorithm has each parameter. Raises StepError."""
     import inspect
 
-    known = set(inspect.signature(_kind(algorithm).__init__).parameters) - {"self"}
+    if EFFECT_ALGORITHMS[algorithm].models == "outcomes":
+        from lightgbm import LGBMRegressor
+
+        kind: Any = LGBMRegressor
+    else:
+        kind = _kind(algorithm)
+    known = set(inspect.signature(kind.__init__).parameters) - {"self", "kwargs"}
     for name in params:
         if name not in known:
             near = nearest(name, known)
@@ -41,23 +47,42 @@ def check(algorithm: str, params: Params) -> None:
             )
 
 
+def check_treatment(algorithm: str, *, is_discrete: bool) -> None:
+    """Check that the algorithm takes the treatment. Raises StepError."""
+    if is_discrete or EFFECT_ALGORITHMS[algorithm].amounts:
+        return
+    able = ", ".join(name for name, known in EFFECT_ALGORITHMS.items() if known.estimator and known.amounts)
+    raise StepError(
+        f"{algorithm} needs a treatment of 0 and 1", code="wrong-task", hint=f"algorithms for amounts: {able}"
+    )
+
+
 def make(algorithm: str, params: Params, seed: int, *, is_discrete: bool, threads: int = 1) -> Any:
-    """Return an estimator that is not fitted."""
-    settings = {
-        "model_y": outcome_model(seed, threads),
-        "model_t": treatment_model(seed, threads, is_discrete=is_discrete),
-        "discrete_treatment": is_discrete,
-        "random_state": seed,
-        **({"n_jobs": threads} if algorithm == "CausalForest" else {}),
-    }
+    """Return an estimator that is not fitted. Parameters of S-, T- and X-learners are those of their outcome models."""
+    check_treatment(algorithm, is_discrete=is_discrete)
+    known = EFFECT_ALGORITHMS[algorithm]
+    if known.models == "outcomes":
+        given = {"models" if algorithm != "SLearner" else "overall_model": outcome_model(seed, threads, params)}
+        if algorithm == "XLearner":
+            given["propensity_model"] = treatment_model(seed, threads, is_discrete=True)
+        return _kind(algorithm)(**given)
+    outcome, treatment = outcome_model(seed, threads), treatment_model(seed, threads, is_discrete=is_discrete)
+    settings: dict[str, Any] = {"random_state": seed}
+    if known.models == "robust":
+        settings |= {"model_regression": outcome, "model_propensity": treatment}
+    else:
+        settings |= {"model_y": outcome, "model_t": treatment, "discrete_treatment": is_discrete}
+    if known.explainer == "tree":
+        settings["n_jobs"] = threads
     return _kind(algorithm)(**{**settings, **params})
 
 
-def outcome_model(seed: int, threads: int = 1) -> Any:
-    """Return the model of an outcome, which is a number."""
+def outcome_model(seed: int, threads: int = 1, params: Params | None = None) -> Any:
+    """Return the model of an outcome, which is a number; ``params`` replace its settings."""
     from lightgbm import LGBMRegressor
 
-    return LGBMRegressor(**NUISANCE, random_state=seed, n_jobs=threads, deterministic=True, force_col_wise=True)
+    fixed = {"random_state": seed, "n_jobs": threads, "deterministic": True, "force_col_wise": True}
+    return LGBMRegressor(**{**NUISANCE, **fixed, **(params or {})})
 
 
 def treatment_model(seed: int, threads: int = 1, *, is_discrete: bool) -> Any:
@@ -121,8 +146,8 @@ def is_live(model: Any) -> bool:
 
 
 def named(model: Any) -> str | None:
-    """Return the registry's name of an estimator of EconML; None for another one."""
-    for name in LIVE:
+    """Return the registry's name of an estimator of EconML that has a form as numbers; None for another one."""
+    for name in AS_NUMBERS:
         if type(model) is _kind(name):
             return name
     return None
@@ -145,7 +170,7 @@ def to_effects(model: Any, example: Any = None) -> Effects:
         raise StepError(
             f"{type(model).__name__} cannot be saved as numbers",
             code="unknown-flavor",
-            hint=f"e2i saves {' and '.join(LIVE)} of one outcome and one treatment, without a featurizer",
+            hint=f"e2i saves {' and '.join(AS_NUMBERS)} of one outcome and one treatment, without a featurizer",
         )
     if getattr(model, "_d_x", None) is None:
         raise StepError("the estimator has no effect modifiers", code="unknown-flavor", hint="fit it with X")

@@ -76,10 +76,11 @@ class OptunaTuner(Connector[OptunaConfig]):
 
         Several metrics give a Pareto front (``front``); ``choose`` takes one trial of it, ``stop`` ends the search
         early, both as in ``optuna.tune``. The sampler knows the trials of the studies ``warm_start`` from the start.
-        Effects of a treatment: ``algorithm`` is LinearDML or CausalForest, ``treatment`` the treatments of both tables,
-        ``(t_train, t_val)``, and ``metric`` is ``r_score`` or ``dr_score`` (both 0 for one effect for all rows, better
-        when higher). A treatment of 0 and 1 is discrete, any other an amount. ``fit(X, y, treatment=t)`` returns
-        EconML's own estimator.
+        Effects of a treatment: ``algorithm`` is LinearDML, SparseLinearDML, CausalForest or, for a treatment of 0 and
+        1, DRLearner, ForestDRLearner, SLearner, TLearner or XLearner, whose parameters are those of their models of the
+        outcome. ``treatment`` are the treatments of both tables, ``(t_train, t_val)``, and ``metric`` is ``r_score`` or
+        ``dr_score`` (both 0 for one effect for all rows, better when higher). A treatment of 0 and 1 is discrete, any
+        other an amount. ``fit(X, y, treatment=t)`` returns EconML's own estimator.
 
         ``parallel`` trials are in flight, in threads of this process and in other processes on the same study.
 

@@ -108,6 +108,8 @@ def read(request: Request, sought: Goals) -> tuple[Recipe, Data] | tuple[EffectR
     made = recipe(request, task)
     if isinstance(made, EffectRecipe):
         rows = treating.data(request.train, request.validation, request.treatment)
+        if isinstance(made.algorithm, str):
+            live_effects.check_treatment(made.algorithm, is_discrete=rows.is_discrete)
         return replace(made, is_discrete=rows.is_discrete), rows
     own = not isinstance(made.algorithm, str)
     data = trials.read(*request.train, *request.validation, made.task, own)
