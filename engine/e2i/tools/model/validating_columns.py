@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, settled
 from e2i.catalog.files import Files
 from e2i.estimators import algorithms
 from e2i.estimators.bounds import BOUNDS
@@ -34,7 +34,7 @@ def _varied(given: Given) -> Iterator[ColumnProblem]:
     bound = None if algorithm is None else BOUNDS.get(algorithm.of or str(given["algorithm"]), {}).get(parameter)
     known = list(values) if isinstance(values, list | tuple) else []
     for place, value in enumerate(known):
-        if value in known[:place]:
+        if settled(value) and value in known[:place]:
             yield ColumnProblem(("values", place), "bad-values", f"the value {value!r} is listed twice")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if bound is not None and is_number and not bound.allows(value):
