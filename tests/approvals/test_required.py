@@ -13,8 +13,11 @@ from msgspec.structs import replace
 from approvals_project import Approved
 from e2i import api
 from e2i.approvals import granting, record, required
+from e2i.documents import ParamValues
 from e2i.errors import BadInput, Refused
 from e2i.planning import document
+from e2i.rehearsal import running
+from e2i.rehearsal.sampling import Wanted
 from e2i.store.runs import RunStore
 
 HOUR = 3_600_000
@@ -41,6 +44,21 @@ def test_a_plan_runs_with_an_approval_of_its_own(project: Approved) -> None:
     assert project.outcome(fresh=True).startswith("not-approved")
     (listed,) = granting.listed(project.workspace, time.time_ns() // 1_000_000).approvals
     assert (listed.approval, listed.state, len(listed.runs)) == (made, "valid", 2)
+
+
+def test_a_rehearsal_needs_the_approval_of_the_run_and_does_not_use_it_up(project: Approved) -> None:
+    spec = str(project.root / "spec.yaml")
+
+    def rehearsed() -> str:
+        return running.rehearse(spec, ParamValues(), Wanted(), project.workspace).document.status
+
+    with pytest.raises(Refused) as refused:
+        rehearsed()
+    assert refused.value.code == "not-approved"
+    project.approve(once=True)
+    assert rehearsed() == rehearsed() == "succeeded"
+    (listed,) = granting.listed(project.workspace, time.time_ns() // 1_000_000).approvals
+    assert (listed.state, listed.runs) == ("valid", ())
 
 
 def test_an_edited_record_does_not_count(project: Approved) -> None:

@@ -163,6 +163,21 @@ def test_leftovers_of_dead_processes_go(past: Past) -> None:
     assert (past.root / "quarantine" / "x").exists(), "what was quarantined is as young as this test"
 
 
+def test_plans_that_agents_asked_for_go_with_the_runs_of_their_age_and_approved_ones_stay(past: Past) -> None:
+    past.run("young", 3)
+    for name in ("a" * 16, "b" * 16):
+        (past.root / "plans" / name).mkdir(parents=True)
+    run_store = RunStore(past.root, past.store.has)
+    with run_store.together():
+        run_store.approvals.add("one", f"sha256:{'b' * 64}", "{}", once=False)
+    run_store.close()
+    assert past.collect(30).folders == 0 and past.collect(most=10**9).folders == 0
+    later = NOW + 40 * DAY_MS
+    assert collect(past.root, Wish(30 * DAY_MS), later, dry_run=True).folders == 2  # a plan, the folder of the run
+    collect(past.root, Wish(30 * DAY_MS), later)
+    assert [path.name for path in (past.root / "plans").iterdir()] == ["b" * 16]
+
+
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert collect(tmp_path / "none", Wish(0), NOW).runs == []
     assert not (tmp_path / "none").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from e2i.estimators import details, metrics
@@ -62,7 +63,8 @@ def draws(rows: Rows, *, groups: Matrix | None = None, seed: int = 0) -> dict[st
         decided = rows.decided[order] if rows.decided.size else rows.decided
         rows = Rows(rows.labels[order], rows.predicted[order], decided, rows.quantile)
         groups = None if groups is None else groups[order]
-    drawn = [_weighted(rows, weights) for weights in resamples(len(rows.labels), groups, seed)]
+    with one_thread():
+        drawn = [_weighted(rows, weights) for weights in resamples(len(rows.labels), groups, seed)]
     return {name: np.concatenate([block[name] for block in drawn]) for name in drawn[0]}
 
 
@@ -86,9 +88,19 @@ def of_means(
     if not values:
         return {}
     table = np.column_stack([np.ones(len(next(iter(values.values())))), *values.values()])
-    sums = np.concatenate([weights @ table for weights in resamples(len(table), groups, seed)])
+    with one_thread():
+        sums = np.concatenate([weights @ table for weights in resamples(len(table), groups, seed)])
     found = {name: interval(sums[:, place] / sums[:, 0], level) for place, name in enumerate(values, start=1)}
     return {name: bounds for name, bounds in found.items() if bounds is not None}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Makes matrix products independent of the number of threads: BLAS adds in an order that depends on it."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def baseline(task: Task, labels: Matrix, answer: Matrix | float, *, threshold: float = 0.5) -> dict[str, float]:

@@ -28,7 +28,7 @@ from e2i.execution.record import RunRecord
 from e2i.execution.session import Session, executor_of, new_run_id
 from e2i.planning.build import Planner
 from e2i.planning.model import Plan
-from e2i.policy import Policy
+from e2i.policy import Approval, Policy
 from e2i.rehearsal import empty as without_rows
 from e2i.rehearsal import unexercised
 from e2i.rehearsal.redirect import Redirects, databases
@@ -37,6 +37,7 @@ from e2i.rehearsal.sampling import Wanted
 from e2i.rehearsal.sources import Sources
 from e2i.rehearsal.stand_in import Sampler, StandInExecutor
 from e2i.route import Draft
+from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.problems import Problem
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.history import NoHistory
@@ -83,6 +84,7 @@ def rehearse(
     source = route.read(spec, workspace)
     draft = route.examine(source, workspace, params)
     expanded = route.valid(draft)
+    _expect_approved(expanded, workspace, params)
     context = CheckContext.of(expanded, workspace.authority, draft.files)
     for _ in actions.check(context):  # it records the types of all outputs
         pass
@@ -113,6 +115,22 @@ def rehearse(
     return Rehearsed(document, record, tuple(failed))
 
 
+def _expect_approved(expanded: Expanded, workspace: Workspace, params: ParamValues) -> None:
+    """Raises Refused when the policy demands an approval of this plan and none counts: its code would run here too."""
+    if not workspace.authority.rules.approval.is_demanded:
+        return
+    from e2i.approvals import required
+    from e2i.planning import binding
+
+    planned = route.plan(expanded, NoHistory(), workspace, RunOptions(params)).plan()
+    need = required.need(planned, expanded, workspace, time.time_ns() // 1_000_000)
+    if need is None:
+        return
+    if need.refusal is not None:
+        raise need.refusal
+    binding.check_code(planned)
+
+
 class Stage:
     """The throw-away store of one rehearsal, with everything that stands in for something real."""
 
@@ -124,7 +142,9 @@ class Stage:
         quiet = isolation.isolated(workspace, folder / "store")
         read = {name: own for name, own in workspace.settings.tools.items() if name in READ}
         settings = quiet.settings.model_copy(update={"tools": {**quiet.settings.tools, **read}})
-        own = {who: {"write_roots": getattr(workspace.policy, who).write_roots} for who in AUTHORS}
+        own = {
+            who: {"write_roots": getattr(workspace.policy, who).write_roots, "approval": Approval()} for who in AUTHORS
+        }
         self._workspace = replace(quiet, settings=settings, policy=_changed(quiet.policy, own))
         if "database" in read:
             read["database"] = databases(workspace.settings, folder)
@@ -210,7 +230,7 @@ class Stage:
         return replace(planner, selected={*self._prepared.run, *given}, given=given, finals=False)
 
 
-def _changed(policy: Policy, rules: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Policy:
+def _changed(policy: Policy, rules: Mapping[str, Mapping[str, tuple[str, ...] | Approval]]) -> Policy:
     """Returns a policy with other rules for each kind of author."""
     return policy.model_copy(
         update={who: getattr(policy, who).model_copy(update=dict(own)) for who, own in rules.items()}

@@ -19,6 +19,7 @@ TABLES = (
 )
 HAS_TABLES = "SELECT count(*) = 2 FROM sqlite_master WHERE name IN ('approvals', 'approval_uses')"
 COLUMNS = "SELECT id, record, revoked_ms, expired_ms FROM approvals"
+VALID_PLANS = "SELECT plan FROM approvals WHERE revoked_ms IS NULL AND expired_ms IS NULL"
 UNFINISHED = (
     "SELECT runs.run FROM runs JOIN approval_uses USING (run) WHERE approval_uses.id = ?"
     " AND (runs.status != 'succeeded' OR EXISTS ("
@@ -71,6 +72,12 @@ class ApprovalTable:
             ApprovalRow(name, text, revoked, expired, self._runs(name), self._unfinished(name))
             for name, text, revoked, expired in found
         ]
+
+    def valid_plans(self) -> set[str]:
+        """Returns the digests of the plans with an approval that was not revoked or found expired."""
+        if not self._has_tables():
+            return set()
+        return {row[0] for row in self._database.execute(VALID_PLANS)}
 
     def revoke(self, approval: str, at_ms: int) -> None:
         """Revokes an approval for good."""

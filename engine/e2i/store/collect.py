@@ -31,6 +31,7 @@ from e2i.resilience.lock import exclusive
 from e2i.resilience.processes import process_alive
 from e2i.resilience.transaction import transaction
 from e2i.store import disk, ownership, retention, use
+from e2i.store.approvals import ApprovalTable
 from e2i.store.artifacts import WRITTEN, ArtifactStore, unfinished_of
 from e2i.store.database import FILE, StoreError, open_for_writing, store_error
 from e2i.store.reading import open_for_reading
@@ -48,6 +49,8 @@ RUNS = (
 )
 RESULTS = "SELECT fingerprint, outputs, telemetry, run, created_ms FROM results"
 TRASH = "trash"
+PLANS = "plans"
+"""The folder of the plans that agents asked for. They are kept as long as runs, approved ones longer."""
 DISK_FULL = ("disk-full", "disk-failing")
 """Error codes of a full disk. SQLite reports it as failing when it cannot create its shared files."""
 
@@ -216,6 +219,8 @@ class _Collection:
         """The runs whose folders are kept."""
         self._needed: set[str] = set()
         """The artifacts that are kept."""
+        self._approved: set[str] = set()
+        """The digests of plans with an approval."""
         self._texts: list[str] = []
         """What kept rows say about artifacts."""
         self._unfinished_ms: int | None = None
@@ -236,6 +241,7 @@ class _Collection:
         self._live = {row["run"] for row in live}
         self._before_ms = min([self._before_ms, *(row["started_ms"] - MARGIN_MS for row in live)])
         kept = self._kept(runs)
+        self._approved = ApprovalTable(self._database).valid_plans()
         results = self._database.execute(RESULTS).fetchall()
         wanted = self._wanted(kept)
         known = {row["run"] for row in runs}
@@ -378,7 +384,7 @@ class _Collection:
             return True
 
     def _litter(self) -> Iterator[tuple[str, str]]:
-        """Yields names in the store that dead runs and processes left behind, and old quarantined artifacts."""
+        """Yields names in the store that dead runs and processes left behind, old quarantined artifacts, old plans."""
         for folder, retained in (("runs", self._known | self._live), ("tmp", self._live)):
             for name in removal.names(self._root, folder):
                 if name not in retained and self._is_old(self._root / folder / name):
@@ -390,6 +396,10 @@ class _Collection:
         for name in removal.names(self._root, "quarantine"):
             if self._since is None or _changed_ms(self._root / "quarantine" / name) < self._since:
                 yield "quarantine", name
+        for name in removal.names(self._root, PLANS) if self._since is not None else ():
+            is_approved = any(plan.startswith(f"sha256:{name}") for plan in self._approved)
+            if not is_approved and _changed_ms(self._root / PLANS / name) < (self._since or 0):
+                yield PLANS, name
 
     def _is_old(self, path: Path) -> bool:
         return self._alone or _changed_ms(path) < self._before_ms
