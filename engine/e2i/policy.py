@@ -73,6 +73,7 @@ class Budgets(_Part):
     memory: Annotated[
         Size | None, Field(description="Estimated memory of the steps that run beside each other; null: no limit.")
     ] = None
+    cost: Annotated[float | None, Field(ge=0, description="Estimated cost of a whole run; null: no limit.")] = None
 
 
 class Amounts(_Part):

@@ -74,6 +74,10 @@ class Resources(BaseModel):
     max_memory: Annotated[Size | None, Field(description="Maximum memory that a step may request; null: no limit.")] = (
         None
     )
+    hourly_cost: Annotated[
+        float | None,
+        Field(gt=0, allow_inf_nan=False, description="What an hour of this machine costs, in any currency."),
+    ] = None
     total_memory: Annotated[
         Size | None,
         Field(description="Memory that steps of all runs of a store may declare together; null: no limit."),

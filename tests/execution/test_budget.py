@@ -37,7 +37,8 @@ steps:
 def test_a_plan_is_estimated_from_recorded_steps_and_held_to_budgets(project: Project) -> None:
     project.write("hold.py", STEP)
     project.write("free.yaml", SPEC.replace("BUDGET\n", ""))
-    project.write("tight.yaml", SPEC.replace("BUDGET", "budget: {time: 100ms, memory: 1MB}"))
+    project.write("tight.yaml", SPEC.replace("BUDGET", "budget: {time: 100ms, memory: 1MB, cost: 0.01}"))
+    project.write("config/default.yaml", "sinks: []\nflush: 5\nresources: {hourly_cost: 3600}\n")
     tight, free = project.root / "tight.yaml", project.root / "free.yaml"
 
     unknown = project.plan(free, estimate=True).estimate
@@ -60,7 +61,9 @@ def test_a_plan_is_estimated_from_recorded_steps_and_held_to_budgets(project: Pr
     assert [(one.code, one.severity, one.path, one.location.line) for one in plan.warnings] == [
         ("over-budget", "warning", "/budget/time", 6),
         ("over-budget", "warning", "/budget/memory", 6),
+        ("over-budget", "warning", "/budget/cost", 6),
     ]
+    assert plan.estimate.cost == plan.estimate.seconds, "an hour costs as many units as it has seconds"
     assert plan.to_json()["estimate"]["steps"][0]["note"] == "reused"
     assert "estimate" not in project.plan(free).to_json()
     assert project.run(tight, {"more": 2}).status == "succeeded"

@@ -175,8 +175,9 @@ class Authority(Struct, frozen=True):
 
     @property
     def limits_runs(self) -> bool:
-        """True when runs may not take more than some time or memory, by their estimate."""
-        return self.rules.budgets.time is not None or self.rules.budgets.memory is not None
+        """True when runs may not take more than some time or memory, or cost more, by their estimate."""
+        budgets = self.rules.budgets
+        return (budgets.time, budgets.memory, budgets.cost) != (None, None, None)
 
     def query_limits(self) -> QueryLimits:
         """Returns what queries may take."""

@@ -104,7 +104,9 @@ def _show_estimate(found: PlanEstimate) -> None:
         note = click.style(f"{'  ' if shown else ''}{step.note}", dim=True) if step.note else ""
         click.echo(f"    {step.id.ljust(width)}  {shown}{note}")
     if found.seconds is not None:
-        whole = ", ".join(filter(None, (_range(found.seconds, budget.seconds), _range(found.memory, sizes.text))))
+        amounts = [_range(found.seconds, budget.seconds), _range(found.memory, sizes.text)]
+        amounts += [f"cost {_range(found.cost, budget.cost)}"] if found.cost else []
+        whole = ", ".join(filter(None, amounts))
         lacks = f"; without {', '.join(found.unknown)}" if found.unknown else ""
         click.echo(f"    {click.style('all'.ljust(width), bold=True)}  {whole}{lacks}")
 

@@ -16,7 +16,7 @@ from e2i.check.policy import Authority
 from e2i.errors import RefusedSpec
 from e2i.planning.build import Planner
 from e2i.planning.estimates.estimate import estimate
-from e2i.planning.estimates.model import PlanEstimate
+from e2i.planning.estimates.model import PlanEstimate, Range
 from e2i.planning.model import Plan
 from e2i.policy import Budgets
 from e2i.settings import Settings
@@ -37,7 +37,17 @@ def estimated(plan: Plan, planner: Planner, recorded: Recorded | None, settings:
     """Returns what a plan takes, as far as the store has usage of its actions."""
     used, spans = recorded.usage(plan.name) if recorded else ((), {})
     slots = settings.workers or len(os.sched_getaffinity(0))
-    return estimate(plan, planner, used, spans, slots)
+    return with_cost(estimate(plan, planner, used, spans, slots), settings.resources.hourly_cost)
+
+
+def with_cost(found: PlanEstimate, hourly: float | None) -> PlanEstimate:
+    """Returns the estimate with the cost of its time. ``hourly``: what an hour of the machine costs."""
+    if hourly is None or found.seconds is None:
+        return found
+    median, low, high = (
+        round(hourly * value / 3600, 6) for value in (found.seconds.median, found.seconds.low, found.seconds.high)
+    )
+    return replace(found, cost=Range(median=median, low=low, high=high))
 
 
 def held(plan: Plan, planner: Planner, recorded: Recorded | None, settings: Settings, authority: Authority) -> Plan:
@@ -77,6 +87,14 @@ def _over(found: PlanEstimate, budget: BudgetSpec | Budgets) -> Iterator[tuple[s
         low, high = sizes.text(found.memory.low), sizes.text(found.memory.high)
         about = sizes.text(found.memory.median)
         yield "memory", f"a run needs about {about} of memory ({low} to {high}), over {budget.memory}"
+    if budget.cost is not None and found.cost and found.cost.median > budget.cost:
+        low, high = cost(found.cost.low), cost(found.cost.high)
+        yield "cost", f"a run costs about {cost(found.cost.median)} ({low} to {high}), over {budget.cost:g}"
+
+
+def cost(value: float) -> str:
+    """Returns an amount of money for people."""
+    return f"{value:.3g}"
 
 
 def seconds(value: float) -> str:

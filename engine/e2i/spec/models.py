@@ -115,6 +115,12 @@ class BudgetSpec(Shape):
     memory: Annotated[
         Size | None, Field(description="Estimated memory of the steps that run beside each other, such as 8GB.")
     ] = None
+    cost: Annotated[
+        float | None,
+        Field(
+            gt=0, allow_inf_nan=False, description="Estimated cost of a run, by the settings' `resources: hourly_cost`."
+        ),
+    ] = None
 
 
 class ResourcesSpec(Shape):
@@ -214,8 +220,8 @@ class PipelineSpec(Shape):
 
     @property
     def has_budget(self) -> bool:
-        """True when a run should not take more than some time or memory."""
-        return self.budget.time is not None or self.budget.memory is not None
+        """True when a run should not take more than some time or memory, or cost more."""
+        return self.budget != BudgetSpec()
 
     def every_step(self) -> Iterator[tuple[str, str, StepSpec]]:
         """Yields each step with its section, ``steps`` or ``finally``, and its id."""

@@ -6,10 +6,26 @@ from e2i.spec.problems import Code
 
 CODES = (
     Code(
+        "part-lost",
+        "A file that a past run read is gone",
+        "`e2i why` mixes two runs. Their code is taken from the workspace or from the commits of the runs, by its "
+        "digest.",
+        "Commit code and data before a run that is to be compared.",
+        example="e2i why last~1 last, after clean.py was edited between the runs without a commit",
+    ),
+    Code(
+        "mix-failed",
+        "A mix of two runs without the metric",
+        "`e2i why` evaluates the spec with some factors of one run and some of the other. A step of such a mix failed, "
+        "or a step that is never executed again has no result.",
+        "Compare runs that are closer to each other.",
+        example="e2i why last~1 last, and the new code needs a column that the old data do not have",
+    ),
+    Code(
         "over-budget",
         "A run that would take more than its budget",
-        "The spec has a `budget` of time or memory, and the estimate from past runs of its steps is over it. It is a "
-        "warning. A budget of the policy is an error, `policy-budget`.",
+        "The spec has a `budget` of time, memory or cost, and the estimate from past runs of its steps is over it. It "
+        "is a warning. A budget of the policy is an error, `policy-budget`.",
         "Reduce the data or the trials, or raise the budget. `e2i plan --estimate` shows each step.",
         example="budget: {time: 1m}, and the runs of this week took five minutes",
     ),

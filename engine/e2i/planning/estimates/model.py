@@ -34,4 +34,5 @@ class PlanEstimate(Part, frozen=True, kw_only=True):
     steps: list[StepEstimate]
     seconds: Annotated[Range | None, Meta(description="Until all steps are done; null: nothing is known.")]
     memory: Annotated[Range | None, Meta(description="Highest sum of steps that run beside each other, in bytes.")]
+    cost: Annotated[Range | None, Meta(description="By the hourly cost in the settings; null: there is none.")] = None
     unknown: Annotated[list[str], Meta(description="Steps that run and have no history: they count as nothing.")]

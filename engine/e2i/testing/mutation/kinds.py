@@ -73,9 +73,14 @@ class _Step:
     def changes(self) -> Iterator[Change]:
         for key, value in self._written.items():
             is_reference = isinstance(value, str) and expressions.has_expression(value)
-            if not is_reference:
+            if not is_reference and not self._is_default(key, value):
                 yield Change("dropped-parameter", self._path((key,)), self._name, value, drop=True)
             yield from self._value((key,), value)
+
+    def _is_default(self, key: str, value: Any) -> bool:
+        """Returns whether leaving the parameter out changes nothing, or only what people read."""
+        schema = self._schema.properties.get(key)
+        return key == "description" or (schema is not None and schema.default == value)
 
     def _path(self, keys: Keys) -> Keys:
         return ("steps", self._name, "with", *keys)
