@@ -68,11 +68,13 @@ def test_each_tool_gets_what_its_own_client_reads_and_delivery_what_the_sinks_re
         assert for_tool(values, name) == {"PGPASSWORD": "pg"}
     assert for_tool(values, "remote") == {"AWS_SECRET_ACCESS_KEY": "aws"}
     assert for_tool(values, "mlflow") == {"PGPASSWORD": "pg", "AWS_SECRET_ACCESS_KEY": "aws"}
-    for name in set(BUILT_IN) - {"opik", "optuna", "feast", "mlflow", "database", "remote"}:
+    for name in set(BUILT_IN) - {"opik", "optuna", "feast", "mlflow", "database", "remote", "shap"}:
         assert for_tool(values, name) == {}, name
     delivers = for_delivery(values, threads=1, store=Path("/store"), sinks=("opik",))
     assert delivers["OPIK_API_KEY"] == "opik" and "AWS_SECRET_ACCESS_KEY" not in delivers and "MY_TOKEN" not in delivers
+    assert for_tool(values, "shap") == for_tool(values, "mlflow")  # it loads models from MLflow
     assert credentials(values, ("opik", "optuna", "data")) == {"opik", "pg"}
+    assert credentials(values, ("shap",)) == {"pg", "aws"}
 
 
 def test_the_docs_list_every_variable_of_every_tool() -> None:

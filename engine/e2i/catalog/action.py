@@ -228,7 +228,8 @@ class Tool(Struct, frozen=True):
     ``outages`` are dotted names of the exceptions that mean "the tool is down", as opposed to "the request is invalid".
     ``imports`` are the modules that a worker imports ahead when a step of this tool is next.
     ``variables`` and ``credentials`` are the environment variables that its client reads. Only its steps and the
-    delivery of its telemetry receive them. The values of ``credentials`` are masked.
+    delivery of its telemetry receive them. The values of ``credentials`` are masked. ``asks`` are other tools whose
+    servers its actions ask: its steps receive what these tools' steps receive.
     """
 
     name: str
@@ -241,6 +242,7 @@ class Tool(Struct, frozen=True):
     imports: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
 
     def action(self, name: str) -> Action | None:
         return next((action for action in self.actions if action.name == name), None)

@@ -43,7 +43,7 @@ from e2i.resilience import removal, retry
 from e2i.spec import durations, sizes
 from e2i.store.runs import RunStore
 from e2i.workers import inline
-from e2i.workers.environment import credentials, for_tool
+from e2i.workers.environment import asked, credentials, for_tool
 from e2i.workers.executor import Ended, Executor, Failure, Measured, Message, Progressed, StepCall
 from e2i.workers.masking import Masker
 
@@ -122,7 +122,7 @@ class Engine:
             {
                 *secrets.values(request.settings.secrets, request.environ),
                 *credentials(request.environ, tools, self._registry),
-                *request.settings.credentials(tools),
+                *request.settings.credentials(asked(tools, self._registry)),
                 *shared,
             }
         )
@@ -313,7 +313,7 @@ class Engine:
         known = {
             *revealed,
             *credentials(self._request.environ, (tool,), self._registry),
-            *settings.credentials((tool,)),
+            *settings.credentials(asked((tool,), self._registry)),
         }
         return StepCall(
             uses=node.step.uses,

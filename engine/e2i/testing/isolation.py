@@ -15,6 +15,7 @@ from e2i.alerting import Log
 from e2i.policy import Approval
 from e2i.resilience import removal
 from e2i.settings import VARIABLES
+from e2i.workers import environment
 from e2i.workspace.workspace import Workspace
 
 
@@ -52,7 +53,8 @@ SERVERS = frozenset(tool for tool, _ in VARIABLES)
 def environment_of(workspace: Workspace, tools: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment variables without those that lead the tools to a server."""
     hidden = set(VARIABLES.values())
-    for tool in map(workspace.settings.registry.tool, tools):
+    registry = workspace.settings.registry
+    for tool in map(registry.tool, environment.asked(tools, registry)):
         hidden |= {*tool.variables, *tool.credentials} if tool else set()
     return {name: value for name, value in environ.items() if name not in hidden}
 

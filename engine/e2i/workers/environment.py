@@ -71,14 +71,20 @@ def for_delivery(environ: Mapping[str, str], *, threads: int, store: Path, sinks
     return found
 
 
+def asked(tools: Iterable[str], registry: Registry = BUILT_IN) -> tuple[str, ...]:
+    """Return the tools, and those whose servers they ask, sorted."""
+    named = set(tools)
+    return tuple(sorted(named.union(*(tool.asks for tool in filter(None, map(registry.tool, named))))))
+
+
 def for_tool(environ: Mapping[str, str], name: str, registry: Registry = BUILT_IN) -> dict[str, str]:
-    """Return the variables that the tool's client reads, as far as they are set."""
-    declared = registry.tool(name)
-    names = (*declared.variables, *declared.credentials) if declared else ()
+    """Return the variables that the clients of the tool and of the tools that it asks read, as far as they are set."""
+    declared = filter(None, map(registry.tool, asked((name,), registry)))
+    names = (name for tool in declared for name in (*tool.variables, *tool.credentials))
     return {name: environ[name] for name in names if environ.get(name)}
 
 
 def credentials(environ: Mapping[str, str], tools: Iterable[str], registry: Registry = BUILT_IN) -> set[str]:
-    """Return the values of the credentials among the variables of these tools."""
-    declared = filter(None, map(registry.tool, tools))
+    """Return the values of the credentials among the variables of these tools, and of the tools that they ask."""
+    declared = filter(None, map(registry.tool, asked(tools, registry)))
     return {environ[name] for tool in declared for name in tool.credentials if environ.get(name)}

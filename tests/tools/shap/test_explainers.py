@@ -30,6 +30,8 @@ SMALL = {
     "LightGBM": "n_estimators",
     "CatBoost": "iterations",
     "RandomForest": "n_estimators",
+    "ExtraTrees": "n_estimators",
+    "HistGradientBoosting": "max_iter",
 }
 REGION = {"model": "the model", "table": "the table", "background": None}
 

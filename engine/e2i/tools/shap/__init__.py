@@ -203,4 +203,5 @@ TOOL = Tool(
     distribution="shap",
     extra="shap",
     imports=("pandas", "xgboost", "matplotlib.backends.backend_agg", "matplotlib.figure"),
+    asks=("mlflow",),
 )
