@@ -133,7 +133,7 @@ class Peak:
         return self._peak
 
     def _look(self) -> None:
-        while not self._done.wait(0.2):
+        while not self._done.wait(0.5):
             self._peak = max(self._peak, sum(map(held, family(self._pid))))
 
 

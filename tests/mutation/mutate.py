@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from mutation.good import Good
-from mutation.kinds import judging, names, queries, shape, tables, text, values, wiring
+from mutation.kinds import judging, modelling, names, queries, shape, tables, text, values, wiring
 from mutation.mutant import Mutant, Mutants
 
 SEED = 20261122
@@ -115,6 +115,27 @@ KINDS: dict[str, Callable[[Good, Random], Mutants]] = {
     "limit of the other task": judging.limit_of_the_other_task,
     "shares that do not rise": judging.falling_shares,
     "held-out rows that are trained on": judging.held_out_training,
+    "operation on texts": modelling.recipe_of_texts,
+    "operation on no column": modelling.recipe_of_no_column,
+    "operation on the target": modelling.recipe_of_the_target,
+    "folds of other rows": modelling.folds_of_other_rows,
+    "group of folds among features": modelling.group_among_features,
+    "folds by no time": modelling.times_of_folds,
+    "stopped early without rounds": modelling.stopped_without_rounds,
+    "stopped by another metric": modelling.stopped_by_another_metric,
+    "weights that are no numbers": modelling.weights_of_texts,
+    "monotone in texts": modelling.monotone_in_texts,
+    "objective of classes": modelling.loss_of_numbers,
+    "quantiles of another objective": modelling.quantiles_of_another_objective,
+    "space of another algorithm": modelling.space_of_another_algorithm,
+    "calibrated twice": modelling.calibrated_again,
+    "finished by training rows": modelling.finished_by_training_rows,
+    "judged by fitted rows": modelling.judged_by_fitted_rows,
+    "intervals of a model without": modelling.intervals_of_none,
+    "cost in no column": modelling.cost_of_no_column,
+    "limit of nothing": modelling.limit_that_is_none,
+    "intervals by no feature": modelling.intervals_by_no_feature,
+    "threshold of numbers": modelling.threshold_of_numbers,
 }
 
 

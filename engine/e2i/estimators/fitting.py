@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -39,10 +38,6 @@ if TYPE_CHECKING:
 
 PLAIN = Options()
 EXAMPLE_ROWS = 5
-SMALL, LARGE = 2.0**-6, 2.0**30
-"""Standard deviations of a target below and above which boosters are trained on a multiple of it."""
-FAR = 100.0
-"""Distance of a target from 0, in standard deviations, from which its mean is subtracted for boosters."""
 
 
 class Prepared(Struct, frozen=True, eq=False):
@@ -100,10 +95,12 @@ def prepare(
     seed: int = 0,
     groups: Matrix | None = None,
     options: Options = PLAIN,
+    suspicions: bool = True,
 ) -> Prepared:
     """Derive the schema from ``train`` and encode both tables, after fitting ``recipe`` to ``train``. Raises StepError.
 
-    ``seed`` and ``groups`` (n,) are for the cross-fitting of the recipe: rows of one group are in one fold.
+    ``seed`` and ``groups`` (n,) are for the cross-fitting of the recipe: rows of one group are in one fold. Without
+    ``suspicions``, ``warnings`` says nothing of features and rows that know too much, which takes time.
     """
     if options.weights is not None and features is None and options.weights in train.columns:
         exclude = (*exclude, options.weights)
@@ -136,13 +133,13 @@ def prepare(
     is_scaled = bool(algorithms.of(algorithm).rounds) and derived.task == "regression" and not options.is_log
     changed = learning.transformation(options, rows.labels, target) if derived.task == "regression" else None
     learned, held_learned = rows.learned(changed), held_out and held_out.learned(changed)
-    center, scale = _standard(learned.labels) if is_scaled else (0.0, 1.0)
+    center, scale = learning.standard(learned.labels) if is_scaled else (0.0, 1.0)
     encoded = learned.standardised(center, scale), held_learned and held_learned.standardised(center, scale)
     shared = library(algorithms.of(algorithm)).prepare(derived, *encoded, threads)
     loss = learning.loss(algorithm, options, derived, scale)
     assumed = None if task else schema.assumed(derived, rows.labels, algorithm)
     given = derived if own is None else replace(derived, features=own.features, encoding="doubles")
-    suspicious = leaks.warnings(train, validation, given, rows.labels)
+    suspicious = leaks.warnings(train, validation, given, rows.labels) if suspicions else ()
     return Prepared(
         algorithm,
         derived,
@@ -207,20 +204,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json`` into a model's folder. Equal manifests give equal bytes."""
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _standard(labels: Matrix) -> tuple[float, float]:
-    """Return a center and a scale for a target that boosters cannot learn as it is; 0 and 1 for any other.
-
-    Boosters compute in 32 bits, so values that hardly differ are one value to them. XGBoost takes errors whose squares
-    are below 1e-6 for rounding. The scale is a power of two, which divides exactly.
-    """
-    spread, middle = float(labels.std()), float(labels.mean())
-    if not 0.0 < spread < math.inf:
-        return 0.0, 1.0
-    center = float(round(middle)) if abs(middle) > FAR * spread else 0.0
-    is_odd = spread < SMALL or spread > LARGE
-    return center, 2.0 ** math.floor(math.log2(spread)) if is_odd or center else 1.0
 
 
 def _check_watch(prepared: Prepared, watch: Watch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 Settings = dict[str, str | float | list[int]]
 """Parameters of a library, by its own names."""
+
+SMALL, LARGE = 2.0**-6, 2.0**30
+"""Standard deviations of a target below and above which boosters are trained on a multiple of it."""
+FAR = 100.0
+"""Distance of a target from 0, in standard deviations, from which its mean is subtracted for boosters."""
 
 
 class Loss(Struct, frozen=True):
@@ -135,6 +141,20 @@ def loss(algorithm: str, options: Options, schema: Schema, scale: float) -> Loss
         _constraints(options, schema),
         devices.usable(algorithm, options.device).device,
     )
+
+
+def standard(labels: Matrix) -> tuple[float, float]:
+    """Return a center and a scale for a target that boosters cannot learn as it is; 0 and 1 for any other.
+
+    Boosters compute in 32 bits, so values that hardly differ are one value to them. XGBoost takes errors whose squares
+    are below 1e-6 for rounding. The scale is a power of two, which divides exactly.
+    """
+    spread, middle = float(labels.std()), float(labels.mean())
+    if not 0.0 < spread < math.inf:
+        return 0.0, 1.0
+    center = float(round(middle)) if abs(middle) > FAR * spread else 0.0
+    is_odd = spread < SMALL or spread > LARGE
+    return center, 2.0 ** math.floor(math.log2(spread)) if is_odd or center else 1.0
 
 
 def constant(objective: ObjectiveName, quantile: float, labels: Matrix, classes: Sequence[Any] | None) -> Matrix:

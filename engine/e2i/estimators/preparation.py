@@ -131,8 +131,11 @@ def _fitted(
     except (ValueError, TypeError) as error:
         raise StepError(f"{about}: {error}", code="bad-column") from error
     _within_bounds(step, columns, about)
-    made = preparing.apply(columns, [step]) | training
     replaced = {state["name"] for state in step["columns"]}
+    if training.keys() >= set(_added(step)) > set():  # nothing is as in other rows
+        made = {name: values for name, values in columns.items() if name not in replaced} | training
+    else:
+        made = preparing.apply(columns, [step]) | training
     if clashing := [name for name in _added(step) if name in columns and name not in replaced]:
         message = f"{about} makes columns of names that exist: {few(clashing)}"
         raise StepError(message, code="duplicate-column", hint="rename the columns")

@@ -28,11 +28,13 @@ Place = tuple[str | int, ...]
 class Columns(Struct):
     """The columns after some operations: name → kind, None where it is not known.
 
-    ``replaced`` are columns of whose values others were made, NAME or NAME_VALUE. ``is_open``: nothing is known.
+    ``replaced`` are columns of whose values others were made, NAME_VALUE. Those in ``kept`` may still be there.
+    ``is_open``: nothing is known.
     """
 
     kinds: dict[str, str | None]
     replaced: set[str] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
     is_open: bool = False
     problems: list[ColumnProblem] = field(default_factory=list)
     origin: str = ""
@@ -45,7 +47,7 @@ class Columns(Struct):
 
     def may_have(self, name: str) -> bool:
         """Return True when there may be a column of that name besides the known ones."""
-        return self.is_open or any(name == made or name.startswith(f"{made}_") for made in self.replaced)
+        return self.is_open or name in self.kept or any(name.startswith(f"{made}_") for made in self.replaced)
 
 
 class Operation(Struct, frozen=True):
@@ -168,4 +170,5 @@ def _apply(found: Columns, step: Operation, names: list[str], task: str | None) 
         found.replaced |= set(names) if step.cyclic else set()
     elif op not in ("impute", "drop_constant", "select"):  # the new columns depend on the values
         found.replaced |= set(names)
+        found.kept |= set(names) if op == "target_encode" else set()  # NAME for two classes, NAME_CLASS for more
         found.kinds = {name: kind for name, kind in found.kinds.items() if name not in names}

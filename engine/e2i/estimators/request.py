@@ -97,7 +97,13 @@ class Request(Struct, frozen=True):
         )
 
     def prepare(
-        self, train: pd.DataFrame, validation: pd.DataFrame | None, *, threads: int, groups: Matrix | None = None
+        self,
+        train: pd.DataFrame,
+        validation: pd.DataFrame | None,
+        *,
+        threads: int,
+        groups: Matrix | None = None,
+        suspicions: bool = True,
     ) -> Prepared:
         """Return the rows in the form of the algorithm's library. Raises StepError."""
         from e2i.estimators import fitting
@@ -117,6 +123,7 @@ class Request(Struct, frozen=True):
             seed=self.seed,
             groups=groups,
             options=self.options,
+            suspicions=suspicions,
         )
 
     def in_splits(
@@ -141,7 +148,7 @@ class Request(Struct, frozen=True):
             held_out = frame.iloc[test]
             if classes is not None and held_out[self.target].nunique() < 2:
                 raise lacking_class("tested rows")
-            found.append(settled.prepare(rows, held_out, threads=threads, groups=own))
+            found.append(settled.prepare(rows, held_out, threads=threads, groups=own, suspicions=False))
         return found
 
 

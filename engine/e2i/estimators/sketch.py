@@ -35,7 +35,11 @@ def of(frame: pd.DataFrame, schema: Schema, labels: Matrix) -> Matrix | None:
     """Return the sketch of a table's features and labels; None when equal rows may be chance."""
     import numpy as np
 
-    counts = [max(1, frame[name].nunique()) for name in schema.names]
+    counts: list[int] = []
+    for name in schema.names:
+        counts.append(max(1, frame[name].nunique()))
+        if counts[-1] > DISTINCT * len(frame):
+            break  # one such feature decides, and counting takes longer than hashing
     most = max(counts, default=0)
     if most <= DISTINCT * len(frame) and math.prod(counts) < COMBINATIONS * len(frame):
         return None

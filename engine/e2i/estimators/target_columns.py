@@ -67,4 +67,6 @@ def task_of(given: Given, rows: Any) -> str | None:
     if kind_of(given, rows) in ("bool", "string", "large_string"):
         return "classification"
     chosen = [given.get(name) for name in ("target_transform", "objective")]
-    return "regression" if any(isinstance(value, str) for value in chosen) else None  # classification has neither
+    if any(isinstance(value, str) for value in chosen):
+        return "regression"  # classification has neither
+    return "classification" if isinstance(given.get("positive"), bool | int | float | str) else None

@@ -67,7 +67,7 @@ class Crossing:
         if stop is not None and tested is None:
             chosen[self.counted] = typical(self.rounds)
         held_out = None if stop is None or tested is None else self.frame.iloc[tested]
-        prepared = self.request.prepare(rows, held_out, threads=self.threads, groups=groups)
+        prepared = self.request.prepare(rows, held_out, threads=self.threads, groups=groups, suspicions=tested is None)
         watch = None if held_out is None else learning.watch(stop, self.task, prepared.loss)
         fitted = fitting.fit(prepared, chosen, seed=self.request.seed, threads=self.threads, watch=watch)
         return fitted, chosen if watch is None else {**chosen, self.counted: watch.keep}

@@ -133,7 +133,9 @@ class Growing:
                 hint="remove the smallest of `shares`, or leave `group` out",
             ) from error
         groups = None if self.groups is None else self.groups[places]
-        prepared = self.request.prepare(rows, self.validation, threads=self.ctx.threads, groups=groups)
+        prepared = self.request.prepare(
+            rows, self.validation, threads=self.ctx.threads, groups=groups, suspicions=False
+        )
         watch = learning.watch(self.params.early_stopping, self.task, prepared.loss)
         fitted = fitting.fit(prepared, self.params.params, seed=self.seed, threads=self.ctx.threads, watch=watch)
         return Fit(share, len(rows), self._measure(fitted, rows), self._measure(fitted, self.held_out, is_new=True))
