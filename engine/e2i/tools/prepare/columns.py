@@ -21,6 +21,7 @@ def preview(given: Given, files: Files) -> Flow:
     problems = [
         problem for name in ("target", "features", "exclude") for problem in absent(table, (name,), given[name])
     ]
+    problems += _target_listed(features, target)
     problems += _needs_target(given["recipe"], target)
     if isinstance(table, KnownTable) and not problems and isinstance(exclude, list | tuple):
         chosen = tuple(table.columns) if features is None else features
@@ -29,6 +30,12 @@ def preview(given: Given, files: Files) -> Flow:
             found = recipe_columns.check(given["recipe"], table, used, target, None)
             problems += [_at_recipe(problem) for problem in found.problems if problem.code != "bad-feature"]
     return Flow({}, problems)
+
+
+def _target_listed(features: Any, target: Any) -> Iterator[ColumnProblem]:
+    if isinstance(target, str) and isinstance(features, list | tuple) and target in features:
+        path, message = ("features", list(features).index(target)), f'the target "{target}" is among the features'
+        yield ColumnProblem(path, "target-leak", message, hint="remove it from `features`", take_out=len(features) > 1)
 
 
 def _needs_target(recipe: Any, target: Any) -> Iterator[ColumnProblem]:
