@@ -22,6 +22,7 @@ from e2i.catalog.registry import SINKS, Registry
 from e2i.catalog.setting_errors import explained
 from e2i.documents import JsonObject, Values
 from e2i.errors import BadInput, BadSettings, UnreadableSettings
+from e2i.machines import Dask, Executors, Local, Shared
 from e2i.spec import document, scalars, suggest
 from e2i.spec.document import Document
 from e2i.spec.models import Duration, Size
@@ -108,29 +109,6 @@ class Retention(BaseModel):
     ] = None
 
 
-class Shared(BaseModel):
-    """The storage for results shared with other stores."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    url: Annotated[
-        str, Field(min_length=1, description="A folder: file:///net/e2i, s3://bucket/e2i, or any of fsspec.")
-    ]
-    trust: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$",
-            description="Name of the group that shares results; null: specs of the same origin, human or agent.",
-        ),
-    ] = None
-    deadline: Annotated[
-        float, Field(gt=0, le=600, description="Time limit of a call in seconds. A transfer has 1 s per MB more.")
-    ] = 5.0
-    options: Annotated[
-        Values, Field(description="Options for opening the file system, such as endpoint_override.")
-    ] = {}
-
-
 class Settings(BaseModel):
     """Services and limits of one environment (a profile). None of them changes the meaning of a spec."""
 
@@ -166,6 +144,11 @@ class Settings(BaseModel):
     shared: Annotated[Shared | None, Field(description="Storage for results shared with other stores; null: none.")] = (
         None
     )
+    executor: Annotated[
+        Executors,
+        Field(exclude=True, description="Where steps are executed: by processes of this machine, or on a cluster too."),
+    ] = Local()
+    """Not part of the settings that worker processes receive: no step connects to the cluster."""
     env: Annotated[
         Mapping[str, str], Field(description="Variables that specs may read as `env.NAME`. No others can be read.")
     ] = {}
@@ -221,6 +204,8 @@ class Settings(BaseModel):
         It imports the tools' declarations, so ``load`` leaves this check to callers that know which tools are used.
         A plug-in that cannot be loaded is checked only if it is one of ``tools``.
         """
+        if isinstance(self.executor, Dask):
+            self.executor.check()
         for name in sorted(self.tools.keys() if tools is None else self.tools.keys() & set(tools)):
             if tools is not None or self.registry.problem(name) is None:
                 self.tool(name)
@@ -238,12 +223,13 @@ class Settings(BaseModel):
                 raise BadInput(message, code="weak-secret", hint=hint)
 
     def credentials(self, tools: Iterable[str]) -> set[str]:
-        """Returns the passwords, keys and tokens in the settings of the tools and of the shared store, for masking.
+        """Returns the passwords, keys and tokens in the settings of the tools and of shared storage, for masking.
 
         Those that ordinary data could contain are included only together with the account, as in a URL.
         """
-        options = self.shared.model_dump(mode="json") if self.shared else {}
-        return {*_credentials([options, *(self.tools.get(name) for name in tools)])}
+        places = (self.shared, self.executor.store if isinstance(self.executor, Dask) else None)
+        options = [place.model_dump(mode="json") for place in places if place is not None]
+        return {*_credentials([*options, *(self.tools.get(name) for name in tools)])}
 
     def tool(self, name: str) -> ToolSettings:
         """Returns the validated settings of one tool. Raises BadInput with the name of the invalid setting."""

@@ -21,7 +21,8 @@ import pytest
 
 from context import LocalContext
 from e2i.errors import ToolUnavailable
-from e2i.settings import Settings, Shared
+from e2i.machines import Shared
+from e2i.settings import Settings
 from e2i.store.shared import SharedStore
 from live.faucet import Faucet, Flow, faucet
 from live.google_storage import GoogleStorage

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from e2i.execution.events import RunFinished, ToolDegraded
-from e2i.settings import Shared
+from e2i.machines import Shared
 from e2i.store.artifacts import ArtifactStore
 from e2i.store.digests import digest_of
 from e2i.store.history import digests_of

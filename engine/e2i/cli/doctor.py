@@ -18,8 +18,11 @@ from e2i.api import Workspace
 from e2i.catalog import credentials
 from e2i.catalog.action import Tool, ToolSettings
 from e2i.catalog.questions import Question
+from e2i.cluster import health
+from e2i.cluster.health import ClusterState
 from e2i.documents import Count, Element, JsonDocument, plain
 from e2i.errors import MISCONFIGURED, E2IError, Exit, InvalidSpec, ToolUnavailable
+from e2i.machines import Dask
 from e2i.resilience.breaker import Breaker, Circuit, State, since_boot
 from e2i.resilience.circuits import circuit_files, policy_of
 from e2i.resilience.guard import Guard, without_accounts
@@ -100,6 +103,7 @@ class DoctorDocument(JsonDocument, frozen=True, kw_only=True):
     tools: list[ToolState]
     state: StoreState
     shared: Annotated[SharedState | None, Meta(description="None: not configured.")]
+    cluster: Annotated[ClusterState | None, Meta(description="None: all steps are executed by this machine.")]
 
     @property
     def exit_code(self) -> Exit:
@@ -108,13 +112,16 @@ class DoctorDocument(JsonDocument, frozen=True, kw_only=True):
         refused = {service.code for tool in self.tools for service in tool.services if not service.reachable}
         if refused and refused <= {*MISCONFIGURED}:
             return Exit.BAD_INPUT  # all services are up; the configuration is wrong
-        return Exit.DONE if tools and shared and not self.state.corruption else Exit.UNAVAILABLE
+        cluster = self.cluster is None or self.cluster.is_usable
+        return Exit.DONE if tools and shared and cluster and not self.state.corruption else Exit.UNAVAILABLE
 
 
 def examine(workspace: Workspace) -> DoctorDocument:
     """Returns the state of everything, with credentials masked: an address in a client's message may contain them."""
     workspace.settings.check()
-    found = DoctorDocument(tools=_tools(workspace), state=_state(workspace), shared=shared(workspace))
+    found = DoctorDocument(
+        tools=_tools(workspace), state=_state(workspace), shared=shared(workspace), cluster=cluster(workspace)
+    )
     return convert(masker(workspace).data(plain(found)), DoctorDocument)
 
 
@@ -157,6 +164,12 @@ def shared(workspace: Workspace) -> SharedState | None:
     if settings is None or store is None:
         return None
     return store.state(credentials.without(settings.url), settings.trust or workspace.origin.value)
+
+
+def cluster(workspace: Workspace) -> ClusterState | None:
+    """Returns the nodes of the cluster; None when the settings name none."""
+    settings = workspace.settings.executor
+    return health.examine(settings, workspace.root) if isinstance(settings, Dask) else None
 
 
 def _examine(tool: Tool, workspace: Workspace, past: _Past) -> ToolState:

@@ -12,6 +12,7 @@ from e2i.cli import destinations
 from e2i.cli.doctor import CircuitState, DoctorDocument, ServiceState, ToolState
 from e2i.cli.problems_view import safe
 from e2i.cli.wording import counted
+from e2i.cluster.health import ClusterState
 from e2i.resilience.breaker import State
 from e2i.store.past import LastFailure
 from e2i.store.shared import SharedState
@@ -25,6 +26,9 @@ def show(found: DoctorDocument, workspace: Workspace) -> None:
             click.echo(line)
     if found.shared is not None:
         click.echo(_shared(found.shared))
+    if found.cluster is not None:
+        for line in _cluster(found.cluster):
+            click.echo(line)
     for sentence in found.state.corruption:
         click.echo(f"state of the store: {click.style(safe(sentence), fg='red')}")
     for sentence in found.state.quarantined:
@@ -81,5 +85,16 @@ def _shared(shared: SharedState) -> str:
     return f"shared store {safe(shared.url)} ({shared.trust})  {_reachable(shared)}{writable}{results}{problem}"
 
 
-def _reachable(found: ToolState | SharedState) -> str:
+def _cluster(cluster: ClusterState) -> Iterator[str]:
+    problem = f": {safe(cluster.problem)}" if cluster.problem else ""
+    yield f"cluster {safe(cluster.address)}  {_reachable(cluster)}, {counted(len(cluster.nodes), 'node')}{problem}"
+    for node in cluster.nodes:
+        declared = "".join(f", {safe(name)}={amount:g}" for name, amount in sorted(node.resources.items()))
+        versions = f"e2i {node.e2i}, Python {node.python}" if node.e2i else "versions unknown"
+        yield f"{INDENT} {safe(node.name)} ({safe(node.address)}): {counted(node.slots, 'slot')}{declared}; {versions}"
+        if node.problem:
+            yield f"{INDENT}   {click.style(safe(node.problem), fg='red')}"
+
+
+def _reachable(found: ToolState | SharedState | ClusterState) -> str:
     return click.style("reachable", fg="green") if found.reachable else click.style("not reachable", fg="red")

@@ -22,6 +22,7 @@ COMMANDS = {
     **dict.fromkeys(("keys", "approve", "approvals", "revoke"), "approvals"),
     "mcp": "mcp",
     "lsp": "lsp",
+    "cluster": "cluster",
     "outbox": "outbox",
     **dict.fromkeys(("test", "rehearse"), "testing"),
     "impact": "changes",
@@ -49,7 +50,7 @@ HEADINGS = {
     "Run": ("run", "mcp"),
     "Approve": ("keys", "approve", "approvals", "revoke"),
     "Inspect": ("runs", "show", "export", "report", "provenance", "verify", "why", "doctor"),
-    "Operate": ("sync", "outbox", "gc", "backup", "restore"),
+    "Operate": ("sync", "outbox", "gc", "backup", "restore", "cluster"),
 }
 """The commands under each heading of ``e2i --help``, in the order in which they are listed."""
 

@@ -24,6 +24,7 @@ from e2i.execution.record import RunRecord
 from e2i.execution.relay import EventRelay
 from e2i.execution.request import RunRequest
 from e2i.execution.telemetry import FinishDelivery
+from e2i.machines import Dask
 from e2i.planning import binding
 from e2i.planning.model import Verdict
 from e2i.store import ownership
@@ -222,7 +223,9 @@ class Session:
 
 
 def executor_of(workspace: Workspace, size: int, environ: Mapping[str, str]) -> Executor:
-    """Returns an executor of up to ``size`` worker processes, started when the first step needs them."""
+    """Returns an executor of up to ``size`` worker processes, started when the first step needs them, and of the
+    cluster of the settings, connected then.
+    """
     store, settings = workspace.store, workspace.settings
     cores = len(os.sched_getaffinity(0))
 
@@ -238,7 +241,16 @@ def executor_of(workspace: Workspace, size: int, environ: Mapping[str, str]) -> 
             registry=settings.registry,
         )
 
-    return OnDemand(size, start_pool)
+    local, cluster = OnDemand(size, start_pool), settings.executor
+    if not isinstance(cluster, Dask):
+        return local
+
+    def connect() -> Executor:
+        from e2i.cluster.opening import open_cluster
+
+        return open_cluster(workspace, cluster, local)
+
+    return OnDemand(size, connect)
 
 
 def new_run_id() -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +21,13 @@ from msgspec import Meta
 
 from e2i.documents import Count, Element, JsonObject, OutputValues, plain, read
 from e2i.errors import ToolUnavailable
+from e2i.machines import Shared
 from e2i.regular import folder_mode, open_to_group
 from e2i.resilience.breaker import Breaker, Policy
 from e2i.resilience.guard import Guard
-from e2i.settings import Shared
+from e2i.store import listing
 from e2i.store.artifacts import ArtifactStore, MissingArtifact
-from e2i.store.digests import digest_of, files_of, folder_digest
+from e2i.store.digests import digest_of, files_of
 from e2i.store.history import digests_of
 from e2i.store.rows import Result
 
@@ -37,7 +37,6 @@ RATE = 1_000_000
 """Bytes a second that a transfer must reach, on top of the deadline."""
 RENAMING = {"file", "local", "sftp", "ssh", "smb", "hdfs", "webhdfs"}
 """Protocols whose files are visible while they are written. There a file is renamed when it is complete."""
-HEXADECIMAL = re.compile("[0-9a-f]{64}")
 
 
 class SharedState(Element, frozen=True, kw_only=True):
@@ -94,11 +93,11 @@ class SharedStore:
             open_to_group(Path(folder))
             target = Path(folder, "content")
             hexadecimal = digest.removeprefix("sha256:")
-            listing = self._ask(self._read, f"folders/{hexadecimal}.json")
-            if listing is None:
+            listed = self._ask(self._read, f"folders/{hexadecimal}.json")
+            if listed is None:
                 complete = self._fetch_file(hexadecimal, target)
             else:
-                files = _listed(listing, digest)
+                files = listing.read(listed, digest)
                 if files is None:
                     self._discard(f"folders/{hexadecimal}.json")
                     return False
@@ -112,7 +111,7 @@ class SharedStore:
         """Writes a result and its artifacts, the result last. Returns whether all of it is there now."""
         try:
             for digest in digests_of(result):
-                if not self._push_artifact(digest, store.path(digest)):
+                if not self.push_artifact(digest, store.path(digest)):
                     return False
         except (MissingArtifact, OSError) as error:
             self.problem = str(error)
@@ -121,13 +120,30 @@ class SharedStore:
         content = _json({**document, "checksum": _checksum(document)})
         return self._put(f"results/{result.fingerprint.removeprefix('sha256:')}.json", content)
 
+    def push_artifact(self, digest: str, path: Path) -> bool:
+        """Writes a file, or a folder, of that digest. Returns whether it is there now."""
+        hexadecimal = digest.removeprefix("sha256:")
+        if not path.is_dir():
+            return self._put(f"objects/{hexadecimal}", path)
+        files = files_of(path)
+        listed = _json([list(file) for file in files])
+        if listing.read(listed, digest) is None:
+            self.problem = f"artifact {digest} has file names that some file systems do not support"
+            return False
+        pushed = all(self._put(f"objects/{one}", path / name) for name, one in files)
+        return pushed and self._put(f"folders/{hexadecimal}.json", listed)
+
+    def is_reachable(self) -> bool:
+        """Returns whether the store answers."""
+        return self._ask(self._answers) is not None
+
     def state(self, url: str, trust: str) -> SharedState:
         """Asks whether the store answers and accepts a file, and counts its results. Writes a file and removes it.
 
         ``url`` and ``trust`` name the store in the answer.
         """
         probe = f"probe-{os.urandom(8).hex()}"
-        reachable = self._ask(self._answers) is not None
+        reachable = self.is_reachable()
         writable = reachable and self._ask(self._write, probe, b"") is not None
         if writable:
             self._ask(self._remove, probe)
@@ -135,18 +151,6 @@ class SharedStore:
         return SharedState(
             url=url, trust=trust, reachable=reachable, writable=writable, results=results, problem=self.problem
         )
-
-    def _push_artifact(self, digest: str, path: Path) -> bool:
-        hexadecimal = digest.removeprefix("sha256:")
-        if not path.is_dir():
-            return self._put(f"objects/{hexadecimal}", path)
-        files = files_of(path)
-        listing = _json([list(file) for file in files])
-        if _listed(listing, digest) is None:
-            self.problem = f"artifact {digest} has file names that some file systems do not support"
-            return False
-        pushed = all(self._put(f"objects/{one}", path / name) for name, one in files)
-        return pushed and self._put(f"folders/{hexadecimal}.json", listing)
 
     def _fetch_file(self, hexadecimal: str, target: Path) -> bool:
         path = f"objects/{hexadecimal}"
@@ -287,25 +291,6 @@ def _open(settings: Shared) -> tuple[Any, str]:
         return ArrowFSWrapper(S3FileSystem(**settings.options)), rest
     system, base = fsspec.url_to_fs(settings.url, **settings.options)
     return system, str(base)
-
-
-def _listed(content: bytes, digest: str) -> list[tuple[str, str]] | None:
-    """Returns a folder's files from its list; None when the list does not match the digest, or has unsafe names."""
-    try:
-        files = [(str(name), str(one)) for name, one in json.loads(content)]
-    except (ValueError, TypeError, RecursionError):
-        return None
-    if folder_digest(files) != digest or not all(_is_safe(name) and HEXADECIMAL.fullmatch(one) for name, one in files):
-        return None
-    folded = {name.casefold() for name, _ in files}
-    return files if len(folded) == len(files) else None
-
-
-def _is_safe(name: str) -> bool:
-    """Returns whether a relative name stays below its folder, wherever it is unpacked."""
-    parts = name.split("/")
-    ordinary = all(part and len(part.encode()) <= 255 and not part.endswith((".", " ")) for part in parts)
-    return ordinary and len(name) <= 1_000 and name.isprintable() and "\\" not in name and ":" not in name
 
 
 def _json(document: Any) -> bytes:

@@ -13,21 +13,17 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
 from e2i.catalog.registry import BUILT_IN, Registry
-from e2i.workers import exit_reasons, guardian, memory, placement
+from e2i.workers import exit_reasons, guardian, memory, placement, watching
 from e2i.workers.executor import Ended, Measured, Message, Progressed, StepCall
 from e2i.workers.messages import Done, Prepare, Prepared, Progress, Ready, Report, Start, Telemetry
 from e2i.workers.process import ABANDON_AFTER, BRIEF, FORCE_AFTER, WorkerProcess
 from e2i.workspace.paths import Roots
 
-WATCH = 0.2
-"""Seconds between measurements of running calls."""
-UNSAID = 0.8
-"""The share of the machine's memory that a step without a limit may use."""
 ABSENCE = 5.0
 """Seconds without checking the workers after which the engine must have been stopped. The workers get that time back.
 """
@@ -47,7 +43,9 @@ class Pool:
         settings: str,
         environ: Mapping[str, str],
         registry: Registry = BUILT_IN,
+        beside: Callable[[], Sequence[WorkerProcess]] | None = None,
     ) -> None:
+        """``beside``: the worker processes whose cores a call avoids; default: those of this pool."""
         self.size = size
         self._registry = registry
         self._store = store
@@ -55,6 +53,7 @@ class Pool:
         self._environ = dict(environ)
         self._selector = selectors.DefaultSelector()
         self._processes: list[WorkerProcess] = []
+        self._beside = beside or (lambda: self._processes)
         self._waiting: deque[StepCall] = deque()
         """Calls that were taken back, or that arrived when a worker was no longer free."""
         self._unsaid: list[Message] = []
@@ -78,6 +77,11 @@ class Pool:
         )
         self._kills = memory.kills()
         self._polled = self._watched = time.monotonic()
+
+    @property
+    def processes(self) -> Sequence[WorkerProcess]:
+        """Return its worker processes."""
+        return tuple(self._processes)
 
     def free(self) -> int:
         now = time.monotonic()
@@ -118,7 +122,7 @@ class Pool:
 
     def poll(self, seconds: float) -> list[Message]:
         messages, self._unsaid = self._unsaid, []
-        wait = 0.0 if messages else self._wait(seconds)
+        wait = 0.0 if messages else watching.wait(self._processes, self._watched, seconds, time.monotonic())
         for key, _ in self._selector.select(wait):
             messages.extend(self._receive(key.data))
         now = time.monotonic()
@@ -127,7 +131,7 @@ class Pool:
         if absent > ABSENCE:
             for process in self._processes:
                 process.deadline += absent
-        if now - self._watched >= WATCH:
+        if now - self._watched >= watching.WATCH:
             self._watched = now
             self._watch()
         for process in list(self._processes):
@@ -195,7 +199,7 @@ class Pool:
                 return
             self._waiting.popleft()
             process.learn(placement.tool_of(call.uses), placement.digests_of(call.params))
-            process.take(call, placement.cores(call.cpus, self._processes))
+            process.take(call, placement.cores(call.cpus, self._beside()))
 
     def _take_back(self, process: WorkerProcess) -> None:
         """Return the calls that the worker has not begun to the queue."""
@@ -245,7 +249,9 @@ class Pool:
         outcome = done.outcome
         failure = outcome.failure
         if failure is not None and failure.code == "out-of-memory":
-            failure = exit_reasons.out_of_memory(call.memory or self._limit(call), process.peak)
+            failure = exit_reasons.out_of_memory(
+                call.memory or watching.memory_limit(call, self._machine), process.peak
+            )
         process.remember(placement.digests_of(outcome.outputs))
         memory = max(done.peak, process.peak)
         cut = done.cut or process.cut
@@ -261,15 +267,12 @@ class Pool:
         for process in self._processes:
             if process.call and process.ending is None and self._is_about(process):
                 process.show_log(self._store)
-                limit = self._limit(process.call)
+                limit = watching.memory_limit(process.call, self._machine)
                 process.trim_log(self._store)
                 if process.look(limit) > limit:
                     process.end("out-of-memory", at_once=True)
                 elif process.count > process.call.processes:
                     process.end("too-many-processes", at_once=True)
-
-    def _limit(self, call: StepCall) -> int:
-        return round(self._machine * UNSAID) if call.memory is None else call.memory
 
     def _reap(self, process: WorkerProcess) -> list[Message]:
         """Return the messages about a worker that has exited."""
@@ -285,7 +288,13 @@ class Pool:
             kills = memory.kills()
             starved, self._kills = kills > self._kills, kills
         failure = exit_reasons.failure(
-            call, process.ending, code, self._limit(call), process.peak, starved=starved, count=process.count
+            call,
+            process.ending,
+            code,
+            watching.memory_limit(call, self._machine),
+            process.peak,
+            starved=starved,
+            count=process.count,
         )
         return [Ended(call.info.step, time.monotonic() - process.started, failure=failure, cut=process.cut)]
 
@@ -297,17 +306,3 @@ class Pool:
             self._abandoned = True
             messages = [exit_reasons.unkillable(message, left) for message in messages if isinstance(message, Ended)]
         return messages
-
-    def _wait(self, seconds: float) -> float:
-        """Return the waiting time: at most until the next time limit, or the next measurement of running calls."""
-        now = time.monotonic()
-        limits = [seconds]
-        for process in self._processes:
-            if process.ending is not None:
-                forced = now > process.asked + FORCE_AFTER
-                limits.append(process.asked + (ABANDON_AFTER if forced else FORCE_AFTER) - now)
-            elif process.call:
-                limits.extend((process.deadline - now, self._watched + WATCH - now))
-                if len(process.calls) > 1:
-                    limits.append(process.started + BRIEF - now)
-        return max(0.0, min(limits))

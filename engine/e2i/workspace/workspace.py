@@ -16,6 +16,7 @@ from e2i import policy as policy_module
 from e2i import settings as settings_module
 from e2i.catalog.action import Place
 from e2i.check.policy import Authority
+from e2i.machines import Dask
 from e2i.policy import Origin, Policy
 from e2i.settings import Settings
 from e2i.store import ownership
@@ -71,13 +72,15 @@ class Workspace(Struct, frozen=True):
 
     @property
     def _operator_files(self) -> tuple[str, ...]:
-        """Returns the files that the settings name: log, metrics, and what the commands of hooks name of this
-        workspace.
+        """Returns the files that the settings name: log, metrics, certificates, and what the commands of hooks name of
+        this workspace.
         """
         settings = self.settings
         words = [word for hook in settings.on_finish for word in hook.command or ()]
         scripts = [word for word in words if "\0" not in word and os.path.isfile(self.root / word)]  # noqa: PTH113
-        return tuple(filter(None, (settings.log.file, settings.metrics_file, *scripts)))
+        cluster = settings.executor
+        keys = (cluster.tls.ca, cluster.tls.cert, cluster.tls.key) if isinstance(cluster, Dask) else ()
+        return tuple(filter(None, (settings.log.file, settings.metrics_file, *keys, *scripts)))
 
     def name(self, file: str) -> str:
         """Returns the path of a file relative to the workspace, if the file is inside."""

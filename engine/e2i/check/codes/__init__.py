@@ -21,7 +21,7 @@ from e2i.check import (
     targets,
     unread,
 )
-from e2i.check.codes import approvals, causal, commands, features, places, programs, services, tables, testing
+from e2i.check.codes import approvals, causal, clusters, commands, features, places, programs, services, tables, testing
 from e2i.estimators import columns as model_columns
 from e2i.estimators import fold_columns, hyperparameters, option_columns
 from e2i.queries import flow as query_flow
@@ -74,6 +74,7 @@ GROUPS: dict[str, tuple[Code, ...]] = {
     "While a step runs: databases, remote locations": places.CODES,
     "While a step runs: feature stores": features.CODES,
     "While a step runs: trackers, studies, registries, services": services.CODES,
+    "Clusters that execute steps": clusters.CODES,
     "Tests of specs": testing.CODES,
     "The Python interface": programs.CODES,
 }
