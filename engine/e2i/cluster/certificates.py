@@ -1,7 +1,7 @@
 """Makes certificates for a local cluster. In: a folder. Out: an authority, one certificate that it signed, its key.
 
-Anybody who has the certificate and its key can run code on every node, so the files are for their owner alone. The key of
-the authority is not kept: the authority signs nothing else.
+Anybody who has the certificate and its key can run code on every node, so the files are for their owner alone. The key
+of the authority is not kept: the authority signs nothing else.
 """
 
 from __future__ import annotations

@@ -8,16 +8,16 @@ CODES = (
     Code(
         "cluster-gone",
         "A cluster that cannot be reached",
-        "The scheduler of the cluster does not answer, the connection to it was lost, or the storage that it shares with "
-        "the engine cannot be used. The run ends with exit code 4; what has finished is kept.",
+        "The scheduler of the cluster does not answer, the connection to it was lost, or the storage that it shares "
+        "with the engine cannot be used. The run ends with exit code 4; what has finished is kept.",
         "Run the same command again when the cluster is back: the run is resumed. `e2i doctor` shows the cluster.",
         example="The machine of the scheduler is restarted during a run.",
     ),
     Code(
         "cluster-not-encrypted",
         "A cluster whose address is not encrypted",
-        "Anybody who reaches an open cluster can run code on its nodes and read what is sent to them. So only addresses that "
-        "begin with tls:// are used, with certificates on both sides.",
+        "Anybody who reaches an open cluster can run code on its nodes and read what they are sent. So only addresses "
+        "that begin with tls:// are used, with certificates on both sides.",
         "Start scheduler and workers with certificates, and write `address: tls://HOST:PORT`.",
         example="executor: {type: dask, address: tcp://10.0.0.7:8786, …}, in config/default.yaml",
     ),
@@ -39,8 +39,8 @@ CODES = (
     Code(
         "no-usable-node",
         "A cluster of which every node is refused",
-        "A node is refused when its versions of e2i or of the libraries differ from the plan's, when its disk is full, or "
-        "when it returned a result that is not that of the step. The message names each node with its reason.",
+        "A node is refused when its versions of e2i or of the libraries differ from the plan's, when its disk is full, "
+        "or when it returned a result that is not that of the step. The message names each node with its reason.",
         "Install the same versions on the nodes as where the run is started, or correct what the message names.",
         example="The nodes have xgboost 3.1, and the plan was made with 3.2.",
     ),
