@@ -142,6 +142,7 @@ def _run(call: Call, slot: Slot, store: Path) -> tuple[Ended, list[str]]:
     wanted, token = call.assignment.call, call.assignment.token
     log = LogTail(steplog.path_of(store, wanted.info.run, wanted.info.step))
     attached: list[str] = []
+    slot.pool.poll(0.0)  # an idle slot was not polled, and a pool gives calls the time back for which it was stopped
     slot.pool.submit(wanted)
     asked = False
     while True:

@@ -54,6 +54,7 @@ class Node:
         cancelled = self._cancelled[token] = threading.Event()
         try:
             execute_call(setup, assignment, self._slots, self._worker.address, self._worker.log_event, cancelled)
+            self._slots.trim()
         finally:
             del self._cancelled[token]
 

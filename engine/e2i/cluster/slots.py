@@ -107,10 +107,14 @@ class Slots:
         return slot
 
     def give_back(self, slot: Slot) -> None:
-        """Returns a slot whose call has ended. Ends the longest unused ones when there are too many."""
+        """Returns a slot whose call has ended."""
         with self._lock:
             self._busy.remove(slot)
             self._idle.append(slot)
+
+    def trim(self) -> None:
+        """Ends the longest unused slots when there are too many. May take seconds."""
+        with self._lock:
             most = max(0, SPARE * self._threads - len(self._busy))
             surplus, self._idle = self._idle[: len(self._idle) - most], self._idle[len(self._idle) - most :]
         for one in surplus:
