@@ -14,9 +14,9 @@ import pytest
 from context import LocalContext
 from e2i.catalog.registry import BUILT_IN
 from e2i.errors import ToolUnavailable
+from e2i.machines import Shared
 from e2i.resilience.breaker import Breaker
 from e2i.resilience.guard import Guard
-from e2i.machines import Shared
 from e2i.settings import Settings
 from e2i.store.shared import SharedStore
 from e2i.telemetry.entries import Entry
