@@ -9,9 +9,13 @@ import subprocess
 import time
 from typing import Any
 
+import anyio
 import pytest
 
 from agents import Agent, Calls
+from e2i import api
+from e2i.records import lookup
+from e2i.resilience.processes import process_alive
 from project import until
 
 SLOW = "version: 1\nname: slow\nsteps:\n" + "".join(
@@ -141,6 +145,66 @@ def _plan_of_last_run(agent: Agent) -> tuple[str, str]:
 
 
 def api_status(agent: Agent, run: str) -> str:
-    from e2i.records import lookup
-
     return str(lookup.run(agent.store, run).run.status)
+
+
+def test_a_run_of_a_person_is_followed_and_no_event_is_lost_or_repeated(agent: Agent) -> None:
+    held = f"{{{agent.hold()}, needs: [a]}}"
+    agent.write(
+        "slow.yaml", f"version: 1\nname: slow\nsteps:\n  a: {{uses: debug.echo, with: {{value: 1}}}}\n  held: {held}\n"
+    )
+    process = agent.start("run", "slow.yaml")
+    assert until(lambda: bool(_running(agent)))
+    (run,) = _running(agent)
+
+    async def first(call: Calls) -> tuple[int, list[dict[str, Any]]]:
+        cursor, events = 0, []
+        while not any(event.get("step") == "held" for event in events):
+            seen = await call("watch", run=run, cursor=cursor, wait=20)
+            cursor, events = seen["cursor"], [*events, *seen["events"]]
+        assert (await call("stop", run=run))["error"]["code"] == "unknown-run"
+        return cursor, events
+
+    cursor, events = agent.talk(first)
+    agent.let_go()
+    process.communicate(timeout=100)
+
+    async def later(call: Calls) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        status, rest = await call.to_the_end(run, cursor)
+        assert status == "succeeded" and (await call("watch", run=run, cursor=3))["error"]["code"] == "bad-cursor"
+        assert (await call("watch", run="last"))["error"]["code"] == "unknown-run"
+        return rest, (await call.to_the_end(run))[1]
+
+    rest, everything = agent.talk(later)
+    assert [*events, *rest] == everything
+    told = [(event["event"], event.get("step")) for event in everything]
+    assert told == [
+        *(("run.started", None), ("step.started", "a"), ("step.finished", "a"), ("step.started", "held")),
+        *(("step.finished", "held"), ("run.finished", None)),
+    ]
+
+
+def test_a_failed_run_keeps_its_approval_for_one_run_until_it_succeeds(agent: Agent) -> None:
+    agent.write("go.py", "from pathlib import Path\ndef go():\n    return Path('go').read_text()\n")
+    spec = "version: 1\nname: once\nsteps: {a: {uses: python.call, with: {file: go.py, function: go}}}\n"
+    agent.policy("actions: [python.call]", more=", run_python: true")
+
+    async def talk(call: Calls) -> None:
+        planned = await call("plan", spec=spec)
+        agent.approve(api.plan(spec, workspace=agent.place.workspace()), once=True)
+        run = (await call("run", plan=planned["plan"]))["run"]
+        assert (await call.to_the_end(run))[0] == "failed"
+        assert (await call("run", plan=planned["plan"]))["error"]["code"] == "not-approved", "another run"
+        agent.write("go", "there")
+        while process_alive((agent.store / "runs" / run / "holder").read_text().strip()):
+            await anyio.sleep(0.05)  # its last event comes before its end
+        resumed = await call("run", plan=planned["plan"], resume=run)
+        assert "cursor" in resumed, resumed
+        assert (await call.to_the_end(run, resumed["cursor"]))[0] == "succeeded"
+        assert (await call("run", plan=planned["plan"], resume=run))["error"]["code"] in ("bad-resume", "not-approved")
+
+    agent.talk(talk)
+
+
+def _running(agent: Agent) -> list[str]:
+    return [run.id for run in lookup.runs(agent.store, 5) if run.status == "running"]

@@ -25,7 +25,7 @@ from e2i.approvals import required
 from e2i.documents import JsonObject, ParamValues
 from e2i.errors import BadInput
 from e2i.execution.session import new_run_id
-from e2i.mcp import plans
+from e2i.mcp import following, plans
 from e2i.mcp.answers import Started, Stopped, Watched
 from e2i.mcp.place import Place, now_ms
 from e2i.planning import binding
@@ -37,6 +37,7 @@ EVENTS, REQUEST, HOLDER, LOG = "events.jsonl", "request.json", "holder", "proces
 LONGEST = 25.0
 """Most seconds of one wait."""
 LOOK = 0.05
+LOOK_AT_RECORDS = 0.3
 STARTING = 30.0
 """Seconds that a process may take until it has written that it runs."""
 MOST = 64 * 1024
@@ -58,14 +59,15 @@ class RunRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Runs:
-    """The runs that this server has started. Those of earlier servers are found by their files."""
+    """The runs that servers have started, found by their files; other runs of the store can be followed."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, read_only: bool = False) -> None:
         self._place = place
+        self._read_only = read_only
         self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, plan: str, resume: str | None = None) -> Started:
-        """Starts the run of a kept plan in a process of its own, or resumes one that was interrupted. Returns its id
+        """Starts the run of a kept plan in a process of its own, or resumes one that did not finish. Returns its id
         and the cursor of the next event at once.
 
         Raises Refused when the plan has changed or is not approved. The process checks both again.
@@ -101,15 +103,20 @@ class Runs:
         """Returns the events after the cursor, as soon as there are any or the run is over, at the latest after
         ``wait`` seconds.
         """
-        folder = self._folder(run)
+        store = self._place.workspace().store
+        is_own = _is_own(store, run)
         ends = time.monotonic() + min(max(wait, 0.0), LONGEST)
         while True:
             self._children = [child for child in self._children if child.poll() is None]
-            status = _status(folder)  # before the events: those that a dead process wrote are all read
-            events, after, more = _events(folder / EVENTS, cursor)
+            if is_own:
+                path = store / "runs" / run / EVENTS
+                status = _status(path.parent)  # before the events: those that a dead process wrote are all read
+            else:
+                path, status = following.follow(store, run, write=not self._read_only)
+            events, after, more = _events(path, cursor)
             if events or status not in ("starting", "running") or time.monotonic() >= ends:
                 break
-            await sleep(LOOK)
+            await sleep(LOOK if is_own else LOOK_AT_RECORDS)
         return Watched(run=run, status=_status_after(events, status), cursor=after, events=events, more=more)
 
     def stop(self, run: str, *, now: bool) -> Stopped:
@@ -141,11 +148,11 @@ class Runs:
         folder = self._folder(run)
         asked = msgspec.json.decode(regular.read(folder / REQUEST, regular.SPEC), type=RunRequest)
         status = _status(folder)
-        if asked.plan != plan or status != "interrupted":
+        if asked.plan != plan or status not in ("interrupted", "failed"):
             raise BadInput(
                 f"run {run} of the plan {asked.plan} is {status}",
                 code="bad-resume",
-                hint="only an interrupted run of the same plan can be resumed",
+                hint="only an interrupted or failed run of the same plan can be resumed",
             )
         (folder / HOLDER).unlink(missing_ok=True)
         _complete(folder / EVENTS)
@@ -154,11 +161,16 @@ class Runs:
     def _folder(self, run: str) -> Path:
         """Returns the folder of a run that a server has started. Raises BadInput."""
         store = self._place.workspace().store
-        if not RUN.fullmatch(run) or not (store / "runs" / run / REQUEST).is_file():
+        if not _is_own(store, run):
             raise BadInput(
                 f"no run {run!r} was started here", code="unknown-run", hint="`read` e2i://runs shows every run"
             )
         return store / "runs" / run
+
+
+def _is_own(store: Path, run: str) -> bool:
+    """Returns whether a server has started the run."""
+    return RUN.fullmatch(run) is not None and (store / "runs" / run / REQUEST).is_file()
 
 
 def _status(folder: Path) -> str:

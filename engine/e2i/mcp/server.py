@@ -110,11 +110,11 @@ def _add_authoring(server: MCPServer[Any], place: Place, *, read_only: bool) -> 
 
 
 def _add_runs(server: MCPServer[Any], place: Place, *, read_only: bool) -> None:
-    runs = Runs(place)
+    runs = Runs(place, read_only=read_only)
 
     def run(
         plan: Annotated[str, Field(description="Id from `plan`")],
-        resume: Annotated[str | None, Field(description="An interrupted run of this plan")] = None,
+        resume: Annotated[str | None, Field(description="A run of this plan that did not finish")] = None,
     ) -> Answer:
         """Start the run of a plan and return at once; then `watch` it. Refused when the plan has changed (plan-changed)
         or needs an approval that it lacks (not-approved): only a person can approve.
