@@ -104,7 +104,7 @@ TOOL = Tool(
             libraries=("optuna", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas", "matplotlib"),
             columns=True,
             verified=True,
-            version=3,
+            version=4,
         ),
     ),
     settings=OptunaSettings,

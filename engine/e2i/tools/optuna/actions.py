@@ -11,9 +11,21 @@ from typing import Any
 from e2i.catalog.artifacts import Report, Study
 from e2i.catalog.context import ChildRun, StepContext
 from e2i.errors import StepError
-from e2i.estimators import algorithms, saved
+from e2i.estimators import algorithms, recipe_choices, saved
 from e2i.estimators.space import ordered
-from e2i.tools.optuna import Scalar, TuneOutputs, TuneParams, choosing, options, ranges, report, search, tables, warming
+from e2i.tools.optuna import (
+    Scalar,
+    TuneOutputs,
+    TuneParams,
+    choosing,
+    options,
+    ranges,
+    recipe_space,
+    report,
+    search,
+    tables,
+    warming,
+)
 from e2i.tools.optuna.choosing import Goals
 from e2i.tools.optuna.connector import GuardedOptuna
 from e2i.tools.optuna.objective import Models
@@ -32,7 +44,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
     sought = choosing.goals(params.metric, params.direction, params.metrics, rows.schema.task)
     watched = rows.watched(sought.names)
     plan = _plan(params, sought, 0 if watched is None else watched[0], rows.request.seed)
-    algorithms.check(params.algorithm, rows.schema.task, {**plan.space, **params.fixed})
+    algorithms.check(params.algorithm, rows.schema.task, {**recipe_choices.split(plan.space)[0], **params.fixed})
     name = _name(params, ctx.key("study"))
     tuner = ctx.connect(GuardedOptuna)
     known = await _known(params, plan, sought, tuner, ctx)
@@ -52,7 +64,8 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         )
         best, front = choosing.best(trials, sought, params.choose, hint="check `space` and `fixed`, or raise `timeout`")
         best_params: dict[str, Scalar] = objective.chosen(best)
-        fitted = models.of(best.number) or objective.again(best) or rows.fit(best_params)
+        choices = recipe_choices.split(best.params)[1]
+        fitted = models.of(best.number) or objective.again(best) or rows.fit(best_params, choices)
     for trial in trials:
         ctx.child(_child(trial, sought))
     for warning in (*rows.warnings(fitted), *_warnings(trials, plan, sum(map(len, known.values())))):
@@ -60,7 +73,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
     values = dict(zip(sought.names, map(float, best.values), strict=True))
     for metric, value in values.items():
         ctx.metric(f"best_{metric}", value)
-    for parameter, chosen in best_params.items():
+    for parameter, chosen in (*best_params.items(), *choices.items()):
         ctx.param(parameter, "null" if chosen is None else chosen)
     if params.device != "cpu":
         ctx.param("device", fitted.prepared.loss.device)
@@ -74,6 +87,7 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
         best_params=best_params,
         best_value=float(best.values[0]),
         best_values=values,
+        best_recipe=rows.recipe(choices),
         model=saved.keep_model(fitted, ctx),
         trials=ctx.table(tables.of_trials(trials, sought, list(plan.space))),
         front=ctx.table(tables.of_front(front, best, sought, list(plan.space))),
@@ -84,7 +98,11 @@ async def tune(params: TuneParams, ctx: StepContext) -> TuneOutputs:
 def _check(params: TuneParams, task: str) -> None:
     """Raise StepError for what planning would have found, had the parameters been known."""
     given = params.model_dump()
-    for problem in (*ranges.check(given), *options.check(given, options.metrics(given), task)):
+    for problem in (
+        *ranges.check(given),
+        *recipe_space.check(given),
+        *options.check(given, options.metrics(given), task),
+    ):
         if problem.severity == "error":
             where = ".".join(map(str, problem.path))
             raise StepError(f"{where}: {problem.message}", code=problem.code, hint=problem.hint)

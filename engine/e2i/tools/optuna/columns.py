@@ -7,9 +7,9 @@ from typing import Any
 
 from e2i.catalog.columns import Flow, Given, Known, KnownKeys, KnownTable, settled
 from e2i.catalog.files import Files
-from e2i.estimators import algorithms, columns, fold_columns, hyperparameters, option_columns
+from e2i.estimators import algorithms, columns, fold_columns, hyperparameters, option_columns, recipe_choices
 from e2i.estimators.metrics import METRICS
-from e2i.tools.optuna import options, ranges
+from e2i.tools.optuna import options, ranges, recipe_space
 
 CODES = (*ranges.CODES, *options.CODES)
 
@@ -18,10 +18,12 @@ def tune(given: Given, files: Files) -> Flow:
     model, problems = columns.learn(given, "train", "validation")
     problems += fold_columns.check(given, model, "train")
     problems += option_columns.check(given, model, "train", "fixed")
-    problems += option_columns.repeated(given, "space")
-    problems += hyperparameters.check(given, "space", "fixed", task=model.task)
-    problems += hyperparameters.hidden(given, "space", by="fixed")
-    problems += ranges.check(given)
+    space = given["space"]
+    own = {**given, "space": recipe_choices.split(space)[0] if isinstance(space, Mapping) else space}
+    problems += option_columns.repeated(own, "space")
+    problems += hyperparameters.check(own, "space", "fixed", task=model.task)
+    problems += hyperparameters.hidden(own, "space", by="fixed")
+    problems += [*ranges.check(given), *recipe_space.check(given)]
     names = options.metrics(given)
     problems += options.check(given, names, model.task or _task(names))
     outputs: dict[str, Known] = {"model": model}
@@ -31,8 +33,9 @@ def tune(given: Given, files: Files) -> Flow:
     counted = option_columns.counted(given)
     if searched is not None and isinstance(fixed, Mapping):
         free = [name for name in searched if name not in fixed]
+        hyper = [name for name in free if not name.startswith(recipe_choices.PREFIX)]
         if counted is not None:
-            outputs["best_params"] = KnownKeys(tuple(dict.fromkeys([*fixed, *free, *counted])))
+            outputs["best_params"] = KnownKeys(tuple(dict.fromkeys([*fixed, *hyper, *counted])))
         if given["metrics"] is None or len(names) > 1:
             outputs |= _tables(free, names if given["metrics"] is not None else ("value",))
     return Flow(outputs, problems)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from msgspec import Struct, field
 
 from e2i.errors import StepError
-from e2i.estimators import algorithms, fitting, learning, metrics
+from e2i.estimators import algorithms, fitting, learning, metrics, recipe_choices
 from e2i.estimators.options import EarlyStop
 from e2i.estimators.rounds import USABLE, EarlyStopping, Watch, WatchedMetric, typical
 from e2i.tools.optuna.front import dominates
 
+Rows = Callable[[Mapping[str, Any]], Sequence[fitting.Prepared]]
+"""Returns the prepared rows of a trial, one for each split, by the choices of its recipe. Several threads call it."""
 REPORT_EVERY = 10
 """Number of rounds between two reports to the pruner."""
 
@@ -59,6 +61,8 @@ class Objective(Struct, frozen=True, eq=False):
     """Stops the fit by the validation rows; None: none."""
     kept: dict[int, int] = field(default_factory=dict)
     """By the number of a trial, its best number of rounds."""
+    rows: Rows | None = None
+    """The rows by the choices of a recipe; None: ``prepared`` always."""
 
     def __call__(self, trial: Any) -> tuple[float, ...]:
         """Evaluate the trial. Raises StepError when it fails, optuna.TrialPruned when it is pruned."""
@@ -71,7 +75,7 @@ class Objective(Struct, frozen=True, eq=False):
             raise optuna.TrialPruned
         if stopping is not None:
             self.kept[trial.number] = stopping.keep or 0
-        held_out = self.prepared.validation
+        held_out = fitted.prepared.validation
         assert held_out is not None
         predicted = fitted.scorer.output(held_out.matrix)
         values = tuple(metrics.score(metric, held_out.labels, predicted) for metric in self.metrics)
@@ -82,7 +86,7 @@ class Objective(Struct, frozen=True, eq=False):
         """Return the hyperparameters of the best trial, with those that are fixed and, if it was stopped early, its
         number of rounds. A trial of an earlier attempt is fitted again.
         """
-        params = {**self.fixed, **best.params}
+        params = {**self.fixed, **recipe_choices.split(best.params)[0]}
         if self.early is None:
             return params
         if best.number not in self.kept:
@@ -106,7 +110,9 @@ class Objective(Struct, frozen=True, eq=False):
 
     def fit(self, params: Mapping[str, Any], watch: Watch | None = None) -> fitting.Fitted:
         """Return the model of a trial with these parameters."""
-        return fitting.fit(self.prepared, {**self.fixed, **params}, seed=self.seed, threads=1, watch=watch)
+        own, choices = recipe_choices.split(params)
+        prepared = self.rows(choices)[0] if self.rows is not None and choices else self.prepared
+        return fitting.fit(prepared, {**self.fixed, **own}, seed=self.seed, threads=1, watch=watch)
 
 
 class FoldsObjective(Struct, frozen=True, eq=False):
@@ -122,6 +128,8 @@ class FoldsObjective(Struct, frozen=True, eq=False):
     """Stops the fit of each split by its tested rows; None: none."""
     kept: dict[int, list[int]] = field(default_factory=dict)
     """By the number of a trial, the best number of rounds in each split."""
+    rows: Rows | None = None
+    """The rows of each split by the choices of a recipe; None: ``splits`` always."""
 
     def __call__(self, trial: Any) -> tuple[float, ...]:
         """Return the means over the splits. Raises StepError when a fit fails, optuna.TrialPruned when it is pruned."""
@@ -129,7 +137,8 @@ class FoldsObjective(Struct, frozen=True, eq=False):
 
         found: list[tuple[float, ...]] = []
         kept: list[int] = []
-        for number, prepared in enumerate(self.splits, start=1):
+        splits = self._of(trial.params)
+        for number, prepared in enumerate(splits, start=1):
             fitted, rounds = self._fit(prepared, trial.params)
             kept.append(rounds)
             held_out = prepared.validation
@@ -138,7 +147,7 @@ class FoldsObjective(Struct, frozen=True, eq=False):
             found.append(tuple(metrics.score(metric, held_out.labels, predicted) for metric in self.metrics))
             if self.watched is not None:
                 trial.report(fmean(values[self.watched] for values in found), number)
-                if number < len(self.splits) and trial.should_prune():
+                if number < len(splits) and trial.should_prune():
                     raise optuna.TrialPruned
         self.kept[trial.number] = kept
         return tuple(map(fmean, zip(*found, strict=True)))
@@ -148,19 +157,24 @@ class FoldsObjective(Struct, frozen=True, eq=False):
 
         The splits of a trial of an earlier attempt are fitted again.
         """
-        params = {**self.fixed, **best.params}
+        params = {**self.fixed, **recipe_choices.split(best.params)[0]}
         if self.stop is None:
             return params
-        kept = self.kept.get(best.number) or [self._fit(one, best.params)[1] for one in self.splits]
+        kept = self.kept.get(best.number) or [self._fit(one, best.params)[1] for one in self._of(best.params)]
         return {**params, algorithms.of(self.splits[0].algorithm).rounds: typical(kept)}
 
     def again(self, best: Any) -> None:
         """Return nothing: the model of a trial is fitted to all rows, not to those of a split."""
 
+    def _of(self, params: Mapping[str, Any]) -> Sequence[fitting.Prepared]:
+        choices = recipe_choices.split(params)[1]
+        return self.rows(choices) if self.rows is not None and choices else self.splits
+
     def _fit(self, prepared: fitting.Prepared, params: Mapping[str, Any]) -> tuple[fitting.Fitted, int]:
         """Return the model of a split and its rounds; 0 without early stopping."""
         watch = learning.watch(self.stop, prepared.schema.task, prepared.loss)
-        fitted = fitting.fit(prepared, {**self.fixed, **params}, seed=self.seed, threads=1, watch=watch)
+        own = {**self.fixed, **recipe_choices.split(params)[0]}
+        fitted = fitting.fit(prepared, own, seed=self.seed, threads=1, watch=watch)
         return fitted, (watch and watch.keep) or 0
 
 

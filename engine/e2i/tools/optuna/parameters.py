@@ -110,7 +110,9 @@ class TuneParams(FitOptions, TuneRows):
         dict[Parameter, Dimension] | None,
         Field(
             min_length=1,
-            description="Hyperparameters to search, each with its range; null: the algorithm's default space.",
+            description="Hyperparameters to search, each with its range, and choices of the recipe: "
+            "`prepare.steps.0.strategy` is a parameter of its first operation, `prepare.steps.0.use` (true or false) "
+            "whether it is applied. null: the algorithm's default space.",
         ),
     ] = None
     fixed: Annotated[
@@ -195,6 +197,13 @@ class TuneOutputs(Outputs):
         ),
     ]
     best_values: Annotated[dict[str, float], Field(description="Each metric of the best trial, by name.")]
+    best_recipe: Annotated[
+        Recipe | None,
+        Field(
+            description="The recipe with the choices of the best trial, for `prepare` of model.train; null without "
+            "`prepare`."
+        ),
+    ]
     model: Annotated[Model, Field(description="The model of the best trial, fitted to `train`.")]
     trials: Annotated[
         Table,

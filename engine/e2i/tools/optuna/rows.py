@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+from pydantic import ValidationError
+
+from e2i.catalog.artifacts import Recipe
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import fitting, reweighting
+from e2i.estimators import fitting, recipes, reweighting
 from e2i.estimators.request import Request, codes
 from e2i.estimators.rounds import WatchedMetric
 from e2i.estimators.schema import Schema
 from e2i.tools.optuna.objective import FoldsObjective, Models, Objective, watched_metric
 from e2i.tools.optuna.parameters import TuneParams
 
+if TYPE_CHECKING:
+    from e2i.estimators.folding import Roles
+
+KEPT = 4
+"""Choices of a recipe whose prepared rows are kept in memory."""
 Watched = tuple[int, WatchedMetric | None]
 """The position of the metric that trials report on the way, and its name when it is computed round by round."""
 
@@ -31,14 +41,15 @@ class TrialRows:
         self.request = Request.of(params, ctx.seed if params.seed is None else params.seed)
         self._frame = ctx.frame(params.train)
         self._groups = None
-        if params.folds is None:
-            assert params.validation is not None
-            self._prepared: Sequence[fitting.Prepared] = [self._validated(ctx.frame(params.validation))]
-        else:
-            splits = folding.read(params.folds, params.train, ctx)
+        self._splits: Sequence[Roles] = ()
+        self._validation = None if params.validation is None else ctx.frame(params.validation)
+        if params.folds is not None:
+            self._splits = folding.read(params.folds, params.train, ctx)
             by = params.folds.by
             self._groups = None if by is None else codes(self._frame[by])
-            self._prepared = self.request.in_splits(self._frame, splits, threads=ctx.threads, groups=self._groups)
+        self._prepared = self._prepare(self.request)
+        self._chosen: dict[tuple[tuple[str, Any], ...], Sequence[fitting.Prepared]] = {}
+        self._lock = threading.Lock()
 
     @property
     def schema(self) -> Schema:
@@ -56,15 +67,44 @@ class TrialRows:
         fixed, seed = self._params.fixed, self.request.seed
         if self._params.folds is not None:
             position, stop = None if watched is None else watched[0], self._params.early_stopping
-            return FoldsObjective(self._prepared, names, fixed, seed, position, stop)
+            return FoldsObjective(self._prepared, names, fixed, seed, position, stop, rows=self.of)
         on_the_way = None if watched is None else watched[1]
-        return Objective(self._prepared[0], names, fixed, seed, models, on_the_way, self._params.early_stopping)
+        return Objective(
+            self._prepared[0], names, fixed, seed, models, on_the_way, self._params.early_stopping, rows=self.of
+        )
 
-    def fit(self, chosen: Mapping[str, Any]) -> fitting.Fitted:
-        """Return the model with these hyperparameters, fitted to all rows to train."""
-        prepared = self._prepared[0]
+    def of(self, choices: Mapping[str, Any]) -> Sequence[fitting.Prepared]:
+        """Return the rows with these choices of the recipe, which is fitted in each split; those of the last few
+        choices are kept.
+        """
+        key = tuple(sorted(choices.items()))
+        with self._lock:
+            found = self._chosen.pop(key, None) or self._prepare(self.with_choices(choices))
+            self._chosen[key] = found  # the newest last
+            while len(self._chosen) > KEPT:
+                del self._chosen[next(iter(self._chosen))]
+        return found
+
+    def with_choices(self, choices: Mapping[str, Any]) -> Request:
+        """Return the request with these choices of the recipe."""
+        found = self.recipe(choices)
+        return self.request if found is None else replace(self.request, recipe=tuple(recipes.steps_of(found)))
+
+    def recipe(self, choices: Mapping[str, Any]) -> Recipe | None:
+        """Return the recipe with these choices; None without a recipe. Raises StepError for a value it refuses."""
+        if self._params.prepare is None or not choices:
+            return self._params.prepare
+        try:
+            return recipes.chosen(self._params.prepare, choices)
+        except ValidationError as error:
+            said = error.errors(include_url=False)[0]["msg"]
+            raise StepError(f"the recipe does not take {dict(choices)}: {said}", code="bad-space") from error
+
+    def fit(self, chosen: Mapping[str, Any], choices: Mapping[str, Any]) -> fitting.Fitted:
+        """Return the model with these hyperparameters and choices of the recipe, fitted to all rows to train."""
+        prepared = self._prepared[0] if not choices else self.of(choices)[0]
         if self._params.folds is not None:
-            prepared = self.request.prepare(self._frame, None, threads=self._threads, groups=self._groups)
+            prepared = self.with_choices(choices).prepare(self._frame, None, threads=self._threads, groups=self._groups)
         return fitting.fit(prepared, chosen, seed=self.request.seed, threads=1)
 
     def warnings(self, fitted: fitting.Fitted) -> Iterator[str]:
@@ -74,8 +114,13 @@ class TrialRows:
         yield from reweighting.warnings(chosen, self.schema.classes)
         yield from fitted.prepared.warnings
 
-    def _validated(self, validation: Any) -> fitting.Prepared:
-        prepared = self.request.prepare(self._frame, validation, threads=self._threads)
+    def _prepare(self, request: Request) -> Sequence[fitting.Prepared]:
+        if self._params.folds is None:
+            return [self._validated(request, self._validation)]
+        return request.in_splits(self._frame, self._splits, threads=self._threads, groups=self._groups)
+
+    def _validated(self, request: Request, validation: Any) -> fitting.Prepared:
+        prepared = request.prepare(self._frame, validation, threads=self._threads)
         held_out = prepared.validation
         if prepared.schema.classes is not None and held_out is not None and len(set(held_out.labels.tolist())) < 2:
             raise StepError(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
-from e2i.catalog.artifacts import Recipe, Report
+from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.tools.prepare import Prepared, PreviewOutputs, PreviewParams, RecipeOutputs, RecipeParams
@@ -17,9 +15,9 @@ if TYPE_CHECKING:
 
 def recipe(params: RecipeParams, ctx: StepContext) -> RecipeOutputs:
     """Return the operations as a recipe."""
-    steps = tuple(step.model_dump(mode="json", exclude_defaults=True) for step in params.steps)
-    content = json.dumps(steps, sort_keys=True, ensure_ascii=False).encode()
-    return RecipeOutputs(recipe=Recipe(digest=f"sha256:{hashlib.sha256(content).hexdigest()}", steps=steps))
+    from e2i.estimators.recipes import recipe_of
+
+    return RecipeOutputs(recipe=recipe_of(params.steps))
 
 
 def preview(params: PreviewParams, ctx: StepContext) -> PreviewOutputs:
