@@ -12,7 +12,7 @@ SLOW_JOBS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint check format schemas docs golden mutation fuzz chaos sweeps bench clean
+.PHONY: help setup run test test-all lint check format schemas docs golden mutation mutants fuzz chaos sweeps bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -62,6 +62,10 @@ golden: setup ## writes what bad specs are told, and what good ones plan, anew; 
 
 mutation: setup ## breaks good specs in all the ways it knows; how many are refused at the right place, and mended
 	PYTHONPATH=tests $(BIN)/python -m mutation
+
+MUTANTS ?= 200
+mutants: setup ## changes the shipped specs in MUTANTS=200 ways; how many of them their own tests notice
+	$(BIN)/e2i test specs --mutate $(MUTANTS) --min-score 85
 
 FUZZ_SECONDS ?= 60
 fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS

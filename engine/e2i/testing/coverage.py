@@ -27,8 +27,11 @@ def measure(spec: str, cases: Sequence[tuple[PreparedCase, CaseRun | None]]) -> 
     """Returns the coverage of one spec by its cases."""
     wanted: dict[Item, None] = {}
     found: set[Item] = set()
+    runnable = [prepared for prepared, _ in cases if prepared.expanded is not None]
     for prepared, run in cases:
-        expanded = prepared.expanded or prepared.draft.expanded  # a case may only expect a problem
+        if prepared.expanded is None and runnable:
+            continue  # it expects a problem: its parameters are not those of a run
+        expanded = prepared.expanded or prepared.draft.expanded
         if expanded is None:
             continue
         wanted.update(dict.fromkeys(_items(expanded)))
