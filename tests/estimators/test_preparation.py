@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn import compose, feature_extraction, feature_selection, impute, model_selection, preprocessing
+from sklearn import (
+    compose,
+    decomposition,
+    feature_extraction,
+    feature_selection,
+    impute,
+    model_selection,
+    preprocessing,
+)
 
 from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
@@ -198,35 +207,68 @@ def test_times_are_split_into_parts() -> None:
     pd.testing.assert_frame_equal(cyclic.apply(texts), found)
 
 
-def test_words_are_weighed_as_by_scikit_learn() -> None:
-    train, new = rows(2), rows(3, 80, strange=True)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_words_are_weighed_as_by_scikit_learn(seed: int) -> None:
+    train, new = rows(seed), rows(seed + 1_000, 80, strange=True)
     plain = feature_extraction.text.TfidfVectorizer(max_features=3)
     one, two = (frame["text"].fillna("").to_list() for frame in (train, new))
     fitted, prepared = fit(train, [{"op": "tfidf", "columns": ["text"], "words": 3, "components": None}], ["text"])
     same(prepared, plain.fit_transform(one).toarray())
     same(fitted.apply(new), plain.transform(two).toarray())
+    every = feature_extraction.text.TfidfVectorizer().fit(one)
+    present = every.transform(train["text"].fillna(""))[train["text"].notna().to_numpy()]
+    main = decomposition.TruncatedSVD(2, random_state=goal(train).seed).fit(present)
     reduced, few = fit(train, [{"op": "tfidf", "columns": ["text"], "components": 2}], ["text"])
     assert list(few.columns) == ["text_svd_0", "text_svd_1"]
+    same(few, main.transform(every.transform(one)))
+    same(reduced.apply(new), main.transform(every.transform(two)))
     assert (reduced.apply(new)[new["text"].isna()] == 0).all(axis=None)
     hashed, _ = fit(train, [{"op": "hash", "columns": ["kind"], "size": 8}], ["kind"])
-    assert hashed.apply(new).sum(axis=1).tolist() == new["kind"].notna().astype(float).tolist()
+    own = [[0.0] * 8 if pd.isna(kind) else np.eye(8)[zlib.crc32(kind.encode()) % 8] for kind in new["kind"]]
+    same(hashed.apply(new), own)
 
 
-def test_columns_are_multiplied_and_chosen_as_by_scikit_learn() -> None:
-    train = rows(4).fillna({"x": 0.0, "few": 0.0})
-    labels = goal(train).labels
+@pytest.mark.parametrize("seed", SEEDS)
+def test_columns_are_multiplied_and_chosen_as_by_scikit_learn(seed: int) -> None:
+    train = rows(seed).fillna({"x": 0.0, "few": 0.0})
+    new = rows(seed + 1_000, 120, strange=True)
     products = preprocessing.PolynomialFeatures(2, interaction_only=True, include_bias=False)
     _, prepared = fit(train, [{"op": "interact", "columns": NUMBERS}], NUMBERS)
     same(prepared, products.fit_transform(train[NUMBERS]))
-    for score, test in (("f", feature_selection.f_classif), ("mutual_information", None)):
-        _, prepared = fit(train, [{"op": "select", "k": 2, "score": score}], NUMBERS)
-        values = train[NUMBERS].to_numpy()
-        own = feature_selection.mutual_info_classif(values, labels, random_state=3)
-        scores = own if test is None else test(values, labels)[0]
-        assert list(prepared.columns) == [NUMBERS[place] for place in sorted(np.argsort(-scores)[:2])]
+    values = train[NUMBERS].to_numpy()
+    for task, f, information in (
+        ("binary", feature_selection.f_classif, feature_selection.mutual_info_classif),
+        ("regression", feature_selection.f_regression, feature_selection.mutual_info_regression),
+    ):
+        labels = goal(train, task).labels
+        for score, scores in (
+            ("f", f(values, labels)[0]),
+            ("mutual_information", information(values, labels, random_state=3)),
+        ):
+            _, prepared = fit(train, [{"op": "select", "k": 2, "score": score}], NUMBERS, task)
+            assert list(prepared.columns) == [NUMBERS[place] for place in sorted(np.argsort(-scores)[:2])]
+    logs = preprocessing.FunctionTransformer(np.log1p)
+    fitted, prepared = fit(train, [{"op": "log", "columns": ["y", "few"]}], ["y", "few"])
+    same(prepared, logs.fit_transform(train[["y", "few"]]))
+    same(fitted.apply(new), logs.transform(new[["y", "few"]]))
     constant = train.assign(x=1.0, kind="a")
     _, prepared = fit(constant, [{"op": "drop_constant"}], [*NUMBERS, "kind"])
-    assert list(prepared.columns) == ["y", "few"]
+    kept = feature_selection.VarianceThreshold().fit(constant[NUMBERS]).get_support()
+    assert list(prepared.columns) == [name for name, is_kept in zip(NUMBERS, kept, strict=True) if is_kept]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_texts_are_imputed_and_gaps_indicated_as_by_scikit_learn(seed: int) -> None:
+    train, new = rows(seed), rows(seed + 1_000, 120, strange=True)
+    one, two = (frame[["kind"]].astype(object).where(frame[["kind"]].notna(), np.nan) for frame in (train, new))
+    for strategy, named, more in (("mode", "most_frequent", {}), ("constant", "constant", {"value": "none"})):
+        oracle = impute.SimpleImputer(strategy=named, fill_value=more.get("value")).fit(one)
+        step = {"op": "impute", "columns": ["kind"], "strategy": strategy, **more}
+        fitted, _ = fit(train, [step], ["kind"])
+        assert fitted.apply(new)["kind"].tolist() == oracle.transform(two)[:, 0].tolist()
+    fitted, _ = fit(train, [{"op": "impute", "columns": ["x", "few"], "indicator": True}], ["x", "few"])
+    gaps = impute.MissingIndicator(features="all").fit(train[["x", "few"]])
+    same(fitted.apply(new)[["x_missing", "few_missing"]], gaps.transform(new[["x", "few"]]))
 
 
 def test_a_whole_recipe_is_a_pipeline_of_scikit_learn() -> None:
