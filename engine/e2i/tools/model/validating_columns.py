@@ -30,16 +30,16 @@ def _varied(given: Given) -> Iterator[ColumnProblem]:
         return
     if isinstance(params, Mapping) and parameter in params:
         message = f'"{parameter}" is varied, so that its value in `params` has no effect'
-        yield ColumnProblem(("params", parameter), "bad-values", message, at_key=True, take_out=True)
+        yield ColumnProblem(("params", parameter), "bad-varied-value", message, at_key=True, take_out=True)
     bound = None if algorithm is None else BOUNDS.get(algorithm.of or str(given["algorithm"]), {}).get(parameter)
     known = list(values) if isinstance(values, list | tuple) else []
     for place, value in enumerate(known):
         if settled(value) and value in known[:place]:
-            yield ColumnProblem(("values", place), "bad-values", f"the value {value!r} is listed twice")
+            yield ColumnProblem(("values", place), "bad-varied-value", f"the value {value!r} is listed twice")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if bound is not None and is_number and not bound.allows(value):
             message = f'{given["algorithm"]} needs "{parameter}" {bound}, not {value:g}'
-            yield ColumnProblem(("values", place), "bad-values", message, hint="list values within these bounds")
+            yield ColumnProblem(("values", place), "bad-varied-value", message, hint="list values within these bounds")
 
 
 _CURVE = """steps:
@@ -56,7 +56,7 @@ _CURVE = """steps:
 """
 CODES = (
     Code(
-        "bad-values",
+        "bad-varied-value",
         "Values of a validation curve that cannot be compared",
         "Each value is fitted once. A value that the algorithm refuses, one that is listed twice, and a value of the "
         "same hyperparameter in `params` are mistakes.",
