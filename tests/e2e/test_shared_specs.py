@@ -31,7 +31,7 @@ SMALL = {
 IN_EVERY_RUN = {
     "hcp_conversion": {
         *("journeys", "registered", "promote_champion"),
-        *("deploy", "bad_canary", "rollback", "canary", "roll_out", "undeploy"),
+        *("deploy", "bad_canary", "rollback", "canary", "roll_out", "observed", "undeploy"),
     }
 }
 """Steps that look in every run, and those of an endpoint that ends with each run."""

@@ -22,6 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "model_judging": {"rows": 4000, "gap": 0.5},
     "prescription_volume": {"rows": 4000, "trials": 3},
     "smoking_cessation": {},
+    "volume_forecast": {"rows": 4000},
     "volume_intervals": {"rows": 4000},
 }
 """For each shipped spec, parameters with which it takes little time."""
