@@ -70,10 +70,9 @@ class Repository(Project):
         self.git("commit", "-qm", "a state", "--allow-empty")
 
     def go(self, **params: float) -> str:
-        given = [word for name, value in params.items() for word in ("-p", f"{name}={value}")]
-        done = self.cli("run", "spec.yaml", *given)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(self.cli("runs", "--json").stdout)["runs"][0]["run"]
+        record = self.run(self.root / "spec.yaml", params)
+        assert record.status == "succeeded"
+        return record.run
 
     def why(self, before: str, after: str, metric: str | None = None) -> ExplanationDocument:
         return explaining.explain(before, after, self.workspace, metric=metric)
@@ -84,7 +83,18 @@ def _shares(found: ExplanationDocument) -> dict[str, float]:
     return {one.factor: one.share for one in found.factors}
 
 
-def test_planted_effects_are_recovered_and_nothing_real_is_touched(tmp_path: Path) -> None:
+def test_two_factors_take_two_re_runs_at_most_and_nothing_real_is_touched(tmp_path: Path) -> None:
+    project = Repository(tmp_path)
+    project.state(x=10, bonus=0)
+    first, second = project.go(weight=1, seed=1), project.go(weight=4, seed=2)
+    before = project.listing()
+    found = project.why(first, second)
+    assert _shares(found) == pytest.approx({"parameters": 3, "seed": 10})
+    assert found.reruns == found.budget == 2 and project.listing() == before
+
+
+@pytest.mark.slow
+def test_planted_effects_are_recovered_and_effects_outside_are_not_repeated(tmp_path: Path) -> None:
     project = Repository(tmp_path)
     project.state(x=10, bonus=0)
     first = project.go(weight=1, seed=1)
