@@ -89,6 +89,16 @@ VALID: dict[str, dict[str, Any]] = {
         "unmeasured": [],
         "group": "id",
     },
+    "causal.front_door": {
+        "table": TABLE,
+        "treatment": "x",
+        "outcome": "y",
+        "mediators": ["z"],
+        "confounders": ["id"],
+        "graph": ["x -> z -> y", "x <-> y", "id -> y"],
+        "unmeasured": [],
+        "group": "id",
+    },
     "causal.did": {"table": TABLE, "unit": "id", "time": "at", "outcome": "x", "treatment": "y", "group": "id"},
     "causal.experiment": {
         "table": TABLE,

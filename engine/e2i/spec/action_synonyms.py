@@ -95,6 +95,7 @@ ACTIONS = {
     **dict.fromkeys(("econml.policy_tree", "causal.treat", "causal.target", "causal.optimize"), "causal.policy"),
     **dict.fromkeys(("causal.ab_test", "experiment.analyze", "stats.ttest", "scipy.ttest_ind"), "causal.experiment"),
     **dict.fromkeys(("linearmodels.iv2sls", "causal.2sls", "statsmodels.iv2sls"), "causal.iv"),
+    **dict.fromkeys(("causal.frontdoor", "causal.mediation", "dowhy.frontdoor"), "causal.front_door"),
     **dict.fromkeys(("causal.diff_in_diff", "causal.difference_in_differences", "causal.event_study"), "causal.did"),
     **dict.fromkeys(("causal.regression_discontinuity", "causal.discontinuity"), "causal.rdd"),
     **dict.fromkeys(

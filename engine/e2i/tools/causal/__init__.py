@@ -25,6 +25,7 @@ from e2i.tools.causal.estimating import Overlap as Overlap
 from e2i.tools.causal.estimating import OverlapFound as OverlapFound
 from e2i.tools.causal.estimating import model_of as model_of
 from e2i.tools.causal.estimating import settings_of as settings_of
+from e2i.tools.causal.mediators import ACTIONS as MEDIATED
 
 TOOL = Tool(
     name="causal",
@@ -61,6 +62,7 @@ TOOL = Tool(
         *trust.ACTIONS,
         *choosing.ACTIONS,
         *designs.ACTIONS,
+        *MEDIATED,
         *panels.ACTIONS,
     ),
     distribution="econml",

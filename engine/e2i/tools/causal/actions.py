@@ -27,6 +27,7 @@ from e2i.tools.causal.choosing import PolicyOutputs, PolicyParams
 from e2i.tools.causal.columns import ADDED, CHECKS
 from e2i.tools.causal.design_actions import iv as iv
 from e2i.tools.causal.diagnostics import Balance
+from e2i.tools.causal.front_door_actions import front_door as front_door
 from e2i.tools.causal.panel_actions import did as did
 from e2i.tools.causal.panel_actions import experiment as experiment
 from e2i.tools.causal.panel_actions import power as power

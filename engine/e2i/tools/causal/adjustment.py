@@ -112,6 +112,26 @@ def of_instruments(asked: Asked, instruments: Sequence[str], role: str | None = 
     return found
 
 
+def of_mediators(asked: Asked, mediators: Sequence[str]) -> list[Finding]:
+    """Return what the graph says against a front door."""
+    graph, found = _read(asked)
+    if graph is None or found:
+        return found
+    for index, name in enumerate(mediators):
+        if name not in graph.arrows:
+            message = f'the mediator "{name}" is not in the graph'
+            found.append(Finding(("mediators", index), "bad-graph", message, "add its arrows"))
+    if found or (bad := [*_controls(asked, graph)]):
+        return found or bad
+    treatment, outcome = asked.treatment, asked.outcome
+    if why := front_door.against(graph, treatment, outcome, mediators, asked.confounders):
+        door = front_door.front_door(graph, treatment, outcome)
+        hint = f"a front door of this graph: {', '.join(door)}" if door else "this graph has no front door of columns"
+        message = f"by the graph, {', '.join(mediators)} is no front door: {why}"
+        found.append(Finding(("mediators",), "open-path", message, hint))
+    return found
+
+
 def _read(asked: Asked) -> tuple[Graph | None, list[Finding]]:
     """Return the graph, None when its lines are no graph, and what is wrong with its lines and nodes."""
     try:
@@ -223,5 +243,5 @@ def _other_ways(graph: Graph, asked: Asked, adjusted: Sequence[str]) -> str:
     if found := graphs.instruments(graph, treatment, outcome):
         ways.append(f"{found[0]} is an instrument by this graph (causal.iv)")
     if door := front_door.front_door(graph, treatment, outcome):
-        ways.append(f"{', '.join(door)} is a front door by this graph, which causal.estimate does not use")
+        ways.append(f"{', '.join(door)} is a front door by this graph (causal.front_door)")
     return "; ".join(ways) or "measure an unmeasured cause on it"

@@ -12,6 +12,7 @@ from e2i.estimators.columns import lacking
 from e2i.tools.causal.design_columns import CHECKS as CHECKS
 from e2i.tools.causal.design_columns import did as did
 from e2i.tools.causal.design_columns import experiment as experiment
+from e2i.tools.causal.design_columns import front_door as front_door
 from e2i.tools.causal.design_columns import iv as iv
 from e2i.tools.causal.design_columns import power as power
 from e2i.tools.causal.design_columns import rdd as rdd

@@ -70,7 +70,14 @@ def rdd(given: Given, files: Files) -> Flow:
 def iv(given: Given, files: Files) -> Flow:
     """Return the checks, and instruments that the graph does not allow."""
     names = ("treatment", "outcome", "instruments", "confounders", "group")
-    problems = [*_absent(given, *names), *_numbers(given, "treatment", "outcome"), *_instruments(given)]
+    problems = [*_absent(given, *names), *_numbers(given, "treatment", "outcome"), *_by_graph(given, "instruments")]
+    return Flow({"checks": KnownTable(CHECKS)}, problems)
+
+
+def front_door(given: Given, files: Files) -> Flow:
+    """Return the checks, and mediators that are no front door of the graph."""
+    names = ("treatment", "outcome", "mediators", "confounders", "group")
+    problems = [*_absent(given, *names), *_numbers(given, "outcome"), *_by_graph(given, "mediators")]
     return Flow({"checks": KnownTable(CHECKS)}, problems)
 
 
@@ -90,9 +97,9 @@ def _numbers(given: Given, *names: str) -> Iterator[ColumnProblem]:
             yield ColumnProblem((name,), "not-a-number", message, hint="name a column of numbers")
 
 
-def _instruments(given: Given) -> Iterator[ColumnProblem]:
-    """Yield what the graph says against the instruments."""
-    lists = [given.get(name, ()) for name in ("instruments", "confounders", "graph", "unmeasured")]
+def _by_graph(given: Given, role: str) -> Iterator[ColumnProblem]:
+    """Yield what the graph says against the instruments, or the mediators."""
+    lists = [given.get(name, ()) for name in (role, "confounders", "graph", "unmeasured")]
     treatment, outcome = given.get("treatment"), given.get("outcome")
     if not isinstance(treatment, str) or not isinstance(outcome, str) or not lists[2]:
         return
@@ -101,8 +108,9 @@ def _instruments(given: Given) -> Iterator[ColumnProblem]:
     table: Any = given["table"]
     from e2i.tools.causal import adjustment  # networkx is not needed for a spec without a graph
 
-    instruments, confounders, lines, unmeasured = map(tuple, lists)
+    named, confounders, lines, unmeasured = map(tuple, lists)
     columns = tuple(table.columns) if isinstance(table, KnownTable) else None
     asked = adjustment.Asked(treatment, outcome, (), confounders, lines, unmeasured, columns)
-    for found in adjustment.of_instruments(asked, instruments):
+    check = adjustment.of_mediators if role == "mediators" else adjustment.of_instruments
+    for found in check(asked, named):
         yield ColumnProblem(found.path, found.code, found.message, hint=found.hint)

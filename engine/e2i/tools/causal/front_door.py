@@ -32,17 +32,22 @@ def is_front_door(graph: Graph, treatment: str, outcome: str, mediators: Collect
     return against(graph, treatment, outcome, mediators) is None
 
 
-def against(graph: Graph, treatment: str, outcome: str, mediators: Collection[str]) -> str | None:
-    """Return which condition of the criterion the mediators do not meet, in words; None: they meet all three."""
+def against(
+    graph: Graph, treatment: str, outcome: str, mediators: Collection[str], given: Collection[str] = ()
+) -> str | None:
+    """Return which condition of the criterion the mediators do not meet, in words; None: they meet all three.
+
+    ``given`` are columns that are adjusted for, which the treatment does not change.
+    """
     if not mediators:
         return "there are no mediators"
     if path := _around(graph, treatment, outcome, mediators):
         return f"they do not block all directed paths: {' -> '.join(path)} goes past them"
     for name in sorted(mediators):
-        if _is_confounded(graph, treatment, name):
+        if _is_confounded(graph, treatment, name, given):
             return f'a path between "{treatment}" and "{name}" is open, and is not an effect of "{treatment}"'
     for name in sorted(mediators):
-        if _is_open(graph, treatment, outcome, name, mediators):
+        if _is_open(graph, treatment, outcome, name, mediators, given):
             return f'given "{treatment}", a path between "{name}" and "{outcome}" is open, and is not their effect'
     return None
 
@@ -57,11 +62,13 @@ def _around(graph: Graph, treatment: str, outcome: str, mediators: Collection[st
     return list(nx.shortest_path(rest, treatment, outcome))
 
 
-def _is_confounded(graph: Graph, treatment: str, mediator: str) -> bool:
-    return not separated(graph.without_effects_of(treatment), treatment, mediator, ())
+def _is_confounded(graph: Graph, treatment: str, mediator: str, given: Collection[str] = ()) -> bool:
+    return not separated(graph.without_effects_of(treatment), treatment, mediator, given)
 
 
-def _is_open(graph: Graph, treatment: str, outcome: str, mediator: str, mediators: Collection[str]) -> bool:
+def _is_open(
+    graph: Graph, treatment: str, outcome: str, mediator: str, mediators: Collection[str], given: Collection[str] = ()
+) -> bool:
     left = graph.arrows.copy()
     left.remove_edges_from([edge for node in mediators for edge in graph.arrows.out_edges(node)])
-    return not separated(left, mediator, outcome, {treatment})
+    return not separated(left, mediator, outcome, {treatment, *given})
