@@ -37,16 +37,15 @@ class RddParams(Params):
     treatment: Annotated[
         ColumnName | None,
         Field(
-            description="Who was treated in fact, as 0 and 1 or an amount, where the cutoff changes it for some only "
-            "(fuzzy design). null: the cutoff decides it for all."
+            description="Who was treated in fact (0 and 1, or an amount), where the cutoff changes it for some only. "
+            "null: it decides for all."
         ),
     ] = None
     weak: Annotated[
         float,
         Field(
             gt=0,
-            description="Fails when the F statistic of the jump of `treatment` is below this (Staiger and Stock 1997: "
-            "10).",
+            description="Fails when the F statistic of the jump of `treatment` is below this.",
         ),
     ] = 10.0
     bandwidth: Annotated[

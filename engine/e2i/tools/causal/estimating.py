@@ -140,8 +140,8 @@ class EstimateParams(Params):
     treated: Annotated[
         Label | None,
         Field(
-            description="The value of treated rows; null: the last in order. With both, rows of further values are "
-            "left out."
+            description="The value of treated rows; null: the last in order. Rows of further values are left out, but "
+            "in `levels`."
         ),
     ] = None
     outcome_model: Annotated[

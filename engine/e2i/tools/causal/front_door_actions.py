@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LOW, HIGH = 0.05, 0.95
 """Probabilities of the treatment outside of which the mediators almost tell it."""
 
+MOST_OUTSIDE = 0.1
+"""Largest share of rows outside, with which the mediators still overlap."""
+
 
 def front_door(params: FrontDoorParams, ctx: StepContext) -> FrontDoorOutputs:
     """Estimate the effect through the mediators, after comparing them with the graph."""
@@ -39,19 +42,18 @@ def front_door(params: FrontDoorParams, ctx: StepContext) -> FrontDoorOutputs:
             raise StepError(problem.message, code=problem.code, hint=problem.hint)
     shared = params.model_dump(
         include={"treatment", "outcome", "confounders", "control", "treated", "outcome_model", "treatment_model"}
-        | {"folds", "group", "level"}
+        | {"group", "level"}
     )
-    seed = ctx.seed if params.seed is None else params.seed
     with threadpool_limits(ctx.threads):
         question = EstimateParams.model_validate(
             {**shared, "table": params.table, "effect_modifiers": params.mediators}
         )
         rows = ask(frame, question)
-        found = mediated.estimate(rows, question, seed, ctx.threads)
+        found = mediated.estimate(rows, question, ctx.seed, ctx.threads)
     effect = averages.mean(found.scores, rows.groups, params.level)
     outside = float(((found.probability < LOW) | (found.probability > HIGH)).mean())
     meaning = f"{outside:.1%} of the rows have mediators that almost tell the treatment"
-    checks = [Check("overlap of mediators", outside, params.most_outside, outside <= params.most_outside, meaning)]
+    checks = [Check("overlap of mediators", outside, MOST_OUTSIDE, outside <= MOST_OUTSIDE, meaning)]
     warnings = judge(checks, params.on_failure, ctx)
     through = ", ".join(params.mediators)
     title = f"Effect of {params.treatment} on {params.outcome} through {through}"

@@ -54,7 +54,7 @@ def _part(
     outcome_model, treatment_model = model_of(params.outcome_model), model_of(params.treatment_model)
     arms = [learn[given[learn] == arm] for arm in (0, 1)]
     if min(len(arm) for arm in arms) < 2:
-        raise StepError("a part of the rows has one arm only", code="bad-treatment", hint="set `folds` lower")
+        raise StepError("a part of the rows has one arm only", code="bad-treatment", hint="give more rows of the other")
     models = [fit(outcome_model, "regression", both[arm], target[arm], seed, threads) for arm in arms]
     # the treatment by the confounders (share), and by the mediators too (known)
     share, known = (
