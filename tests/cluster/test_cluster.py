@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from e2i.cluster import messages
+from e2i.cluster import local, messages
 from e2i.cluster.local import LocalCluster
 from e2i.cluster.messages import Finished
 from e2i.documents import OutputValues
+from e2i.machines import Shared
 from e2i.workers.executor import Ended
-from project import Project, until
+from live import servers
+from live.servers import ObjectStore
+from project import Project, held_port, until
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +103,38 @@ def test_nodes_give_the_results_of_this_machine(clustered: Project, cluster: Loc
     for step in ("hcp", "load", "sorted", "written"):
         assert there.steps[step].outputs == here.steps[step].outputs, step
     assert {step.status.value for step in clustered.run(WORK).steps.values()} == {"reused"}
+
+
+def test_engine_and_nodes_share_nothing_but_s3(clustered: Project, cluster: LocalCluster) -> None:
+    with servers.folder("s3") as folder, held_port() as port:
+        s3 = ObjectStore(folder, port)
+        s3.start()
+        try:
+            bucket = s3.bucket("shared")
+            options = {"endpoint_override": f"127.0.0.1:{port}", "scheme": "http", "region": "us-east-1"}
+            options |= {"access_key": "tests", "secret_key": "tests-secret"}
+            store = Shared(url=f"s3://{bucket}/e2i", options=options, deadline=30)
+            base = local.as_yaml(cluster.settings).partition("  store:")[0]
+            clustered.write("config/default.yaml", f"sinks: []\n{base}  store: {store.model_dump_json()}\n")
+            there = clustered.run(MODEL)
+            assert any("/objects/" in key for key in s3.keys(bucket))
+        finally:
+            s3.kill()
+    assert there.steps["model"].status.value == "succeeded", there.steps["model"].error
+    clustered.write("config/default.yaml", "sinks: []\n")
+    here = clustered.run(MODEL, fresh=True)
+    assert here.steps["model"].outputs == there.steps["model"].outputs
+
+
+MODEL = """
+version: 1
+name: model
+steps:
+  hcp: {uses: dataset.hcp, with: {rows: 400}}
+  model:
+    uses: model.train
+    with: {table: "${{ steps.hcp.history }}", algorithm: LightGBM, target: rx_volume, exclude: [event_timestamp, created, hcp_id]}
+"""
 
 
 def test_a_client_without_a_certificate_is_refused(cluster: LocalCluster) -> None:
@@ -213,8 +248,13 @@ def dask_worker_of(pid: int) -> int:
     return pid
 
 
+@pytest.mark.parametrize(
+    ("is_its_own", "reason"),
+    [(False, "it returned the result of another step"), (True, "it returned sha256:eee")],
+    ids=["another step's", "wrong digest"],
+)
 def test_a_forged_result_is_refused_and_its_node_named(
-    clustered: Project, cluster: LocalCluster, tmp_path: Path
+    clustered: Project, cluster: LocalCluster, tmp_path: Path, is_its_own: bool, reason: str
 ) -> None:
     from distributed import Client
 
@@ -222,6 +262,7 @@ def test_a_forged_result_is_refused_and_its_node_named(
 
     go = tmp_path / "go"
     clustered.write("s.yaml", held(clustered, go, "a"))
+    (planned,) = clustered.plan(clustered.root / "s.yaml").steps
     secured = security(cluster.settings.tls, tmp_path)
     with (
         Client(cluster.settings.address, security=secured, set_as_default=False) as liar,
@@ -237,7 +278,7 @@ def test_a_forged_result_is_refused_and_its_node_named(
             node=node,
             run=latest(clustered),
             step="a",
-            fingerprint="sha256:no",
+            fingerprint=str(planned.fingerprint) if is_its_own else "sha256:no",
             ended=Ended("a", 0.1, OutputValues(value=missing)),
             artifacts=(),
         )
@@ -246,7 +287,7 @@ def test_a_forged_result_is_refused_and_its_node_named(
         go.write_text("done")
         out, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
-    assert "is not used any more: it returned the result of another step" in out
+    assert f"is not used any more: {reason}" in out
     assert node in out
 
 
@@ -267,8 +308,6 @@ SLEEP = "version: 1\nname: s\nsteps:\n  a: {uses: debug.sleep, matrix: {n: [1, 2
 def test_a_lost_cluster_ends_the_run_with_exit_4_and_it_is_resumed(
     project: Project, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    from e2i.cluster import local
-
     folder, go = tmp_path_factory.mktemp("lost"), tmp_path / "go"
     with local.running(folder, 1, environ=os.environ) as cluster:
         project.write("config/default.yaml", "sinks: []\n" + local.as_yaml(cluster.settings))

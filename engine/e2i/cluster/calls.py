@@ -84,13 +84,14 @@ def execute(
 def _execute(setup: bytes, call: Call, slots: Slots) -> tuple[Ended, tuple[str, ...]]:
     """Returns the end of the call, and the digests of what it stored. Raises Unusable, and E2IError."""
     assignment, token = call.assignment, call.assignment.token
-    call.tell(Entered(token=token, node=call.node, phase="fetching"))
     try:
         site = slots.site(setup, messages.read_setup)
     except (ValueError, DecodeError) as error:
         raise Unusable(f"it has e2i {__version__}, which cannot read the settings of this run") from error
     _require_versions(site, assignment)
     inputs = {*stored_digests(dict(assignment.call.params)), *(assignment.call.files or {}).values()} - {None}
+    if inputs:
+        call.tell(Entered(token=token, node=call.node, phase="fetching"))
     slot = slots.take(setup, site, assignment.call.uses)
     try:
         try:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,22 +56,21 @@ class Connection:
         """Returns whether the scheduler is connected. Calls that were submitted before a gap are lost."""
         return bool(self._client.status == "running")
 
-    def submit(
-        self, token: str, setup: bytes, assignment: bytes, resources: Mapping[str, float], nodes: Collection[str]
-    ) -> None:
-        """Submits a call to one of the nodes; none named: to any."""
-        future = self._client.submit(
+    def submit(self, setup: bytes, assignments: Mapping[str, bytes], nodes: Collection[str]) -> None:
+        """Submits calls, by token, to whichever of the nodes; none named: to any. Together they cost less."""
+        tokens = list(assignments)
+        futures = self._client.map(
             node.execute,
-            token,
-            setup,
-            assignment,
-            key=token,
+            tokens,
+            [setup] * len(tokens),
+            list(assignments.values()),
+            key=tokens,
             pure=False,
             workers=list(nodes) or None,
-            resources=dict(resources) or None,
         )
-        self._futures[token] = future
-        future.add_done_callback(lambda done: self._arrivals.put(TaskOver(token, done.status, _problem(done))))
+        for token, future in zip(tokens, futures, strict=True):
+            self._futures[token] = future
+            future.add_done_callback(partial(self._note_end, token))
 
     def release(self, token: str) -> None:
         """Ends a call that is not wanted any more, wherever it is; forgets one that has ended."""
@@ -103,6 +103,9 @@ class Connection:
         """Closes the connection. The cluster ends all calls that have not ended."""
         self._futures.clear()
         self._client.close(timeout=ANSWER)
+
+    def _note_end(self, token: str, done: Any) -> None:
+        self._arrivals.put(TaskOver(token, done.status, _problem(done)))
 
     async def _identity(self) -> Any:
         return await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), ANSWER)

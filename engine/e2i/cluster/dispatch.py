@@ -70,6 +70,8 @@ class Dispatch:
         self._roster = Roster(connection.address, wait, connection.nodes(), time.monotonic())
         self._jobs: dict[str, Job] = {}
         """By token."""
+        self._outgoing: dict[str, bytes] = {}
+        """Assignments that are submitted together when the cluster is next looked at, by token."""
         self._transfers = ThreadPoolExecutor(TRANSFERS, thread_name_prefix="e2i-exchange")
 
     def free(self) -> int:
@@ -96,6 +98,7 @@ class Dispatch:
         ended: list[Message] = []
         for job in [job for job in self._jobs.values() if job.call.info.step == step and not job.cancelled]:
             job.cancelled, job.since = True, time.monotonic()
+            self._outgoing.pop(job.token, None)
             self._connection.release(job.token)
             if job.phase is None:
                 ended.append(self._cancelled(job))
@@ -113,6 +116,9 @@ class Dispatch:
 
     def arrived(self, seconds: float) -> list[Message]:
         """Waits up to ``seconds`` for something from the cluster. Returns the messages that follow from it."""
+        if self._outgoing:
+            outgoing, self._outgoing = self._outgoing, {}
+            self._connection.submit(self._setup, outgoing, self._roster.allowed())
         found: list[Message] = []
         try:
             arrival = self._arrivals.get(timeout=seconds) if seconds else self._arrivals.get_nowait()
@@ -165,13 +171,12 @@ class Dispatch:
         self._transfers.submit(moved)
 
     def _assign(self, job: Job) -> None:
-        """Gives a call to the cluster. Raises ClusterGone when no node is left that could execute it."""
+        """Gives a call to the cluster, with the next ones. Raises ClusterGone when no node could execute it."""
         self._roster.require(time.monotonic())
         action = self._registry.action(job.call.uses)
         libraries = {name: installed(name) for name in action.libraries} if action else {}
         assignment = Assignment(token=job.token, topic=self._connection.topic, call=job.call, libraries=libraries)
-        content = messages.assignment_bytes(assignment)
-        self._connection.submit(job.token, self._setup, content, {}, self._roster.allowed())
+        self._outgoing[job.token] = messages.assignment_bytes(assignment)
 
     def _again(self, job: Job, failure: Failure) -> list[Message]:
         """Gives a call to another node, or ends it with the failure after the last try."""

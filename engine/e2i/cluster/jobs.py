@@ -43,7 +43,7 @@ class Job(Struct, eq=False):
         self.held.clear()
 
     def enter(self, node: str, phase: Phase, now: float) -> None:
-        if phase == "fetching":  # another node begins it, because the one before is gone
+        if node != self.node:  # another one begins it, because the one before is gone
             self.held.clear()
         self.node, self.phase, self.since = node, phase, now
 

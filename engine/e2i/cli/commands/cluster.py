@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -35,13 +36,13 @@ def up(workers: int, slots: int, port: int, folder: Path) -> Exit:
 
     Prints the settings by which runs use it, and writes them to executor.yaml in the folder.
     """
+    from e2i.cluster import local
     from e2i.cluster.faults import ClusterGone
 
-    try:
-        from e2i.cluster import local
-    except ModuleNotFoundError as error:
-        message = f"the libraries of clusters are not installed: {error}"
-        raise ToolUnavailable("dask", message, code="tool-missing", hint='pip install "e2i[dask]"') from error
+    for name in ("distributed", "cryptography"):
+        if find_spec(name) is None:
+            message = f"{name} is not installed"
+            raise ToolUnavailable("dask", message, code="tool-missing", hint='pip install "e2i[dask]"')
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
