@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from e2i.estimators import deciding, ensembles, metrics, saved
 from e2i.estimators.ensembles import Stacking
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
+from e2i.tools.mlflow.models import save_scoring
 from e2i.tools.model.actions import calibrate, cross_validate, ensemble, evaluate, train
 from e2i.tools.model.params.after_training import CalibrateParams
 from e2i.tools.model.params.combining import EnsembleOutputs, EnsembleParams
@@ -139,6 +143,28 @@ def test_an_ensemble_is_a_model_as_any_other(ctx: LocalContext) -> None:
         scorers.explain(saved.open_model(held, ctx), frame.head(3), frame, How(explainer="tree"))
     nested = run(ctx, {"whole": bare.model, "one": models["XGBoost"]["model"]})
     assert nested.model.features == bare.model.features
+
+
+@pytest.mark.slow
+def test_mlflow_answers_as_the_ensemble_where_e2i_cannot_be_imported(ctx: LocalContext) -> None:
+    models = crossed(ctx, "binary", ("XGBoost", "LogisticRegression"))
+    found = run(ctx, models, method="stack", fallback=False).model
+    saved_as, rows = ctx.scratch / "saved", table(60, seed=3)[list(found.features)]
+    assert save_scoring(ctx.open(found), saved_as) == "pyfunc"
+    rows.to_feather(ctx.scratch / "rows.feather")
+    program = (
+        "import sys\n"
+        "sys.modules['e2i'] = None\n"  # so that no module of it can be imported
+        "import mlflow.pyfunc, numpy, pandas\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "numpy.save(sys.argv[3], model.predict(pandas.read_feather(sys.argv[2])))\n"
+    )
+    paths = [str(saved_as), str(ctx.scratch / "rows.feather"), str(ctx.scratch / "answers.npy")]
+    environ = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr[-2000:]
+    wanted = saved.open_model(found, ctx).predict(rows)
+    np.testing.assert_allclose(np.load(paths[2]), wanted, rtol=0, atol=1e-9)
 
 
 def test_what_cannot_be_combined(ctx: LocalContext) -> None:
