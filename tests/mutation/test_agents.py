@@ -125,7 +125,7 @@ def _path(problem: Problem) -> tuple[str, ...]:
     return tuple(problem.path.split("/")[1:])
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_an_agent_that_applies_fixes_and_hints_has_a_valid_spec_after_one_round(count: int, tmp_path: Path) -> None:
     workspace = api.Workspace.open(root=tmp_path, environ={})
     assert api.validate(GOOD, workspace=workspace).errors == ()
