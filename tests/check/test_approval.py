@@ -20,6 +20,10 @@ TRAINED = (
     "  m: {uses: model.train, with: {table: '${{ steps.d.journeys }}', target: target, features: [brand], algorithm: Ridge}}\n"
     "  x: {uses: shap.explain, with: {table: '${{ steps.d.journeys }}', model: '${{ steps.m.model }}'}}\n"
 )
+PROMOTE = (
+    "  f: {uses: mlflow.load, with: {name: m, version: 1}}\n"
+    "  p: {uses: mlflow.promote, with: {version: '${{ steps.f.version }}', stage: %s}}\n"
+)
 WRITE = "  w: {uses: data.write, with: {table: '${{ steps.d.journeys }}', path: out.csv%s}}\n"
 
 
@@ -38,6 +42,9 @@ WRITE = "  w: {uses: data.write, with: {table: '${{ steps.d.journeys }}', path: 
         ("rules: [write_formulas]", WRITE % "", ["rules: write_formulas"]),
         ("rules: [write_formulas]", WRITE % ", escape_formulas: true", []),
         ("rules: [write_formulas]", WRITE % ", escape_formulas: '${{ steps.e.value > 1 }}'", ["rules: write_formulas"]),
+        ("rules: [promote_to_production]", PROMOTE % "staging", []),
+        ("rules: [promote_to_production]", PROMOTE % "production", ["rules: promote_to_production"]),
+        ("rules: [promote_to_production]", PROMOTE % "archived", ["rules: promote_to_production"]),
         ("rules: [hosts]", "", ["rules: hosts"]),
         ("rules: [hosts, run_python]", TRAINED, ["rules: hosts"]),
         ("rules: [run_python]", EXPLAIN.replace("{uri: 'models:/m/1', features: [brand]}", "'${{ steps.e.value }}'"), ["rules: run_python"]),

@@ -73,6 +73,15 @@ class Privilege(Struct, frozen=True):
     value: str | bool | None
 
 
+class MayNeed(Struct, frozen=True):
+    """With one of these values, the action may find out in the run that it needs the permission. A plan with one counts
+    as a plan that uses it, where the policy demands an approval for that.
+    """
+
+    name: Literal["promote_to_production"]
+    values: tuple[str, ...]
+
+
 class Changing(Struct, frozen=True):
     """The text names something that changes by itself: a result with it is never reused."""
 
@@ -106,6 +115,7 @@ Mark = (
     | Code
     | Budget
     | Privilege
+    | MayNeed
     | NamedPlace
     | MayBeSecret
     | Changing

@@ -140,6 +140,8 @@ def _permissions(mark: marks.Mark, value: Any, tool: str, authority: Authority) 
     match mark:
         case marks.Privilege() if value is _UNKNOWN or mark.value in (value, "*"):
             yield mark.name
+        case marks.MayNeed() if value is _UNKNOWN or value in mark.values:
+            yield mark.name
         case marks.WrittenFile() if value is not None:
             yield "write_roots"
         case marks.WorkspaceFile(code=True) if value is not None:

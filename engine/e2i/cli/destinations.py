@@ -1,6 +1,6 @@
 """Say where the tools of a command are: their addresses and where these come from.
 
-In: a workspace. Out: one line. The settings of tools without a server are not read.
+In: a workspace. Out: one line. The settings of tools without a server or a folder of their own are not read.
 """
 
 from __future__ import annotations
@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from e2i.catalog.action import without_credentials
 from e2i.workspace.workspace import Workspace
+
+PLACES = ("host", "repo_path", "context_root")
+"""Settings that say where a tool is and are no URL."""
 
 
 def line(workspace: Workspace) -> str:
@@ -16,7 +20,8 @@ def line(workspace: Workspace) -> str:
     settings = workspace.settings
     served = [f"{name} {', '.join(found)} ({source})" for name, found, source in _served(workspace)]
     rest = "other tools" if served else "tools"
-    places = "; ".join([*served, f"{rest} embedded in {workspace.store}"])
+    shared = [f"results shared at {without_credentials(settings.shared.url)}"] if settings.shared is not None else []
+    places = "; ".join([*served, f"{rest} embedded in {workspace.store}", *shared])
     return f"{places}; profile {settings.profile}" + (f" ({settings.note})" if settings.note else "")
 
 
@@ -30,7 +35,7 @@ def _served(workspace: Workspace) -> Iterator[tuple[str, tuple[str, ...], str]]:
 
 
 def _may_have_server(value: Any) -> bool:
-    """Returns whether settings contain an address or a host: most tools need not be imported to know that."""
+    """Returns whether settings contain an address or a place: most tools need not be imported to know that."""
     if isinstance(value, Mapping):
-        return any(key == "host" or _may_have_server(item) for key, item in value.items())
+        return any(key in PLACES or _may_have_server(item) for key, item in value.items())
     return isinstance(value, str) and "://" in value

@@ -117,6 +117,9 @@ class GreatExpectationsSettings(ToolSettings):
             if not isinstance(source, FolderSource)
         }
 
+    def addresses(self) -> tuple[str, ...]:
+        return (*super().addresses(), *([self.context_root] if self.context_root else ()))
+
     def identity_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         name = given.get("source")
         found: dict[str, Any] = {key: shown for key, shown in self.identity().items() if key == name}

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 from e2i.catalog import addresses, variables
 from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
 from e2i.catalog.artifacts import EffectModel, Model, ModelVersion, Report, Table
-from e2i.catalog.marks import Privilege
+from e2i.catalog.marks import MayNeed, Privilege
 from e2i.estimators.metrics import MetricName
 from e2i.tools.mlflow.asked import CompareOutputs, CompareParams, FindOutputs, FindParams, LogOutputs, LogParams
 from e2i.tools.mlflow.words import (
@@ -110,6 +110,9 @@ class MLflowSettings(ToolSettings):
     def address(self) -> tuple[str, int] | None:
         return host_and_port(self.tracking_uri) if self.tracking_uri else None
 
+    def addresses(self) -> tuple[str, ...]:
+        return (*super().addresses(), *([without_credentials(self.artifact_root)] if self.artifact_root else ()))
+
     def hosts(self) -> tuple[str, ...]:
         found = (host_and_port(one) for one in (self.tracking_uri, self.registry_uri) if one)
         return tuple(sorted({one[0] for one in found if one}))
@@ -179,7 +182,12 @@ class PromoteParams(Params):
     """Parameters of ``mlflow.promote``."""
 
     version: Annotated[ModelVersion, Field(description="The version to move.")]
-    stage: Annotated[Stage, Privilege("promote_to_production", "production"), Field(description="The target stage.")]
+    stage: Annotated[
+        Stage,
+        Privilege("promote_to_production", "production"),
+        MayNeed("promote_to_production", ("archived", "development")),  # it may be the version in production
+        Field(description="The target stage."),
+    ]
     archive_existing: Annotated[
         bool,
         Field(description="Move the version that was in the stage before to `archived`; false: to `development`."),
