@@ -102,7 +102,11 @@ def commands(run: str, steps: list[str]) -> list[tuple[str, ...]]:
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(
-    "numbers", [pytest.param([5], id="one"), pytest.param(list(range(20)), id="twenty", marks=pytest.mark.sweep)]
+    "numbers",
+    [
+        pytest.param([5], id="one"),
+        *(pytest.param([*range(at, at + 4)], id=f"from {at}", marks=pytest.mark.sweep) for at in range(0, 20, 4)),
+    ],
 )
 def test_nothing_that_is_asked_after_a_run_shows_its_secrets(numbers: list[int], tmp_path: Path) -> None:
     project = Approved(tmp_path)
