@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -159,4 +160,4 @@ def read_by_an_agent(project: Project, run: str, steps: list[str]) -> list[str]:
     place = Place(project.root)
     addresses = ["runs", f"runs/{run}", f"diff/{run}/{run}", f"provenance/{run}.{steps[0]}.value"]
     addresses += [f"runs/{run}/{kind}/{name}" for name in steps for kind in ("steps", "logs")]
-    return [json.dumps(reading.read(place, address, 0, reading.MOST)) for address in addresses]
+    return [msgspec.json.encode(reading.read(place, address, 0, reading.MOST)).decode() for address in addresses]

@@ -11,8 +11,10 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
+
+from e2i.resilience.deadlines import MissedDeadlineError
 
 
 class Handle:
@@ -55,7 +57,9 @@ def connected(
 
 @contextlib.contextmanager
 def ended_after(seconds: float) -> Iterator[Callable[[Handle], None]]:
-    """Ends the connection whose handle it gets once so many seconds have passed."""
+    """Ends the connection whose handle it gets once so many seconds have passed. Raises MissedDeadlineError instead of
+    the error that this makes: a connection that the other side has reset would be tried again.
+    """
     handles: list[Handle] = []
     over = threading.Event()
 
@@ -74,5 +78,9 @@ def ended_after(seconds: float) -> Iterator[Callable[[Handle], None]]:
     timer.start()
     try:
         yield keep
+    except (OSError, HTTPException) as error:
+        if over.is_set():
+            raise MissedDeadlineError(f"no answer within {seconds:.3g} s") from error
+        raise
     finally:
         timer.cancel()

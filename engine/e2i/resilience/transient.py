@@ -11,6 +11,7 @@ from typing import Any
 
 from e2i.errors import AuthenticationFailed, E2IError, MissingDatabase, ToolUnavailable
 from e2i.resilience.breaker import CircuitOpen
+from e2i.resilience.deadlines import MissedDeadlineError
 from e2i.resilience.denial import chain, status_of
 
 TOO_MANY = 429
@@ -32,8 +33,8 @@ TEXTS = re.compile(
 def pause_before_retry(error: BaseException) -> float | None:
     """Returns the seconds for which the server asked not to be called; None when a retry does not help."""
     for one in chain(error):
-        if isinstance(one, (AuthenticationFailed, MissingDatabase, CircuitOpen)):
-            return None
+        if isinstance(one, (AuthenticationFailed, MissingDatabase, CircuitOpen, MissedDeadlineError)):
+            return None  # ending a call at its deadline looks like a reset further down the chain
         if isinstance(one, E2IError) and not isinstance(one, ToolUnavailable):  # the caller's error
             return None
         if isinstance(one, ToolUnavailable) and one.retry_after is not None:
