@@ -65,13 +65,13 @@ def compare(root: Path, pairs: int) -> None:
         run = [PROGRAM, "wide.yaml", "--store", f"store-{number}", "--json"]
         hand = [sys.executable, str(HERE / "wide_by_hand.py"), "--rows", "rows.parquet", "--workdir", f"out-{number}"]
         sides = [("e2i", run), ("hand", hand)]
-        costs = {name: measure(command, root) for name, command in (sides[::-1] if number % 2 else sides)}
-        ours, theirs = costs["e2i"], costs["hand"]
-        walls.append(ours.wall / theirs.wall)
-        memories.append(ours.memory / theirs.memory)
-        for name, cost in costs.items():
+        costs: dict[str, Cost] = {}
+        for name, command in sides[::-1] if number % 2 else sides:
+            costs[name] = cost = measure(command, root)
             used = f"{cost.wall:7.1f} s wall {cost.cpu:7.1f} s cpu {cost.memory:8.0f} MB"
             print(f"pair {number + 1}: {name:4} {used}  roc_auc {auc(name, cost.printed):.4f}", flush=True)
+        walls.append(costs["e2i"].wall / costs["hand"].wall)
+        memories.append(costs["e2i"].memory / costs["hand"].memory)
     for what, found, goal in (("wall", walls, WALL), ("memory", memories, MEMORY)):
         middle = statistics.median(found)
         spread = f"{min(found):.2f} to {max(found):.2f}"
