@@ -32,7 +32,7 @@ class RddParams(Params):
     cutoff: Annotated[float, Field(description="Value of `running` from which the treatment changes.")]
     treated: Annotated[
         Literal["above", "below"],
-        Field(description="Which rows are treated: those at the cutoff and above it, or those below it."),
+        Field(description="Treated rows: from the cutoff on, or below it."),
     ] = "above"
     treatment: Annotated[
         ColumnName | None,
@@ -119,8 +119,7 @@ class IvParams(Params):
         tuple[ColumnName, ...],
         Field(
             min_length=1,
-            description="Numbers that change the treatment, and the outcome in no other way. No data can show the "
-            "latter.",
+            description="Numbers that change the treatment, and the outcome in no other way.",
         ),
     ]
     confounders: Annotated[
@@ -128,15 +127,14 @@ class IvParams(Params):
     ] = ()
     graph: Annotated[
         tuple[ColumnName, ...],
-        Field(description="A causal graph as in causal.estimate. An instrument that it does not allow is a problem."),
+        Field(description="As in causal.estimate. An instrument that it does not allow is a problem."),
     ] = ()
     unmeasured: Annotated[tuple[ColumnName, ...], Field(description="Names in the graph that are no columns.")] = ()
     weak: Annotated[
         float,
         Field(
             gt=0,
-            description="Fails when the F statistic of the instruments in the first stage is below this (Staiger and "
-            "Stock 1997: 10).",
+            description="Fails when F of the first stage is below this (Staiger and Stock 1997).",
         ),
     ] = 10.0
     on_failure: OnFailure = "warn"

@@ -57,10 +57,7 @@ class Overlap(BaseModel):
     high: Annotated[float, Field(gt=0.5, lt=1, description="Highest propensity with overlap.")] = 0.95
     outside: Annotated[
         Literal["warn", "trim", "fail"],
-        Field(
-            description="Rows outside: keep them and warn, leave them out (the effect is then that on the others), or "
-            "fail the step."
-        ),
+        Field(description="Rows outside: keep them and warn, leave them out, or fail the step."),
     ] = "warn"
 
 
@@ -94,7 +91,7 @@ class EstimateParams(Params):
         ColumnName | None,
         Field(
             description="A column that changes the treatment and, given what is adjusted for, the outcome in no other "
-            "way. OrthoIV takes any number; IntentToTreatDRIV one of two values, such as an offer of the treatment."
+            "way. IntentToTreatDRIV needs one of two values, such as an offer."
         ),
     ] = None
     unmeasured: Annotated[
@@ -103,10 +100,9 @@ class EstimateParams(Params):
     estimator: Annotated[
         EstimatorName,
         Field(
-            description="How the effect depends on the modifiers. LinearDML, DRLearner: linearly. SparseLinearDML: "
-            "linearly, on few of many. CausalForest, ForestDRLearner: in any way. SLearner, TLearner, XLearner: in any "
-            "way, by models of the outcome, without intervals by row. OrthoIV, IntentToTreatDRIV: linearly, by an "
-            "`instrument`."
+            description="How the effect depends on the modifiers: linearly, SparseLinearDML on few of many, or in any "
+            "way (forests and S-, T-, XLearner, these without intervals by row). OrthoIV, IntentToTreatDRIV: linearly, "
+            "by an `instrument`."
         ),
     ] = "LinearDML"
     params: Annotated[
@@ -123,8 +119,8 @@ class EstimateParams(Params):
     average: Annotated[
         Literal["doubly_robust", "weighting"],
         Field(
-            description="How the average effect is computed. doubly_robust: right when the models of the outcome or "
-            "those of the treatment are. weighting: by the treatment model alone, as published studies often do."
+            description="doubly_robust: right when the models of outcome or of treatment are. weighting: by the "
+            "treatment model alone, as in many published studies."
         ),
     ] = "doubly_robust"
     each_level: Annotated[
@@ -156,8 +152,8 @@ class EstimateParams(Params):
         Field(
             ge=1,
             le=20,
-            description="Parts for cross-fitting: no row is judged by models that learned it. 1: models learn from all "
-            "rows, which suits Ridge, LinearRegression and LogisticRegression alone.",
+            description="Parts for cross-fitting. 1: models learn from all rows, for Ridge, LinearRegression and "
+            "LogisticRegression alone.",
         ),
     ] = 5
     group: Annotated[
