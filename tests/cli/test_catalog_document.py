@@ -64,6 +64,7 @@ def test_artifacts_are_listed_with_their_paths() -> None:
     assert tune["gives"] == {
         "study": ["study"],
         "model": ["model"],
+        "recipe": ["best_recipe"],
         "table": ["trials", "front"],
         "report": ["report"],
     }
@@ -95,13 +96,16 @@ def test_the_brief_catalog_has_choices_bounds_and_defaults() -> None:
 
 def test_a_signature_is_read_in_sixty_tokens() -> None:
     result = CliRunner().invoke(e2i, ["catalog", "--signatures"])
-    lines = result.stdout.splitlines()
+    document = json.loads(CliRunner().invoke(e2i, ["catalog", "--signatures", "--json"]).stdout)
+    lines = document["signatures"]
     assert [line.partition("(")[0] for line in lines] == [action["action"] for action in catalog()]
-    assert len(result.stdout) < 250 * len(BUILT_IN.names())  # a token is four letters and more
+    types = [f"{name} = {text}" for name, text in document["types"].items()]
+    assert result.stdout.splitlines() == lines + types
+    assert any(line.startswith("ALGORITHM = XGBoost|LightGBM|") for line in types)
+    assert any("algorithm: ALGORITHM = XGBoost, " in line for line in lines)
+    assert len(result.stdout) < 240 * len(BUILT_IN.names())  # a token is four letters and more
     (line,) = CliRunner().invoke(e2i, ["catalog", "debug.sleep", "--signatures"]).stdout.splitlines()
     assert line == "debug.sleep(seconds*: number, value: any) -> value"
-    document = json.loads(CliRunner().invoke(e2i, ["catalog", "--signatures", "--json"]).stdout)
-    assert document == {"schema_version": 1, "signatures": lines}
 
 
 def test_people_see_choices_bounds_defaults_and_nested_forms() -> None:

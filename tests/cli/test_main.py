@@ -267,7 +267,7 @@ def test_help_lists_every_command_under_one_heading_and_in_full() -> None:
         "run": ["run", "mcp"],
         "approve": ["keys", "approve", "approvals", "revoke"],
         "inspect": ["runs", "show", "export", "report", "provenance", "verify", "why", "doctor"],
-        "operate": ["sync", "outbox", "gc", "backup", "restore"],
+        "operate": ["sync", "outbox", "gc", "backup", "restore", "cluster"],
     }
     assert sorted(name for names in headings.values() for name in names) == sorted(main.COMMANDS)
     assert "..." not in done.output.partition("Options:")[2], "a description is cut"

@@ -8,7 +8,7 @@ required.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -23,6 +23,8 @@ from e2i.spec.writing import written
 SCALAR = ("boolean", "integer", "number", "string")
 LONGEST_DEFAULT = 60
 """Characters of a default that a signature shows."""
+LONG_TYPE, MANY = 40, 3
+"""Characters of a type, and actions that take it, from which signatures of the catalog share its name."""
 
 
 class Field(Struct, frozen=True):
@@ -74,19 +76,37 @@ def outputs(action: Action) -> tuple[Field, ...]:
     return tuple(_Reader(marks_required=False).fields(schema))
 
 
-def signature(uses: str, action: Action, registry: Source) -> str:
-    """Returns an action on one line: ``data.select(table*: table, columns: [string]) -> table``."""
-    given = ", ".join(map(_parameter, params(action, registry)))
+def signature(uses: str, action: Action, registry: Source, names: Mapping[str, str] | None = None) -> str:
+    """Returns an action on one line: ``data.select(table*: table, columns: [string]) -> table``.
+
+    A type in ``names`` is written as its name.
+    """
+    shared = names or {}
+    given = ", ".join(_parameter(field, shared.get(field.type, field.type)) for field in params(action, registry))
     return f"{uses}({given}) -> {', '.join(action.outputs.model_fields) or 'nothing'}"
 
 
-def _parameter(field: Field) -> str:
+def shared_types(actions: Iterable[Action], registry: Source) -> dict[str, str]:
+    """Returns names, such as ``ALGORITHM``, for the long lists of choices that several actions take, by their text."""
+    found: dict[str, list[str]] = {}
+    for action in actions:
+        for field in params(action, registry):
+            if "|" in field.type and len(field.type) >= LONG_TYPE:
+                found.setdefault(field.type, []).append(field.name.upper())
+    names: dict[str, str] = {}
+    for text, users in found.items():
+        if len(users) >= MANY and users[0] not in names.values():
+            names[text] = users[0]
+    return names
+
+
+def _parameter(field: Field, kind: str) -> str:
     if not field.has_default:
-        return f"{field.label}: {field.type}"
+        return f"{field.label}: {kind}"
     default = written(field.default)
     if len(default) > LONGEST_DEFAULT:
         default = default[: LONGEST_DEFAULT - 1] + "…"
-    return f"{field.name}: {field.type} = {default}" if "|" in field.type else f"{field.name}={default}"
+    return f"{field.name}: {kind} = {default}" if "|" in field.type else f"{field.name}={default}"
 
 
 class _Reader:

@@ -85,6 +85,7 @@ class Signatures(JsonDocument, frozen=True, kw_only=True):
     """Output of `e2i catalog --signatures --json`."""
 
     signatures: Annotated[list[str], Meta(description="Each action on one line.")]
+    types: Annotated[dict[str, str], Meta(description="Choices that several signatures name, such as ALGORITHM.")]
 
 
 def brief(tool: Tool, action: Action, registry: Registry) -> BriefAction:

@@ -28,11 +28,12 @@ def document(name: str | None, registry: Registry) -> BriefCatalog | FullCatalog
 
 
 def signatures(name: str | None, registry: Registry) -> Signatures:
-    """Returns each action on one line: all that is needed to write a first step."""
+    """Returns each action on one line: all that is needed to write a first step. Long lists of choices stand once."""
+    chosen = _chosen(name, registry)
+    names = forms.shared_types((action for _, action in chosen), registry)
     return Signatures(
-        signatures=[
-            forms.signature(f"{tool.name}.{action.name}", action, registry) for tool, action in _chosen(name, registry)
-        ]
+        signatures=[forms.signature(f"{tool.name}.{action.name}", action, registry, names) for tool, action in chosen],
+        types={name: text for text, name in names.items()},
     )
 
 

@@ -54,7 +54,7 @@ def catalog(action: str | None, signatures: bool, profile: str | None, as_json: 
         if as_json:
             documents.show(found)
         else:
-            click.echo("\n".join(found.signatures))
+            click.echo("\n".join([*found.signatures, *(f"{name} = {text}" for name, text in found.types.items())]))
     elif as_json:
         documents.show(catalog_view.document(action, registry))
     else:
