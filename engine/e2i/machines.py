@@ -1,6 +1,7 @@
 """Settings for work with other machines: storage for shared results, and a cluster that executes steps."""
 
 # Annotations are evaluated here: as text, pydantic would compile each of them at every start.
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,8 @@ from e2i.spec.models import Duration
 
 ENCRYPTED = "tls://"
 """How the address of a cluster begins. Everything else is neither encrypted nor restricted to known clients."""
+
+_ADDRESS = re.compile(r"tls://(\[[0-9A-Fa-f:.%]+\]|[^\s\[\]:/@?#]+):[0-9]{1,5}/?")
 
 
 class Shared(BaseModel):
@@ -71,13 +74,18 @@ class Dask(BaseModel):
     ] = "60s"
 
     def check(self) -> None:
-        """Raises BadSettings for an address that is not encrypted."""
+        """Raises BadSettings for an address that is not encrypted, or is none."""
         if not self.address.startswith(ENCRYPTED):
             raise BadSettings(
                 f"executor: address: {self.address[:200]!r} is not encrypted, so anybody in the network could run code",
                 code="cluster-not-encrypted",
                 hint="start scheduler and workers with --tls-ca-file, --tls-cert and --tls-key, and write tls://HOST:PORT"
                 " (docs/cluster.md)",
+            )
+        if not _ADDRESS.fullmatch(self.address):
+            raise BadSettings(
+                f"executor: address: {self.address[:200]!r} has no host and port",
+                hint="write tls://HOST:PORT, such as tls://scheduler.example.org:8786; of an IPv6 host, tls://[::1]:8786",
             )
 
 

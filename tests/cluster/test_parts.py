@@ -23,6 +23,7 @@ from e2i.workers.executor import Ended, Failure, StepCall
 from project import Project
 
 TABLE = {"type": "table", "digest": "sha256:" + "a" * 64, "columns": [], "rows": 1}
+NOW = datetime.datetime.now(datetime.UTC)
 SETTINGS = """
 executor:
   type: dask
@@ -97,12 +98,21 @@ def test_certificates_are_signed_by_their_authority_and_private(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
 
 
+def private(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def test_settings_of_a_cluster_are_encrypted_or_refused(project: Project) -> None:
     project.write("config/default.yaml", "sinks: []\n" + SETTINGS.format(address="tcp://10.0.0.7:8786"))
     spec = project.write("s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo}}\n")
     with pytest.raises(BadSettings, match="not encrypted") as refused:
         api.validate(spec, workspace=project.workspace)
     assert refused.value.code == "cluster-not-encrypted"
+    for address in ("tls://10.0.0.7", "tls://10.0.0.7:port", "tls://:8786", "tls://a b:1"):
+        project.write("config/default.yaml", "sinks: []\n" + SETTINGS.format(address=address))
+        with pytest.raises(BadSettings, match="has no host and port"):
+            api.validate(spec, workspace=project.workspace)
     project.write("config/default.yaml", "sinks: []\n" + SETTINGS.format(address="tls://10.0.0.7:8786"))
     assert api.validate(spec, workspace=project.workspace).valid
     settings = project.workspace.settings
@@ -110,6 +120,9 @@ def test_settings_of_a_cluster_are_encrypted_or_refused(project: Project) -> Non
     assert "swordfish" not in settings.model_dump_json()  # steps get no settings of the cluster
     with pytest.raises(BadSettings, match=r"executor: tls: ca: .*keys/ca.pem cannot be read"):
         project.run("version: 1\nname: s\nsteps: {a: {uses: debug.sleep, with: {seconds: 0}}}\n")
-    project.write("keys/key.pem", "secret")
+    made, other = (certificates.make(private(project.root / name), NOW) for name in ("keys", "others"))
+    made.key.write_bytes(other.key.read_bytes())
+    with pytest.raises(BadSettings, match=r"executor: tls: cert, key: .*keys/key.pem cannot be used: KEY_VALUES_MISM"):
+        project.run("version: 1\nname: s\nsteps: {a: {uses: debug.sleep, with: {seconds: 0}}}\n")
     reading = "version: 1\nname: r\nsteps: {a: {uses: data.load, with: {path: keys/key.pem}}}\n"
     assert [problem.code for problem in api.validate(reading, workspace=project.workspace).problems] == ["policy-path"]

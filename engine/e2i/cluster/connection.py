@@ -121,15 +121,12 @@ class Connection:
 
 
 def security(tls: Tls, root: Path) -> Any:
-    """Returns Dask's settings of encryption. Raises BadSettings for a file that cannot be read."""
+    """Returns Dask's settings of encryption. Raises BadSettings for a file that cannot be read or used."""
     from distributed.security import Security
 
-    return Security(
-        require_encryption=True,
-        tls_ca_file=_readable(root / tls.ca, "ca"),
-        tls_client_cert=_readable(root / tls.cert, "cert"),
-        tls_client_key=_readable(root / tls.key, "key"),
-    )
+    ca, cert, key = (_readable(root / getattr(tls, name), name) for name in ("ca", "cert", "key"))
+    _require_certificates(ca, cert, key)
+    return Security(require_encryption=True, tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key)
 
 
 def _open(settings: Dask, root: Path) -> Any:
@@ -142,7 +139,7 @@ def _open(settings: Dask, root: Path) -> Any:
         raise ToolUnavailable(
             "dask", "dask.distributed is not installed", code="tool-missing", hint='pip install "e2i[dask]"'
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it would say, the run reports itself
+    _silence()
     found = security(settings.tls, root)
     timeout = durations.parse(settings.wait)
     try:
@@ -151,9 +148,20 @@ def _open(settings: Dask, root: Path) -> Any:
         raise _silent(settings.address, error) from error
 
 
+def _silence() -> None:
+    """Prints nothing of Dask's own: what it would say, the run reports itself. Several of its loggers have a level."""
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def _silent(address: str, error: BaseException) -> ClusterGone:
     why = next((text for text in (str(error).strip().splitlines() or [""]) if text), type(error).__name__)
-    return ClusterGone(f"the cluster at {address} does not answer: {why[:300]}")
+    message = f"the cluster at {address} does not answer: {why[:300]}"
+    if "certificate" in why.lower():
+        return ClusterGone(
+            message, hint="use ca, cert and key of this cluster; `e2i cluster up` makes new ones each time"
+        )
+    return ClusterGone(message)
 
 
 def _readable(path: Path, key: str) -> str:
@@ -167,6 +175,30 @@ def _readable(path: Path, key: str) -> str:
             hint="`e2i cluster up` writes certificates for a local cluster; docs/cluster.md",
         ) from error
     return str(path)
+
+
+def _require_certificates(ca: str, cert: str, key: str) -> None:
+    """Raises BadSettings for files that are not certificates, and for a key that is not the certificate's."""
+    import ssl
+
+    from e2i.errors import BadSettings
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    named = f"ca: {ca}"
+    try:
+        context.load_verify_locations(ca)
+        named = f"cert, key: {cert} and {key}"
+        context.load_cert_chain(cert, key, password=_no_password)
+    except ssl.SSLError as error:
+        raise BadSettings(
+            f"executor: tls: {named} cannot be used: {error.reason or error}",
+            hint="ca and cert are certificates, key is the private key of cert, all in PEM format, without a password",
+        ) from error
+
+
+def _no_password() -> str:
+    """Returns none: OpenSSL would ask for it on the terminal."""
+    return ""
 
 
 def _facts(identity: Any) -> list[NodeFacts]:

@@ -34,6 +34,10 @@ START_WITHIN = 60.0
 LOOK = 0.1
 EVENTS_KEPT = "200"
 """Number of reports of a run that the scheduler keeps in memory."""
+HOST = "127.0.0.1"
+NO_PAGES = ("--no-dashboard", "--dashboard-address", f"{HOST}:0")
+SILENT = {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]", "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]"}
+"""Dask's processes also serve HTTP, without encryption and to anybody: logs, addresses, running code. No page of it."""
 
 
 class LocalCluster(Struct, frozen=True):
@@ -43,12 +47,13 @@ class LocalCluster(Struct, frozen=True):
     processes: Mapping[str, subprocess.Popen[bytes]]
     """The guardian of each process: ``scheduler``, ``node-1`` …"""
 
-    def wait(self) -> str:
-        """Waits until one of the processes ends. Returns its name."""
-        while True:
-            for name, process in self.processes.items():
-                if process.poll() is not None:
-                    return name
+    def ends(self) -> Iterator[str]:
+        """Yields the name of each process when it ends, until the scheduler or the last node has ended."""
+        left = dict(self.processes)
+        while "scheduler" in left and len(left) > 1:
+            for name in [name for name, process in left.items() if process.poll() is not None]:
+                del left[name]
+                yield name
             time.sleep(LOOK)
 
 
@@ -75,10 +80,11 @@ def running(
             **for_worker(environ, threads=os.cpu_count() or 1, store=folder),
             "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true",
             "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": EVENTS_KEPT,
+            **SILENT,
         }
         about = folder / "scheduler.json"
         about.unlink(missing_ok=True)
-        where = ["--host", "127.0.0.1", "--port", str(port), "--scheduler-file", str(about)]
+        where = ["--port", str(port), "--scheduler-file", str(about)]
         processes = {"scheduler": _start("scheduler", [*where, *_secured(made)], folder, lifeline, base)}
         end.append(processes["scheduler"])
         address = _address(about, processes["scheduler"], folder)
@@ -129,7 +135,7 @@ def _start(
     name: str, options: Sequence[str], folder: Path, lifeline: int, environ: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
     module = "distributed.cli.dask_scheduler" if name == "scheduler" else "distributed.cli.dask_worker"
-    command = launch.command(module, *options, "--no-dashboard", "--protocol", "tls")
+    command = launch.command(module, *options, "--protocol", "tls", "--host", HOST, *NO_PAGES)
     with (folder / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", guardian.__file__, str(lifeline), "", *command],

@@ -54,7 +54,9 @@ def up(workers: int, slots: int, port: int, folder: Path) -> Exit:
             click.echo(local.as_yaml(running.settings), nl=False)
             copy = f"copy {folder / local.SETTINGS} to config/cluster.yaml, then: e2i-run SPEC --profile cluster"
             click.echo(f"# {workers} nodes are up; Ctrl-C ends them. To use them, {copy}", err=True)
-            ended = running.wait()
+            for ended in running.ends():
+                click.echo(f"warning: {ended} has ended: see {folder / f'{ended}.log'}", err=True)
     except KeyboardInterrupt:
         return Exit.DONE
-    raise ClusterGone(f"{ended} of the local cluster has ended", hint=f"see {folder / f'{ended}.log'}")
+    what = "the scheduler" if ended == "scheduler" else "every node"
+    raise ClusterGone(f"{what} of the local cluster has ended", hint=f"see the logs in {folder}; start it again")
