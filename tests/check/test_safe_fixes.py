@@ -16,6 +16,7 @@ BAD = Path(__file__).parents[1] / "golden" / "bad"
 UNCOVERS = {
     "actions-of-other-tools": "with its path, the file can be looked for",
     "data_diff_columns": "with its key, the other columns can be compared",
+    "models_made_wrong": "with its target, features that leak it can be looked for",
     "missing_suite": "with its suite, the columns can be compared",
     "operators-of-other-languages": "an expression that can be read has a type",
     "part_outside_the_workspace": "an included spec that is found needs a parameter",

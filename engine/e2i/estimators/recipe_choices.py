@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from e2i.catalog.artifacts import Recipe
 from e2i.estimators.space import Value
 
 T = TypeVar("T")
@@ -42,6 +43,14 @@ def applied(steps: Sequence[Any], choices: Mapping[str, Value]) -> list[Any]:
         elif not value:
             left_out.add(place)
     return [step for place, step in enumerate(changed) if place not in left_out]
+
+
+def chosen(recipe: Recipe, choices: Mapping[str, Value]) -> Recipe:
+    """Return a recipe with the choices of a trial. Raises pydantic's ValidationError."""
+    from e2i.estimators import recipes
+
+    changed = recipe.model_copy(update={"steps": tuple(applied(recipe.steps, choices))})
+    return recipes.recipe_of(recipes.steps_of(changed))
 
 
 def fault(steps: Sequence[Any], name: str, value: Any) -> str | None:

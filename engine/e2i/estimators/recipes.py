@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 from typing_extensions import TypeAliasType
 
 from e2i.catalog.artifacts import Recipe
-from e2i.estimators import recipe_choices
 from e2i.estimators.recipe_operations import KINDS, MOST_WEIGHTS, WHOLE, Kind
-from e2i.estimators.space import Value
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Part = Literal[
@@ -257,12 +255,6 @@ def recipe_of(operations: Sequence[Operation]) -> Recipe:
     steps = tuple(step.model_dump(mode="json", exclude_defaults=True) for step in operations)
     content = json.dumps(steps, sort_keys=True, ensure_ascii=False).encode()
     return Recipe(digest=f"sha256:{hashlib.sha256(content).hexdigest()}", steps=steps)
-
-
-def chosen(recipe: Recipe, choices: Mapping[str, Value]) -> Recipe:
-    """Return a recipe with choices of a search (``recipe_choices``). Raises pydantic's ValidationError."""
-    changed = recipe_choices.applied(recipe.steps, choices)
-    return recipe_of(TypeAdapter(tuple[Step, ...]).validate_python(changed))
 
 
 def steps_of(recipe: Recipe) -> Sequence[Operation]:

@@ -6,11 +6,9 @@ In: a workspace and the name of a revision. Out: a folder with its regular files
 from __future__ import annotations
 
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from e2i.errors import BadInput
@@ -30,19 +28,27 @@ def parsed(text: str) -> tuple[str, str]:
 
 @contextmanager
 def written(workspace: Workspace, name: str) -> Iterator[Path]:
-    """Yields a folder with the workspace at a revision. Raises BadInput for an unknown one."""
-    archive = Revision(workspace.root, name).archive()
+    """Yields a folder with the workspace at a revision. Raises BadInput for an unknown one, and for one that no folder
+    can hold.
+    """
     folder = Path(tempfile.mkdtemp(prefix="e2i-impact-")).resolve()
     try:
-        with tarfile.open(fileobj=BytesIO(archive)) as tar:
-            for member in tar:
-                if member.isreg() and _is_inside(member.name):
-                    tar.extract(member, folder, filter="data")
+        for path, content in Revision(workspace.root, name).files():
+            _write(folder, path, content)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+def _write(folder: Path, path: str, content: bytes) -> None:
+    """Writes a file of the revision. A tree that was made by hand may have any names."""
+    parts = PurePosixPath(path).parts
+    if path.startswith("/") or {"..", ".git"} & set(parts):
+        return
+    try:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / path).open("xb") as file:
+            file.write(content)
+    except OSError as error:
+        message = f"cannot write {path!r} of the revision: {error.strerror or error}"
+        raise BadInput(message, code="no-such-revision") from error

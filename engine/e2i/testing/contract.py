@@ -146,7 +146,7 @@ def predicts_nothing_unknown(subject: Subject) -> None:
     """A column flow that knows nothing reports nothing, and predicts declared outputs only."""
     for uses, action in subject.actions():
         flow = subject.registry.column_flow(uses)
-        assert (flow is not None) == action.columns, f"{uses}: `columns` and the column flow differ"
+        assert (flow is not None) == bool(action.columns), f"{uses}: `columns` and the column flow differ"
         if flow is not None:
             given = flow(dict.fromkeys(action.params.model_fields, UNKNOWN), NO_FILES)
             assert not given.problems, f"{uses} reports {given.problems} although nothing is known"

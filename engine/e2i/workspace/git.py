@@ -158,8 +158,10 @@ class Repository:
                         (path / name).unlink()
                 path.rmdir()
 
-    def start(self, *arguments: str, until: float, folder: Path | None = None) -> Asking:
-        """Starts ``git ARGUMENTS`` in a folder of the work tree. Raises OSError."""
+    def start(self, *arguments: str, until: float, folder: Path | None = None, given: bytes = b"") -> Asking:
+        """Starts ``git ARGUMENTS`` in a folder of the work tree, with the input ``given``. Raises OSError."""
+        if given:
+            self._input.write_bytes(given)
         pipe, theirs = os.pipe()
         command = (self._program, "--no-pager", "--literal-pathspecs", "-C", str(folder or self.root), *arguments)
         try:
@@ -168,7 +170,7 @@ class Repository:
                 command,
                 self._environ(),
                 file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 0, str(self._input) if given else os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, theirs, 1),
                     (os.POSIX_SPAWN_OPEN, 2, str(self._errors), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
                 ],
@@ -196,6 +198,10 @@ class Repository:
     @property
     def _errors(self) -> Path:
         return self._substitute / "errors"
+
+    @property
+    def _input(self) -> Path:
+        return self._substitute / "input"
 
     def _environ(self) -> dict[str, str]:
         """Returns git's environment. Nothing is inherited, because GIT_… variables can name programs too."""

@@ -7,7 +7,7 @@ repository configures is run (``e2i.workspace.git``).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,7 @@ DEADLINE = 30.0
 """Seconds for an answer of git."""
 MOST = 64 << 20
 """Maximum bytes of a file, or of a list of files: no spec may be larger."""
-MOST_ARCHIVE = 1 << 30
+MOST_TOGETHER = 1 << 28
 """Maximum bytes of all files of a revision together."""
 KINDS: dict[str, Found] = {"100644": "file", "100755": "file", "040000": "directory"}
 """File types by git's modes; all other modes are links or submodules."""
@@ -45,12 +45,25 @@ class Revision(Struct, frozen=True):
             raise self._unknown(path, why)
         return found
 
-    def archive(self) -> bytes:
-        """Returns all files as a tar archive, without links. Raises BadInput when the revision does not exist."""
-        found, why = self._git("archive", "--format=tar", "--end-of-options", self.name, most=MOST_ARCHIVE)
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yields path and bytes of each regular file below ``folder``. Raises BadInput for an unknown revision."""
+        found, why = self._git("ls-tree", "-r", "-z", "--end-of-options", self.name)
         if found is None:
             raise self._unknown("", why)
-        return found
+        entries = [line.partition("\t") for line in found.decode(errors="surrogateescape").split("\0") if line]
+        objects = [(facts.split(" ")[2], path) for facts, _, path in entries if KINDS.get(facts[:6]) == "file"]
+        asked = "".join(f"{name}\n" for name, _ in objects).encode()
+        content, why = self._git("cat-file", "--batch", most=MOST_TOGETHER, given=asked)
+        if content is None:
+            raise self._unknown("", why)
+        at = 0
+        for name, path in objects:
+            line = content.index(b"\n", at)
+            head, size = content[at:line].decode().rpartition(" ")[::2]
+            if head != f"{name} blob":
+                raise self._unknown(path, "the object is missing")
+            at = line + 1 + int(size) + 1
+            yield path, content[line + 1 : at - 1]
 
     def open(self, path: str) -> BinaryIO | None:
         return BytesIO(self.read(path)) if self.look(path) == "file" else None
@@ -86,8 +99,12 @@ class Revision(Struct, frozen=True):
         entries = (line.partition("\t") for line in found.decode(errors="replace").split("\0") if line)
         return [(facts.partition(" ")[0], name) for facts, _, name in entries]
 
-    def _git(self, *arguments: str, most: int = MOST) -> tuple[bytes | None, str]:
-        """Returns git's output, or None and the reason. Raises BadInput when git does not answer."""
+    def _git(self, *arguments: str, most: int | None = None, given: bytes = b"") -> tuple[bytes | None, str]:
+        """Returns git's output of at most ``most`` (default: ``MOST``) bytes, or None and the reason.
+
+        ``given`` is its input. Raises BadInput when git does not answer.
+        """
+        most = MOST if most is None else most
         if self.name.startswith("-"):
             raise self._unknown("", "a revision cannot begin with a hyphen")
         until = time.monotonic() + DEADLINE
@@ -96,7 +113,7 @@ class Revision(Struct, frozen=True):
                 if (repository := Repository.around(self.folder)) is None:
                     raise self._unavailable("this is not a repository, or git is not installed")
                 stack.enter_context(repository)
-                git = stack.enter_context(repository.start(*arguments, until=until, folder=self.folder))
+                git = stack.enter_context(repository.start(*arguments, until=until, folder=self.folder, given=given))
                 if (found := git.read(most)) is None:
                     raise self._unavailable(f"the answer takes more than {DEADLINE:g} s or {most >> 20} MB")
                 return (found, "") if git.code() == 0 else (None, repository.errors())

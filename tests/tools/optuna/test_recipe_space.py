@@ -10,7 +10,7 @@ import pytest
 
 from context import LocalContext
 from e2i.errors import StepError
-from e2i.estimators import recipe_choices, recipes, saved
+from e2i.estimators import recipe_choices, saved
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
 from e2i.tools.model.actions import cross_validate, train
@@ -52,7 +52,7 @@ def test_trials_are_those_of_the_recipes_with_their_choices(ctx: LocalContext) -
             elif "prepare.steps.2.k" in chosen:
                 chosen["prepare.steps.2.k"] = int(chosen["prepare.steps.2.k"])
             used.add(chosen["prepare.steps.2.use"])
-            own = recipes.chosen(prepare, chosen)
+            own = recipe_choices.chosen(prepare, chosen)
             given = {**about, "table": rows, "prepare": own, "params": {"C": trial["params_C"]}}
             if is_crossed:
                 value = cross_validate(CrossValidateParams(**given, folds=made), ctx).metrics["log_loss"].mean

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from e2i.catalog.artifacts import Recipe
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import fitting, recipes, reweighting
+from e2i.estimators import fitting, recipe_choices, recipes, reweighting
 from e2i.estimators.request import Request, codes
 from e2i.estimators.rounds import WatchedMetric
 from e2i.estimators.schema import Schema
@@ -95,7 +95,7 @@ class TrialRows:
         if self._params.prepare is None or not choices:
             return self._params.prepare
         try:
-            return recipes.chosen(self._params.prepare, choices)
+            return recipe_choices.chosen(self._params.prepare, choices)
         except ValidationError as error:
             said = error.errors(include_url=False)[0]["msg"]
             raise StepError(f"the recipe does not take {dict(choices)}: {said}", code="bad-space") from error
