@@ -146,6 +146,19 @@ def test_steps_that_name_a_changed_column_are_found_and_no_others(tmp_path: Path
     assert right > 0 and wrong == missed == 0
 
 
+@pytest.mark.parametrize(
+    "text", ["steps: [a]\n", "steps: {a: {uses: debug.echo}\n", "[]\n", "\x00", "a: &a [*a]\n", "#" * (9 << 20)]
+)
+def test_a_spec_that_can_no_longer_be_read_breaks(tmp_path: Path, text: str) -> None:
+    repository = Repository(tmp_path)
+    repository.write("s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo, with: {value: 1}}}\n")
+    repository.commit()
+    repository.write("s.yaml", text)
+    repository.commit()
+    found = repository.impact()
+    assert (found.compared, [spec.spec for spec in found.specs]) == (1, ["s.yaml"]) and found.breaks >= 1
+
+
 @pytest.mark.sweep
 def test_50_edits_over_30_specs(tmp_path: Path) -> None:
     chance = random.Random(7)

@@ -19,7 +19,8 @@ def impact(text: str, workspace: Workspace, *, profile: str | None = None, origi
     base, head = revisions.parsed(text)
     with ExitStack() as stack:
         folders = [stack.enter_context(revisions.written(workspace, name)) for name in (base, head)]
-        before, after = (examine(folder, profile=profile, origin=origin) for folder in folders)
+        before = examine(folders[0], profile=profile, origin=origin)
+        after = examine(folders[1], profile=profile, origin=origin, known=before.specs.keys())
         found = compare(before, after)
     effects = [one.effect for spec in found for one in spec.steps]
     effects += [one.effect for spec in found for one in spec.cases]

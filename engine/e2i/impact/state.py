@@ -5,7 +5,7 @@ Runs nothing. A spec is a YAML file with ``steps``; hidden folders and ``config`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import chdir
 from pathlib import Path
 
@@ -58,13 +58,15 @@ class FolderState(Struct, frozen=True):
     test_problems: tuple[Problem, ...]
 
 
-def examine(folder: Path, *, profile: str | None, origin: str | None) -> FolderState:
-    """Examines everything below a folder, which is the current one in the meantime. Raises BadInput for settings that
-    cannot be read.
+def examine(
+    folder: Path, *, profile: str | None, origin: str | None, known: Collection[str] = frozenset()
+) -> FolderState:
+    """Examines everything below a folder, which is the current one in the meantime. Files in ``known`` are specs, also
+    those that cannot be read as one. Raises BadInput for settings that cannot be read.
     """
     with chdir(folder):
         workspace = Workspace.open(root=folder, profile=profile, origin=origin)
-        specs = {name: _spec(name, workspace) for name in _specs(folder)}
+        specs = {name: _spec(name, workspace) for name in _specs(folder, known)}
         tests, problems = suite.check(list(_tests(folder)), profile=profile, origin=origin, root=folder)
     return FolderState(specs, {one.file.name: one for one in tests}, tuple(problems))
 
@@ -76,13 +78,13 @@ def _files(folder: Path) -> Iterator[str]:
             yield inner.as_posix()
 
 
-def _specs(folder: Path) -> Iterator[str]:
+def _specs(folder: Path, known: Collection[str]) -> Iterator[str]:
     count = 0
     for name in _files(folder):
         if name.endswith(SUFFIXES):
             continue
         found, _ = document.read((folder / name).read_bytes(), name)
-        if found is not None and isinstance(found.data.get("steps"), dict):
+        if name in known or (found is not None and isinstance(found.data.get("steps"), dict)):
             yield name
             count += 1
             if count > MOST_SPECS:
