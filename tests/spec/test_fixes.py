@@ -87,3 +87,4 @@ def test_a_key_is_not_renamed_to_one_that_is_there() -> None:
 )
 def test_a_choice_is_found_in_what_pydantic_expects(value: Any, choice: Any) -> None:
     assert fixes.choice(value, "'fail', 'continue' or 1") == choice
+    assert fixes.choice("gpu", "'cpu' or 'cuda'") == "cuda", "not the nearest by letters"

@@ -114,3 +114,9 @@ def test_what_git_does_not_have_is_bad_input(project: Project, spec: str) -> Non
     with pytest.raises(BadInput) as caught:
         api.diff(spec, "specs/m.yaml", workspace=project.workspace)
     assert caught.value.code == "no-such-revision"
+
+
+def test_a_revision_that_is_named_alone_is_not_told_to_have_a_path(project: Project) -> None:
+    with pytest.raises(BadInput, match="git has no 'nowhere'") as caught:
+        next(Revision(project.root, "nowhere").files())
+    assert caught.value.hint is not None and "PATH" not in caught.value.hint

@@ -83,6 +83,9 @@ def _stopped(given: Given, task: str | None) -> Iterator[ColumnProblem]:
         message = f"{given['algorithm']} does not train in rounds, so it cannot stop early"
         hint = f"remove it, or use one of {able}"
         yield ColumnProblem(("early_stopping",), CODE, message, hint=hint, take_out=True)
+    if given.get("validation", UNKNOWN) is None and given.get("folds") is None:
+        message, hint = "early stopping needs a validation table", "set `validation`, or remove it"
+        yield ColumnProblem(("early_stopping",), "no-validation", message, hint=hint)
     usable = USABLE["regression"] if task == "regression" else USABLE["binary"]
     metric = stop.get("metric")
     if task in ("regression", "classification") and isinstance(metric, str) and metric not in usable:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from e2i.catalog.artifacts import Recipe
 from e2i.estimators.space import Value
+from e2i.spec import suggest
 
 T = TypeVar("T")
 PREFIX = "prepare."
@@ -53,6 +54,18 @@ def chosen(recipe: Recipe, choices: Mapping[str, Value]) -> Recipe:
     return recipes.recipe_of(recipes.steps_of(changed))
 
 
+def misspelt(steps: Sequence[Any], name: str) -> str | None:
+    """Return a hint for a choice of a parameter that its operation does not have; None for any other."""
+    from e2i.estimators.recipes import Step
+
+    found = FORM.fullmatch(name)
+    if found is None or (place := int(found["place"])) >= len(steps):
+        return None
+    kinds = {op: kind for kind in get_args(get_args(Step)[0]) for op in get_args(kind.model_fields["op"].annotation)}
+    fields = kinds[steps[place]["op"]].model_fields
+    return None if found["name"] in fields else suggest.hint(found["name"], [*fields.keys() - FIXED, USE])
+
+
 def fault(steps: Sequence[Any], name: str, value: Any) -> str | None:
     """Return why a choice cannot have a value; None when it can. ``steps`` are those of a recipe that is valid."""
     from pydantic import TypeAdapter
@@ -76,5 +89,6 @@ def fault(steps: Sequence[Any], name: str, value: Any) -> str | None:
         first = error.errors(include_url=False)[0]
         if first["type"] == "extra_forbidden":
             return f"{op} has no parameter `{parameter}`"
-        return f"{op} does not take {value!r} as `{parameter}`: {first['msg'].removeprefix('Value error, ')}"
+        said = first["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
+        return f"{op} does not take {value!r} as `{parameter}`: {said}"
     return None

@@ -50,6 +50,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "LogisticRegression": ("logistic", "logreg", "logistic_regression", "logit"),
     "Ridge": ("ridge_regression",),
     "Lasso": ("lasso_regression",),
+    "cuda": ("gpu",),
     "maximize": ("max", "maximise"),
     "minimize": ("min", "minimise"),
     "exponential": ("exp",),

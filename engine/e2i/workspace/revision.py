@@ -124,8 +124,7 @@ class Revision(Struct, frozen=True):
         return BadInput(f"cannot read git revision {self.name!r}: {why}", code="no-such-revision")
 
     def _unknown(self, path: str, why: str) -> BadInput:
-        return BadInput(
-            f"git has no {f'{self.name}:{path}'!r}: {why}",
-            code="no-such-revision",
-            hint="write REVISION:PATH, such as HEAD~1:specs/x.yaml",
-        )
+        whole, hint = f"{self.name}:{path}", "write REVISION:PATH, such as HEAD~1:specs/x.yaml"
+        if not path:
+            whole, hint = self.name, "name a commit, branch or tag; `git log --oneline` lists commits"
+        return BadInput(f"git has no {whole!r}: {why}", code="no-such-revision", hint=hint)

@@ -78,6 +78,9 @@ def test_choices_that_a_recipe_does_not_have_are_refused(ctx: LocalContext) -> N
     ):
         assert said in str(recipe_choices.fault(STEPS, name, value))
     assert recipe_choices.fault(STEPS, "prepare.steps.2.k", 3) is None
+    assert recipe_choices.misspelt(STEPS, "prepare.steps.0.stategy") == 'did you mean "strategy"?'
+    assert recipe_choices.misspelt(STEPS, "prepare.steps.2.size") == "choose from: k, score, use"
+    assert recipe_choices.misspelt(STEPS, "prepare.steps.0.strategy") is None
     given = {"train": ctx.table(table(50)), "validation": ctx.table(table(50, seed=1)), "target": "binary"}
     space = {"prepare.steps.0.k": {"type": "int", "low": 1, "high": 2}}
     with pytest.raises(StepError, match="is a choice of a recipe, and there is none"):

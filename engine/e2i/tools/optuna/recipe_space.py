@@ -33,7 +33,8 @@ def _refused(steps: tuple[Any, ...], name: str, dimension: Mapping[str, Any]) ->
         places = [(("choices", index), value) for index, value in enumerate(choices)]
     reasons = [(place, recipe_choices.fault(steps, name, value)) for place, value in places]
     if len({reason for _, reason in reasons}) == 1 and reasons[0][1] is not None:
-        yield ColumnProblem(("space", name), "bad-space", f'"{name}": {reasons[0][1]}', at_key=True)
+        hint = recipe_choices.misspelt(steps, name)
+        yield ColumnProblem(("space", name), "bad-space", f'"{name}": {reasons[0][1]}', hint=hint, at_key=True)
         return
     for place, reason in reasons:
         if reason is not None:
