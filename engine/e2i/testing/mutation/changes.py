@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
@@ -20,18 +20,7 @@ Kind = Literal[
     "dropped-step",
     "default",
 ]
-KINDS: tuple[Kind, ...] = (
-    "hyperparameter",
-    "number",
-    "choice",
-    "column",
-    "condition",
-    "expression",
-    "reference",
-    "dropped-parameter",
-    "dropped-step",
-    "default",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Keys = tuple[str | int, ...]
 
 
