@@ -5,7 +5,7 @@ The same at plan time, where columns may be unknown, and in a run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -67,11 +67,7 @@ def settle(params: EstimateParams, columns: Collection[str]) -> EstimateParams:
         params.unmeasured,
         columns,
     )
-    against = (
-        findings(asked) if params.instrument is None else of_instruments(asked, (params.instrument,), "instrument")
-    )
-    for found in against:
-        raise StepError(found.message, code=found.code, hint=found.hint)
+    require(findings(asked) if params.instrument is None else of_instruments(asked, (params.instrument,), "instrument"))
     if params.instrument is not None:
         return params
     needed = confounders(asked)
@@ -92,6 +88,12 @@ def findings(asked: Asked) -> list[Finding]:
     roles = (asked.treatment, asked.outcome)  # among the columns they are a problem of their own
     left = [name for path, name in asked.adjusted if path not in wrong and name not in roles]
     return [*bad, *_paths(asked, graph, left)]
+
+
+def require(found: Iterable[Finding]) -> None:
+    """Raise StepError for the first finding."""
+    for one in found:
+        raise StepError(one.message, code=one.code, hint=one.hint)
 
 
 def of_instruments(asked: Asked, instruments: Sequence[str], role: str | None = None) -> list[Finding]:

@@ -11,7 +11,7 @@ from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import schema
-from e2i.tools.causal import design_pages, tables
+from e2i.tools.causal import adjustment, design_pages, tables
 from e2i.tools.causal import iv as instrumental
 from e2i.tools.causal.basics import Estimate
 from e2i.tools.causal.design_columns import CHECKS
@@ -23,26 +23,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from e2i.estimators.scoring import Matrix
+    from e2i.tools.causal.mediators import FrontDoorParams
+
+
+def asked_of(params: IvParams | FrontDoorParams, frame: pd.DataFrame) -> adjustment.Asked:
+    """Return what the graph of a design is about."""
+    names = (params.treatment, params.outcome, (), params.confounders, params.graph, params.unmeasured)
+    return adjustment.Asked(*names, list(frame.columns))
 
 
 def iv(params: IvParams, ctx: StepContext) -> IvOutputs:
     """Estimate the effect by instruments, after looking how strong they are."""
-    from e2i.tools.causal import adjustment
-
     names = [params.treatment, params.outcome, *params.instruments, *params.confounders, params.group]
     frame = frame_of(ctx, params.table, names)
     if params.graph:
-        asked = adjustment.Asked(
-            params.treatment,
-            params.outcome,
-            (),
-            params.confounders,
-            params.graph,
-            params.unmeasured,
-            list(frame.columns),
-        )
-        for problem in adjustment.of_instruments(asked, params.instruments):
-            raise StepError(problem.message, code=problem.code, hint=problem.hint)
+        adjustment.require(adjustment.of_instruments(asked_of(params, frame), params.instruments))
     outcome, treatment = schema.labels(frame, params.outcome, None), schema.labels(frame, params.treatment, None)
     instruments = _matrix([schema.labels(frame, name, None) for name in params.instruments])
     covariates = encoded(frame, params.outcome, list(dict.fromkeys(params.confounders)))[1]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from e2i.catalog.context import StepContext
-from e2i.errors import StepError
 from e2i.tools.causal import EstimateParams, adjustment, averages, design_pages, mediated, pictures
-from e2i.tools.causal.design_actions import frame_of, judge, kept_checks, report
+from e2i.tools.causal.design_actions import asked_of, frame_of, judge, kept_checks, report
 from e2i.tools.causal.mediators import FrontDoorOutputs, FrontDoorParams
 from e2i.tools.causal.question import Question, ask
 from e2i.tools.causal.refuting import Check
@@ -29,17 +28,7 @@ def front_door(params: FrontDoorParams, ctx: StepContext) -> FrontDoorOutputs:
     named = [params.treatment, params.outcome, *params.mediators, *params.confounders, params.group]
     frame = frame_of(ctx, params.table, named)
     if params.graph:
-        asked = adjustment.Asked(
-            params.treatment,
-            params.outcome,
-            (),
-            params.confounders,
-            params.graph,
-            params.unmeasured,
-            list(frame.columns),
-        )
-        for problem in adjustment.of_mediators(asked, params.mediators):
-            raise StepError(problem.message, code=problem.code, hint=problem.hint)
+        adjustment.require(adjustment.of_mediators(asked_of(params, frame), params.mediators))
     shared = params.model_dump(
         include={"treatment", "outcome", "confounders", "control", "treated", "outcome_model", "treatment_model"}
         | {"group", "level"}
