@@ -80,7 +80,17 @@ def texts() -> tuple[str, bytes, str]:
     return "t.csv", csv("remark,null,yes,count", rows).encode(), "count"
 
 
-KINDS = (customers, prices, grades, sensors, texts)
+def passengers() -> tuple[str, bytes, str]:
+    """Semicolons and decimal commas; rows that are numbered; a name like those of other programs."""
+    chance = random.Random(6)
+    rows = [
+        [f"{index};{2 * index + 5};{index % 90};{x:.3f}".replace(".", ",") + f";{int(x > 0.5)}"]
+        for index, x in ((index, chance.random()) for index in range(300))
+    ]
+    return "passengers.csv", csv("position;PassengerId;paid;fare;survived", rows).encode(), "survived"
+
+
+KINDS = (customers, prices, grades, sensors, texts, passengers)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -100,7 +110,7 @@ def test_the_spec_for_a_table_is_valid(kind: Callable[[], tuple[str, bytes, str]
     [
         customers,
         pytest.param(prices, marks=pytest.mark.slow),
-        *(pytest.param(kind, marks=pytest.mark.sweep) for kind in (grades, sensors, texts)),
+        *(pytest.param(kind, marks=pytest.mark.sweep) for kind in (grades, sensors, texts, passengers)),
     ],
 )
 def test_the_spec_for_a_table_runs(kind: Callable[[], tuple[str, bytes, str]], project: Project) -> None:
@@ -136,6 +146,14 @@ def test_each_column_has_its_role(tmp_path: Path) -> None:
     found = facts(tmp_path, grades)
     assert (found.task, found.names("constant"), found.names("empty")) == ("classification", ["constant"], ["nothing"])
     assert facts(tmp_path, texts).names("key", "text") == ["remark"]
+    found = facts(tmp_path, passengers)
+    assert found.names("key") == ["position", "PassengerId"]
+    assert found.names("feature") == ["paid", "fare"]
+
+
+def test_how_the_file_is_written_is_stated(tmp_path: Path) -> None:
+    assert facts(tmp_path, passengers).dialect == {"delimiter": ";", "decimal": ","}
+    assert facts(tmp_path, sensors).dialect == {}
 
 
 def test_a_project_that_is_there_is_kept(init: Callable[..., Result], tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def _lines(name: str, path: str, facts: TableFacts) -> Iterator[str]:
     yield ""
     yield "outputs:"
     yield "  test: ${{ steps.evaluate.metrics }}"
+    yield "  intervals: ${{ steps.evaluate.intervals }}"
 
 
 def _load(path: str, facts: TableFacts) -> Iterator[str]:
@@ -81,6 +82,7 @@ def _load(path: str, facts: TableFacts) -> Iterator[str]:
     yield "    uses: data.load"
     yield "    with:"
     yield f"      path: {written(path)}"
+    yield from (f"      {name}: {written(value)}" for name, value in facts.dialect.items())
     if texts := [column.name for column in facts.columns if column.read_as == "string"]:
         yield "      types:  # identifiers with leading zeros, not numbers"
         yield from (f"        {written(name)}: string" for name in texts)

@@ -6,7 +6,7 @@ In: a data file, the target. Out: ``TableFacts``. At most ``ROWS`` rows are read
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from e2i.errors import BadInput, StepError, ToolUnavailable
 from e2i.spec.suggest import hint
-from e2i.tools.data import LoadParams, formats
-from e2i.tools.data.files import read
+from e2i.tools.data import LoadParams, formats, streams
+from e2i.tools.data.files import layout_of, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ MOST_VALUES = 1_000
 """Distinct texts from which on a column is no feature: a model would learn rows by heart."""
 TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
 """Times as ``data.load`` reads them."""
-KEY = re.compile(r"(^|_)(id|key|uuid|guid|index)$", re.IGNORECASE)
+KEY = re.compile(r"(?i:(^|[_ .-])(id|key|uuid|guid|index))$|[a-z](Id|ID|Key|UUID|Uuid|GUID|Guid|Index)$")
 
 Role = Literal["feature", "target", "key", "time", "constant", "empty", "text"]
 
@@ -50,6 +50,8 @@ class TableFacts(Struct, frozen=True):
     """The column that several rows of one thing share, such as a customer's number."""
     is_target_complete: bool
     """False when rows have no target: they can neither be learned from nor judged on."""
+    dialect: Mapping[str, str] = {}
+    """How a text file is written, as parameters of ``data.load``, where it is not as usual."""
 
     def names(self, *roles: Role) -> list[str]:
         """Returns the columns with one of these roles, in order."""
@@ -86,7 +88,33 @@ def examine(path: Path, shown: str, target: str) -> TableFacts:
         )
         for name in names
     )
-    return TableFacts(columns, target, _task(frame[target]), _entity(frame, columns), bool(frame[target].notna().all()))
+    return TableFacts(
+        columns,
+        target,
+        _task(frame[target]),
+        _entity(frame, columns),
+        bool(frame[target].notna().all()),
+        _dialect(path, shown),
+    )
+
+
+def _dialect(path: Path, shown: str) -> dict[str, str]:
+    """Return what the first bytes of a text file tell of how it is written."""
+    kind = formats.of(shown)
+    if kind not in ("csv", "tsv"):
+        return {}
+    params = LoadParams(path=shown)
+    with streams.binary(path) as file:
+        found = layout_of(file, {name: getattr(params, name) for name in LoadParams.model_fields}, kind, shown)
+    usual = {
+        "delimiter": "," if kind == "csv" else "\t",
+        "quote": '"',
+        "escape": None,
+        "decimal": ".",
+        "thousands": None,
+    }
+    present = {name: getattr(found, name) for name in usual}
+    return {name: "" if value is None else value for name, value in present.items() if value != usual[name]}
 
 
 def _frame(path: Path, shown: str, **how: Any) -> pd.DataFrame:
@@ -130,11 +158,22 @@ def _role(column: pd.Series[Any], is_time: bool) -> Role:
         return "constant"
     if KEY.search(str(column.name)):
         return "key"
+    if _is_numbering(column):
+        return "key"
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "feature"
     if distinct == present > 20:
         return "key"
     return "text" if distinct > min(MOST_VALUES, present / 2) else "feature"
+
+
+def _is_numbering(column: pd.Series[Any]) -> bool:
+    """Return True for whole numbers that count the rows, in whatever order: they tell rows apart, and nothing else."""
+    import pandas as pd
+
+    if not pd.api.types.is_integer_dtype(column) or column.isna().any() or len(column) <= 20:
+        return False
+    return bool(column.is_unique and int(column.max()) - int(column.min()) == len(column) - 1)
 
 
 def _task(column: pd.Series[Any]) -> Literal["classification", "regression"]:

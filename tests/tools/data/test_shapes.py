@@ -43,6 +43,8 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], dict[str, Any]]] = {
     "semicolon": (SEMI.replace(",", "."), {}, {"sep": ";"}),
     "semicolon, decimal comma": (SEMI, {}, {"sep": ";", "decimal": ","}),
     "semicolon, points between thousands": ("a;b\n1.234,5;x\n12,25;y\n", {}, {"sep": ";", "decimal": ",", "thousands": "."}),
+    "three decimals after a zero": ('a,b\n"0,793","0,25"\n"12,125","0,125"\n', {}, {"decimal": ","}),
+    "a point after a zero beside commas": ("a;b\n1,5;0.793\n2,25;0.125\n", {}, {"sep": ";", "decimal": ",", "thousands": None}),
     "decimal comma stated": ('a,b\n"1,234",x\n', {"decimal": ","}, {"decimal": ","}),
     "thousands stated": ('a,b\n"1,234",x\n"12",y\n', {"thousands": ","}, {"thousands": ","}),
     "points between thousands stated": ("a;b\n1.234.567;x\n12.000;y\n", {"thousands": "."}, {"sep": ";", "thousands": ".", "decimal": ","}),
