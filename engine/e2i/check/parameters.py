@@ -51,10 +51,10 @@ def check(
     environment.learn(node, types.of_model(action.outputs))
     fields = action.params.model_fields
     foreign = [name for name in value if name not in fields]
-    for name in foreign[: MOST + 1]:
-        yield _unknown_parameter(node, name, fields, value)
     takes = (types.of_model(action.params),)
     found, waiting = _typed(environment, node, action, value, takes)
+    for name in foreign[: MOST + 1]:
+        yield _unknown_parameter(node, name, action, value, waiting)
     found += _validated(environment, node, action, value, waiting, takes)
     yield from found
     if files is None:
@@ -116,7 +116,12 @@ def _validated(
         environment.registry.validate(node.step.uses, known)
     except ValidationError as error:
         unknown = [name for name in value if name not in fields]
-        mistyped = {suggest.certain(name, fields) or action_synonyms.parameter(name, fields, value) for name in unknown}
+        mistyped = {
+            suggest.certain(name, fields)
+            or action_synonyms.parameter(name, fields, value)
+            or _only_missing(action, value, waiting.get((name,)))
+            for name in unknown
+        }
         found = [
             _problem(environment, node, action, detail)
             for detail in mistakes(error, known, lambda path, kind: _may_follow(path, kind, unsure))
@@ -145,11 +150,27 @@ def _may_follow(path: Path, kind: str, unsure: Collection[Path]) -> bool:
     return any(path[: len(other)] == other or (kind != "missing" and other[: len(path)] == path) for other in unsure)
 
 
-def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given: Collection[str]) -> Problem:
-    """Returns the problem of an unknown parameter: a mistyped name, or a key of the step that was put under
-    ``with``.
+def _only_missing(action: Action, value: Collection[str], given: Types | None) -> str | None:
+    """Returns the one required parameter that is missing, if it takes the artifact under an unknown name."""
+    if given is None or _artifact(given) is None:
+        return None
+    takes = (types.of_model(action.params),)
+    missing = [
+        name
+        for name, field in action.params.model_fields.items()
+        if field.is_required() and name not in value and types.accepts(given, types.at(takes, (name,)))
+    ]
+    return missing[0] if len(missing) == 1 else None
+
+
+def _unknown_parameter(
+    node: StepNode, name: str, action: Action, given: Collection[str], waiting: dict[Path, Types]
+) -> Problem:
+    """Returns the problem of an unknown parameter: a mistyped name, a name of another action, or a key of the step
+    that was put under ``with``.
     """
     path: Path = (*node.path, "with", name)
+    fields = action.params.model_fields
     hint = suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them"
     fix = fixes.renamed(path, fields, given)
     if not fix and (meant := action_synonyms.parameter(name, fields, given)):
@@ -157,6 +178,8 @@ def _unknown_parameter(node: StepNode, name: str, fields: Collection[str], given
     elif not fix and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
         hint = f'"{name}" is a key of the step: move it out of "with"'
         fix = () if node.document.has((*node.path, name)) else fixes.moved(path, (*node.path, name))
+    elif not fix and (meant := _only_missing(action, given, waiting.get((name,)))):
+        hint, fix = f'{node.step.uses} takes it as "{meant}"', fixes.moved(path, (*path[:-1], meant))
     message = f'{node.step.uses} has no parameter "{name}"'
     return node.document.problem("unknown-action-parameter", path, message, hint, key=True, fixes=fix)
 
