@@ -113,6 +113,101 @@ def test_the_command_writes_or_shows_the_change(project: Project, monkeypatch: p
     assert several.exit_code == 2 and "specs/churn.yaml, specs/other.yaml" in several.stderr
 
 
+JUDGED = """version: 1
+name: judged
+steps:
+  data: {uses: dataset.hcp}
+  split:
+    uses: data.split
+    with: {table: "${{ steps.data.journeys }}", strategy: entity, by: hcp_id}
+  train:
+    uses: model.train
+    with: {table: "${{ steps.split.train }}", target: target, features: [brand, call_frequency]}
+  curve:
+    uses: model.validation_curve
+    with:
+      table: ${{ steps.split.train }}
+      held_out: ${{ steps.split.validation }}
+      target: target
+      features: [brand, call_frequency]
+      parameter: max_depth
+      values: [2, 4]
+  explain:
+    uses: shap.explain
+    with: {model: "${{ steps.train.model }}", table: "${{ steps.split.test }}"}
+  predict:
+    uses: model.predict
+    with: {model: "${{ steps.train.model }}", table: "${{ steps.split.test }}"}
+  score:
+    uses: sql.query
+    with: {tables: {p: "${{ steps.predict.table }}"}, query: "SELECT avg(prediction) AS p FROM p"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("uses", "lines"),
+    [
+        ("model.train", ["table: ${{ steps.split.train }}", "target: target"]),
+        ("model.learning_curve", ["table: ${{ steps.split.train }}", "held_out: ${{ steps.split.validation }}"]),
+        ("model.evaluate", ["model: ${{ steps.train.model }}", "table: ${{ steps.split.test }}"]),
+        ("data.split", ["table: ${{ steps.split.train }}", "strategy: entity", "by: hcp_id"]),
+        ("data.diff", ["before: ${{ steps.split.train }}", "after: ${{ steps.split.validation }}"]),
+    ],
+)
+def test_tables_of_findings_are_not_wired_as_data(uses: str, lines: list[str], workspace: api.Workspace) -> None:
+    """Columns of findings are not those of the values that other steps have, or are not known at all."""
+    text = adding.add(JUDGED, "new", uses, workspace).text
+    step = text[text.index("  new:") :]
+    for line in lines:
+        assert f"      {line}\n" in step + "\n", step
+
+
+def test_copied_values_that_do_not_fit_are_left_to_fill_in(workspace: api.Workspace) -> None:
+    folds = adding.add(JUDGED, "new", "data.folds", workspace)
+    assert [field.name for field in folds.left] == ["strategy"], "a split by entity has no folds of that name"
+
+
+def test_one_of_several_parameters_is_left_to_fill_in(workspace: api.Workspace) -> None:
+    load = adding.add(JUDGED, "new", "data.load", workspace)
+    assert [field.name for field in load.left] == ["path"] and "      path:  # string" in load.text
+
+
+def unexplained(added: adding.Added) -> list[str]:
+    """Returns the errors of a new step that are not of a parameter which is left to fill in."""
+    left = {field.name for field in added.left}
+    return [
+        f"{problem.path}: {problem.message}"
+        for problem in added.problems
+        if problem.severity == "error"
+        and not left & {problem.path.removeprefix("/steps/new/with/").partition("/")[0]}
+        and not any(f"`{name}" in f"{problem.message} {problem.hint}" for name in left)
+    ]
+
+
+SAMPLE = ("data.load", "data.split", "model.train", "optuna.tune", "sql.query", "feast.statistics", "mlflow.load")
+
+
+def shipped() -> list[Path]:
+    folder = Path(__file__).parents[2] / "specs"
+    return sorted(path for path in folder.glob("*.yaml") if not path.name.endswith(".test.yaml"))
+
+
+def test_new_steps_of_shipped_specs_are_valid_or_name_what_is_left() -> None:
+    of_project = api.Workspace.open(root=Path(__file__).parents[2], environ={})
+    for path in shipped()[:4]:
+        for uses in SAMPLE:
+            assert not unexplained(adding.add(path, "new", uses, of_project)), (path.name, uses)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_the_step_of_every_action_is_valid_or_names_what_is_left_in_shipped_specs(path: Path) -> None:
+    of_project = api.Workspace.open(root=Path(__file__).parents[2], environ={})
+    for uses in of_project.settings.registry.names():
+        assert not unexplained(adding.add(path, "new", uses, of_project)), uses
+
+
 @pytest.mark.slow
 def test_the_step_of_every_action_is_valid_or_says_what_is_left(workspace: api.Workspace) -> None:
     unsaid = []

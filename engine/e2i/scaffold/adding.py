@@ -6,14 +6,16 @@ In: a spec, the id of the new step and its action. Out: ``Added``: the new text,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from e2i import api, route
-from e2i.catalog import forms
+from e2i.catalog import examples, forms
 from e2i.catalog.action import Action
 from e2i.catalog.forms import Field
+from e2i.check import fixing
 from e2i.documents import Element, JsonDocument, ParamValues
 from e2i.errors import BadInput, InvalidSpec
 from e2i.route import Draft
@@ -82,16 +84,20 @@ def add(spec: Spec, name: str, uses: str, workspace: api.Workspace) -> Added:
     draft = _examined(source, workspace)
     if draft.expanded is None or draft.environment is None:
         raise InvalidSpec(draft.problems)
-    found = draft.expanded.loaded.document
-    _check_name(name, found)
-    registry = workspace.authority.registry
-    fields = forms.params(action, registry)
-    fits = steps.accepts(draft.expanded, draft.environment, uses, draft.files)
-    made = steps.skeleton(uses, action, fields, steps.offers(draft.expanded, draft.environment), fits)
-    text = inserted(found, name, made)
-    mark = "\ufeff" if source.text.startswith("\ufeff") else ""
+    document = draft.expanded.loaded.document
+    _check_name(name, document)
+    fields = forms.params(action, workspace.authority.registry)
+    offered = steps.offers(draft.expanded, draft.environment)
+    judged = steps.judge(draft.expanded, draft.environment, uses, draft.files)
+
+    def write(more: Collection[str], empty: Collection[str]) -> tuple[Skeleton, str]:
+        made = steps.skeleton(uses, action, fields, offered, judged, more=more, empty=empty)
+        return made, inserted(document, name, made)
+
+    made, text = _judged(write, _OfStep(name, source.file, workspace), _of_example(uses, workspace))
     after = _examined(Source(text, source.file), workspace)
     known = {(problem.code, problem.path, problem.message) for problem in draft.problems}
+    mark = "\ufeff" if source.text.startswith("\ufeff") else ""
     return Added(
         name,
         uses,
@@ -101,6 +107,48 @@ def add(spec: Spec, name: str, uses: str, workspace: api.Workspace) -> Added:
         tuple(one for one in after.problems if (one.code, one.path, one.message) not in known),
         after.is_valid,
     )
+
+
+class _OfStep(Struct, frozen=True):
+    """The errors of the parameters of one step."""
+
+    name: str
+    file: str
+    workspace: api.Workspace
+
+    def errors(self, text: str) -> Iterator[tuple[str, Problem]]:
+        """Yields the errors of a text with the parameter that each is of; none: it is of several together."""
+        start = pointer(("steps", self.name, "with"))
+        for problem in _examined(Source(text, self.file), self.workspace).problems:
+            if problem.severity == "error" and f"{problem.path}/".startswith(f"{start}/"):
+                yield problem.path[len(start) + 1 :].partition("/")[0], problem
+
+
+def _judged(
+    write: Callable[[Collection[str], Collection[str]], tuple[Skeleton, str]], step: _OfStep, example: Collection[str]
+) -> tuple[Skeleton, str]:
+    """Returns a step, and the text with it, whose errors are only of parameters that are left to fill in.
+
+    An error that names a parameter of the action's example needs it, and one whose hint is to set a parameter. A copied
+    value with another error is left to fill in. Columns that the action should not use are left out.
+    """
+    more: frozenset[str] = frozenset()
+    empty: frozenset[str] = frozenset()
+    while True:
+        made, text = write(more, empty)
+        wrong = [(name, problem) for name, problem in step.errors(text) if name not in made.left]
+        named = {each for _, one in wrong for each in _NAMED.findall(one.message) if each in example}
+        named |= {each for _, one in wrong if not one.fixes for each in _TO_SET.findall(one.hint or "")}
+        missing = named - made.left - made.copied - made.wired
+        refused = frozenset() if missing else made.copied.intersection(name for name, _ in wrong)
+        if not missing and not refused:
+            break
+        more, empty = more | missing, empty | refused
+
+    def mendable(changed: str) -> list[Problem]:
+        return [problem for name, problem in step.errors(changed) if name in made.wired]
+
+    return made, fixing.fix_text(text, step.file, mendable).text
 
 
 def inserted(document: Document, name: str, made: Skeleton) -> str:
@@ -129,6 +177,13 @@ def inserted(document: Document, name: str, made: Skeleton) -> str:
 
 def _examined(source: Source, workspace: api.Workspace) -> Draft:
     return route.examine(source, workspace, ParamValues(), require_params=False)
+
+
+def _of_example(uses: str, workspace: api.Workspace) -> frozenset[str]:
+    """Returns the parameters that the example of an action sets: together they are valid."""
+    example = examples.of(uses, workspace.authority.registry)
+    found = documents.read_value(example.step, "")[0] if example.step else {}
+    return frozenset(name for step in found.values() for name in step.get("with", {}))
 
 
 def _action(uses: str, workspace: api.Workspace) -> Action:
@@ -166,5 +221,9 @@ def _are_apart(document: Document) -> bool:
     return bool(above) and not above[-1].strip()
 
 
+_NAMED = re.compile(r"`(\w+)`")
+"""A parameter that a message names."""
+_TO_SET = re.compile(r"\bset `(\w+)[:`]")
+"""A parameter that a hint says to set."""
 _BLOCK = "write each step on lines of its own"
 _ENTRY = re.compile(r"(?:^|(?<=\n))(?P<indent> +)[A-Za-z_]\w*: \{uses: x\}")

@@ -6,7 +6,8 @@ fill in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import IntEnum
 from itertools import islice
 from typing import Any
 
@@ -14,12 +15,14 @@ from msgspec import Struct, field
 
 from e2i.catalog.action import Action
 from e2i.catalog.artifacts import ARTIFACTS
+from e2i.catalog.columns import KnownTable
 from e2i.catalog.files import Files
 from e2i.catalog.forms import Field
 from e2i.check import choices, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.check.types import Types
 from e2i.documents import ParamValues
+from e2i.errors import E2IError
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.writing import written
 
@@ -30,6 +33,21 @@ LONGEST = 90
 HELD_OUT = "test"
 """The output with rows that no model has seen: for actions that also take a model."""
 
+LEARNS = "target"
+"""The parameter of actions that learn from the rows of a table."""
+LEARNT = frozenset({"model", "effect_model", "model_version", "bento", "service", "endpoint"})
+"""Artifacts that hold a model."""
+
+
+class Content(IntEnum):
+    """What a table has."""
+
+    DATA = 0
+    PREDICTED = 1
+    """Rows of data to which a model added something."""
+    FINDINGS = 2
+    """Rows about tables or models: their metrics, the importance of features."""
+
 
 class Output(Struct, frozen=True):
     """An output that a parameter may take."""
@@ -37,6 +55,7 @@ class Output(Struct, frozen=True):
     step: str
     name: str
     types: Types
+    content: Content = Content.DATA
 
     @property
     def reference(self) -> str:
@@ -53,10 +72,15 @@ class Offers(Struct, frozen=True):
 
 
 class Skeleton(Struct, frozen=True):
-    """A step without its id. ``left`` are the parameters without a value."""
+    """A step without its id."""
 
     lines: tuple[str, ...]
-    left: tuple[str, ...]
+    left: frozenset[str]
+    """The parameters without a value."""
+    copied: frozenset[str]
+    """Those with the value that another step has."""
+    wired: frozenset[str]
+    """Those with an output of another step."""
 
     def text(self, name: str, indent: int) -> str:
         """Returns the step with its id, without a line end."""
@@ -64,14 +88,15 @@ class Skeleton(Struct, frozen=True):
         return "\n".join([f"{space}{name}:", *(f"{space}  {line}" for line in self.lines)])
 
 
-Accepts = Callable[[Mapping[str, str]], bool]
-"""Returns whether the action accepts these references in its parameters, as far as that is known."""
+Judge = Callable[[ParamValues], Collection[str]]
+"""Returns the problems of these values of parameters, as far as they are known."""
 
 
 def offers(expanded: Expanded, environment: TypeEnvironment) -> Offers:
     """Returns what the steps of a spec offer. A step that may be skipped, or has a matrix, offers nothing."""
     outputs: dict[str, list[list[Output]]] = {}
     values = ParamValues()
+    contents = _contents(expanded, environment)
     for name, units in reversed(expanded.root.units.items()):
         if len(units) != 1 or units[0].section != "steps" or units[0].is_conditional:
             continue
@@ -81,75 +106,138 @@ def offers(expanded: Expanded, environment: TypeEnvironment) -> Offers:
         found: dict[str, list[Output]] = {}
         for type_ in environment.of_step(name, None):
             for member, given in type_.inside.items():
+                one = Output(name, str(member), given, contents.get((name, str(member)), Content.DATA))
                 for kind in {each.name for each in given} & ARTIFACTS.keys():
-                    found.setdefault(kind, []).append(Output(name, str(member), given))
+                    found.setdefault(kind, []).append(one)
         for kind, ones in found.items():
             outputs.setdefault(kind, []).append(ones)
     return Offers(outputs, values)
 
 
-def accepts(expanded: Expanded, environment: TypeEnvironment, uses: str, files: Files) -> Accepts:
-    """Returns a function that asks the action's column flow whether columns fit."""
+def _contents(expanded: Expanded, environment: TypeEnvironment) -> Mapping[tuple[str, str], Content]:
+    """Returns what each output has that is made of outputs of other steps: by the step and the name of the output."""
+    found: dict[tuple[str, str], Content] = {}
+    for name, outputs in environment.outputs.items():
+        node = expanded.nodes[name]
+        taken = [one for _, one in node.references if one.root == "steps"]
+        kinds = {type_.name for one in taken for type_ in environment.of_reference(one, node)}
+        before = max((found.get((str(one.path[0]), str(one.path[-1])), Content.DATA) for one in taken), default=0)
+        for member, given in outputs.inside.items() if taken else ():
+            tables = [type_.known for type_ in given if type_.name == "table"]
+            known = [one for one in tables if isinstance(one, KnownTable)]
+            if tables and len(known) == len(tables) and all(_is_own(one, f"{name}.") for one in known):
+                found[node.group, str(member)] = Content.FINDINGS
+            elif not LEARNT.isdisjoint(kinds) or before:
+                found[node.group, str(member)] = Content.PREDICTED if known else Content.FINDINGS
+    return found
+
+
+def _is_own(table: KnownTable, prefix: str) -> bool:
+    """Returns whether nothing in a table is from another step than the one whose outputs have this prefix."""
+    ancestors = (name for lineage in table.made_from.values() for name in lineage.ancestors)
+    return table.rows.origin.startswith(prefix) and all(name.startswith(prefix) for name in ancestors)
+
+
+def judge(expanded: Expanded, environment: TypeEnvironment, uses: str, files: Files) -> Judge:
+    """Returns a function that asks the action's column flow about values of its parameters."""
     flow = environment.registry.column_flow(uses)
 
-    def ask(references: Mapping[str, str]) -> bool:
-        given = choices.given(expanded, environment, uses, ParamValues(references), None)
+    def ask(values: ParamValues) -> Collection[str]:
+        given = choices.given(expanded, environment, uses, values, None)
         if flow is None or given is None:
-            return True
+            return ()
         try:
-            return not flow(given, files).problems
-        except (LookupError, TypeError, AttributeError, ValueError):
-            return True  # it expects valid parameters, and these are not complete
+            problems = flow(given, files).problems
+        except (LookupError, TypeError, AttributeError, ValueError, E2IError):
+            return ()  # it expects valid parameters, and these are not complete
+        wrong = (
+            one for one in problems if one.severity == "error" and not one.leave_out
+        )  # some columns can be left out
+        return {f"{one.path}: {one.message}" for one in wrong}
 
     return ask
 
 
 def skeleton(
-    uses: str, action: Action, fields: Iterable[Field], offered: Offers, fits: Accepts = lambda given: True
+    uses: str,
+    action: Action,
+    fields: Iterable[Field],
+    offered: Offers,
+    judged: Judge = lambda values: (),
+    *,
+    more: Collection[str] = (),
+    empty: Collection[str] = (),
 ) -> Skeleton:
     """Returns the step of an action with its required parameters. ``fields`` are its parameters.
 
-    An artifact is that of the newest step that has one of the type, and of which ``fits`` is true: the output with the
-    parameter's name, or held-out rows for an action that takes a model, or else the first. Another value is that of the
-    newest step that has the same parameter.
+    ``more`` are parameters to write although they are not required, ``empty`` those that get no value. An artifact is
+    that of the newest step that has one of the type, and that adds nothing to what is ``judged``: the output with the
+    parameter's name, or held-out rows for an action that takes a model, or else the first. Findings come after data.
+    Another value is that of the newest step that has the same parameter.
     """
-    required = {one.name: one for one in fields if one.required}
-    takes = {name: types.at((types.of_model(action.params),), (name,)) for name in required}
-    has_model = any(type_.name == "model" for taken in takes.values() for type_ in taken)
-    wired: dict[str, str] = {}
-    for name in sorted(required, key=lambda each: any(type_.name == "table" for type_ in takes[each])):
-        if any(type_.name in ARTIFACTS for type_ in takes[name]):  # tables last: whether one fits depends on the model
-            preferred = (name, HELD_OUT) if has_model else (name,)
-            reference = _newest(name, takes[name], offered, wired, fits, preferred)
-            wired |= {name: reference} if reference else {}
-    lines, left = [f"uses: {uses}"], []
-    for name, found in required.items():
+    wanted = {one.name: one for one in fields if one.required or one.name in more}
+    takes = {name: types.at((types.of_model(action.params),), (name,)) for name in wanted}
+    artifacts = [name for name in wanted if any(type_.name in ARTIFACTS for type_ in takes[name])]
+    values = ParamValues(
+        {
+            name: offered.values[name]
+            for name in wanted
+            if name not in artifacts and name not in empty and name in offered.values
+            if _takes(takes[name], offered.values[name])
+        }
+    )
+    wired = _wired(artifacts, takes, offered, judged, values)
+    lines = [f"uses: {uses}", *(["with:"] if wanted else [])]
+    for name, found in wanted.items():
         if name in wired:
             lines.append(f"  {name}: {wired[name]}")
-        elif name in offered.values and _takes(takes[name], offered.values[name]):
-            lines.append(f"  {name}: {written(offered.values[name], flow=False)}")
+        elif name in values:
+            lines.append(f"  {name}: {written(values[name], flow=False)}")
         else:
             lines.append(f"  {name}:  # {_comment(found)}")
-            left.append(name)
-    if len(lines) > 1:
-        lines.insert(1, "with:")
-    return Skeleton(tuple(lines), tuple(left))
+    left = wanted.keys() - wired.keys() - values.keys()
+    return Skeleton(tuple(lines), frozenset(left), frozenset(values), frozenset(wired))
 
 
-def _newest(
-    name: str, taken: Types, offered: Offers, wired: Mapping[str, str], fits: Accepts, preferred: Sequence[str]
-) -> str | None:
-    """Returns the reference to the newest output that a parameter takes."""
+def _wired(
+    names: Iterable[str], takes: Mapping[str, Types], offered: Offers, judged: Judge, values: ParamValues
+) -> ParamValues:
+    """Returns the references to the newest outputs that the parameters take, beside these values of others."""
+    has_model = any(type_.name == "model" for taken in takes.values() for type_ in taken)
+    most = Content.DATA if LEARNS in takes or has_model else Content.PREDICTED
+    wired = ParamValues()
+    # tables last: whether one fits depends on the model
+    for name in sorted(names, key=lambda each: any(type_.name == "table" for type_ in takes[each])):
+        preferred = (name, HELD_OUT) if has_model else (name,)
+        possible = list(islice(_possible(takes[name], offered, preferred, most, wired), MOST_TRIED))
+        found = _fitting(name, possible, judged, ParamValues({**values, **wired}))
+        found = found or _fitting(name, possible, judged, wired)  # the value does not fit, then
+        wired |= {name: found} if found else {}
+    return wired
+
+
+def _possible(
+    taken: Types, offered: Offers, preferred: Sequence[str], most: Content, wired: ParamValues
+) -> list[Output]:
+    """Returns the outputs that a parameter may take, in the order in which they are tried: last those of more than
+    ``most``, and those that another parameter has.
+    """
     kinds = [type_.name for type_ in taken if type_.name in ARTIFACTS]
-    possible = (
+    possible = [
         output
         for kind in kinds
         for step in offered.outputs.get(kind, ())
         for output in sorted(step, key=lambda one: preferred.index(one.name) if one.name in preferred else 9)
         if types.accepts(output.types, taken)
-    )
-    for output in islice(possible, MOST_TRIED):
-        if fits({**wired, name: output.reference}):
+    ]
+    return sorted(possible, key=lambda one: (max(one.content, most), one.reference in wired.values()))
+
+
+def _fitting(name: str, possible: Iterable[Output], judged: Judge, beside: ParamValues) -> str | None:
+    """Returns the reference to the first output that adds no problem to those of the values beside it."""
+    before = {*judged(beside)}
+    for output in possible:
+        if before.issuperset(judged(ParamValues({**beside, name: output.reference}))):
             return output.reference
     return None
 
@@ -161,10 +249,12 @@ def _comment(field: Field) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Returns whether another step may have the same value: it is plain, or a parameter of the spec."""
+    """Returns whether another step may have the same value: it is plain, or a parameter of the spec. Long texts, such
+    as queries, are about what their step takes.
+    """
     if isinstance(value, str) and "${{" in value:
         return "params." in value and "steps." not in value and "matrix." not in value
-    return isinstance(value, str | int | float)
+    return isinstance(value, int | float) or (isinstance(value, str) and len(value) <= LONGEST and "\n" not in value)
 
 
 def _takes(taken: Types, value: Any) -> bool:
