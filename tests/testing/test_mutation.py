@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from e2i.documents import OutputValues
 from e2i.testing import suite
 from e2i.testing.mutation import wording
+from e2i.testing.mutation.advice import Reached, advice
 from e2i.testing.mutation.changes import Change, mutated
 from e2i.testing.mutation.choosing import Mutant, choose
 from e2i.testing.mutation.judging import Judge
@@ -122,6 +124,37 @@ def test_a_step_that_is_left_out_is_no_longer_needed() -> None:
     data = {"steps": {"a": {"uses": "x.y"}, "b": {"uses": "x.y", "needs": ["a"]}}}
     found = mutated(data, Change("dropped-step", ("steps", "a"), "a", "x.y", drop=True))
     assert found == {"steps": {"b": {"uses": "x.y", "needs": []}}} and "a" in data["steps"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (0.9663588287573667, 0.9635036969689251, "which is 0.9664 and becomes 0.9635, with a tolerance of 0.001"),
+        (1204.25, 1310.0, "which is 1204.0 and becomes 1310.0, with a tolerance of 10"),
+        (3, 4, "which is 3 and becomes 4"),
+        (3, 3.5, "which is 3 and becomes 3.5, with a tolerance of 0.1"),
+        ("a", "b", "which is a and becomes b"),
+        (3.4406529135146076, 3.440653312355071, "differ by less than 0.01% (steps.s.x): add data"),
+    ],
+)
+def test_advice_is_no_noise_of_numbers(old: object, new: object, said: str) -> None:
+    outputs = [{"s": OutputValues({"x": value})} for value in (old, new)]
+    change = Change("number", ("steps", "s"), "s.n", 1, after=2)
+    assert said in advice(change, [Reached("case", *outputs)])
+
+
+def test_advice_reads_what_differs_before_what_is_nearly_the_same() -> None:
+    outputs = [{"s": OutputValues({"a": a, "b": b})} for a, b in ((1.0, "x"), (1.0000001, "y"))]
+    assert "expect steps.s.b" in advice(Change("number", ("steps", "s"), "s.n", 1, after=2), [Reached("c", *outputs)])
+
+
+@pytest.mark.slow
+def test_fewer_mutants_than_asked_for_are_explained(project: Project) -> None:
+    done = project.cli("test", "people.yaml", "--mutate", "500", "--json")
+    found = json.loads(done.stdout)
+    assert found["asked"] == 500 and f"({found['total']} do)" in found["few"]
+    shown = project.cli("test", "people.yaml", "--mutate", "500").stdout
+    assert f"{found['total']} mutants instead of 500: no other change of a value gives a valid spec" in shown
 
 
 @pytest.mark.slow

@@ -59,6 +59,8 @@ def show(found: MutationDocument) -> None:
     total = f"{found.killed} of {found.total} mutants killed" if found.total else "no mutant is valid"
     colour = "green" if found.killed == found.total else "yellow"
     share = f" ({100 * found.killed / found.total:.1f} %)" if found.total else ""
+    if found.few:
+        click.echo(f"{found.total} mutants instead of {found.asked}: {found.few}")
     click.echo(f"{click.style(total + share, fg=colour)}  {click.style(f'{found.seconds:.1f} s', dim=True)}")
 
 

@@ -48,6 +48,8 @@ class MutationDocument(JsonDocument, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(description="The seed of the sample.")]
     killed: Count
     total: Count
+    asked: Annotated[int, Meta(ge=1, description="The number of mutants that was asked for.")]
+    few: Annotated[str, Meta(description="Why there are fewer mutants than were asked for; empty: there are not.")]
     score: Annotated[float | None, Meta(description="Share of killed mutants; null: there is no mutant.")]
     seconds: Annotated[float, Meta(ge=0)]
     specs: list[MutationScore]

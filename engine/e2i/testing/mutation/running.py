@@ -60,12 +60,24 @@ def run(
         seed=seed,
         killed=killed,
         total=len(listed),
+        asked=most,
+        few=_few(most, len(mutants), len(listed)),
         score=round(killed / len(listed), 4) if listed else None,
         seconds=round(time.monotonic() - began, 3),
         specs=specs,
         mutants=listed,
         broken=sorted(judged.broken, key=lambda one: (one.file, one.case)),
     )
+
+
+def _few(asked: int, chosen: int, judged: int) -> str:
+    """Returns why fewer mutants were judged than were asked for."""
+    reasons = []
+    if chosen < asked:
+        reasons.append(f"no other change of a value gives a valid spec with another plan ({chosen} do)")
+    if judged < chosen:
+        reasons.append(f"{chosen - judged} are of test files with a case that fails without a mutant")
+    return "; ".join(reasons)
 
 
 def _tasks(mutants: Sequence[Mutant]) -> list[Task]:
