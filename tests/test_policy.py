@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from e2i import policy
+from e2i.catalog.action import Effect
+from e2i.catalog.marks import NamedPlace, Privilege, WrittenFile
+from e2i.catalog.registry import BUILT_IN
 from e2i.errors import BadInput, Refused
 from e2i.policy import Origin
 
@@ -47,7 +50,10 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, mes
 def test_what_a_run_may_not_do_is_what_is_refused_or_needs_an_approval_that_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text("agent: {run_python: true, approval: {rules: [run_python, hosts]}}\n")
     found = policy.load(tmp_path, {})
-    always = {"promote_to_production", "keep_services", "change_endpoints", "unpinned_downloads", "write_formulas"}
+    always = {
+        *("promote_to_production", "keep_services", "change_endpoints", "publish_features", "unpinned_downloads"),
+        "write_formulas",
+    }
     assert set(found.agent.withheld(approved=True)) == {*always, "hidden_files"}
     assert set(found.agent.withheld(approved=False)) == {*always, "hidden_files", "run_python"}
     assert found.human.withheld(approved=False) == ()
@@ -73,3 +79,39 @@ def test_a_word_that_is_no_origin_is_refused(environ: dict[str, str]) -> None:
     assert raised.value.hint == 'did you mean "agent"?'
     with pytest.raises(BadInput):
         policy.origin(None, {"E2I_ORIGIN": "robot"})
+
+
+RECORDS = {
+    "bentoml.package": "a Bento beside the others",
+    "feast.apply": "a new version of the definitions",
+    "mlflow.compare": "a record of the run",
+    "mlflow.find": "nothing: it looks",
+    "mlflow.load": "nothing: it looks",
+    "mlflow.log": "a record of the run",
+    "mlflow.register": "a version in no stage that serves",
+    "opik.evaluate": "an experiment of its own",
+    "opik.score": "a score beside the others",
+    "optuna.tune": "trials of its own study",
+}
+"""Actions whose effect adds to what a tool keeps, and changes nothing that others rely on."""
+
+
+def test_every_action_that_changes_what_others_rely_on_needs_a_permission() -> None:
+    free = set()
+    for name in BUILT_IN.names():
+        action = BUILT_IN.action(name)
+        assert action is not None
+        marks = [mark for field in action.params.model_fields.values() for mark in field.metadata]
+        named = any(isinstance(mark, Privilege | WrittenFile) for mark in marks)
+        written = any(isinstance(mark, NamedPlace) and mark.written for mark in marks)
+        if action.effect is not Effect.PURE and not (action.privilege or named or written):
+            free.add(name)
+    assert free == set(RECORDS)
+
+
+@pytest.mark.parametrize("name", ["feast.materialize", "feast.push"])
+def test_agents_publish_no_features_unless_the_policy_says_so(name: str) -> None:
+    action = BUILT_IN.action(name)
+    assert action is not None and action.privilege is not None
+    assert action.privilege in policy.default().agent.withheld(approved=True)
+    assert action.privilege not in policy.default().human.withheld(approved=True)

@@ -87,7 +87,7 @@ class Amounts(_Part):
 
 Permission = Literal[
     "hosts", "connections", "locations", "write_roots", "run_python", "secrets", "promote_to_production",
-    "keep_services", "change_endpoints", "write_formulas", "unpinned_downloads",
+    "keep_services", "change_endpoints", "publish_features", "write_formulas", "unpinned_downloads",
 ]  # fmt: skip
 """A rule whose use can need an approval."""
 
@@ -147,6 +147,9 @@ class Rules(_Part):
     change_endpoints: Annotated[
         bool, Field(description="Whether endpoints may be deployed, changed and ended, and their traffic moved.")
     ] = True
+    publish_features: Annotated[
+        bool, Field(description="Whether the feature values that an online store serves may be changed.")
+    ] = True
     write_formulas: Annotated[
         bool, Field(description="Whether a written text may be a formula to a spreadsheet, as in `=HYPERLINK(…)`.")
     ] = True
@@ -183,6 +186,7 @@ AGENT: Values = {
     "promote_to_production": False,
     "keep_services": False,
     "change_endpoints": False,
+    "publish_features": False,
     "write_formulas": False,
     "unpinned_downloads": False,
     "budgets": {

@@ -205,7 +205,7 @@ class Action(Struct, frozen=True):
     """
     inline: bool = False
     """True when it uses nothing of its context and takes negligible time: executed in the engine's process."""
-    privilege: Literal["run_python", "change_endpoints"] | None = None
+    privilege: Literal["run_python", "change_endpoints", "publish_features"] | None = None
     """Permissions that the action as a whole needs. For single values see ``e2i.catalog.marks``."""
     begins_run: bool = False
     """True when it starts the run in the tool's tracker, if nothing else has. The tracker then receives the run's
