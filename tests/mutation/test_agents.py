@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from e2i import api
+from e2i.scaffold import adding as adding_steps
 from e2i.spec import document, edit
 from e2i.spec.operations import Add, Remove, Replace
 from e2i.spec.problems import Problem, pointer
@@ -105,20 +106,52 @@ def broken(rng: Random) -> tuple[str, tuple[str, ...]]:
     return text, tuple(made)
 
 
-def repaired(text: str, workspace: api.Workspace) -> tuple[str, tuple[Problem, ...]]:
-    """The text after one round of the agent: all safe fixes, then each hint that names what to write."""
-    fixed = api.fix(text, workspace=workspace)
+def repaired(text: str, workspace: api.Workspace, file: Path | None = None) -> tuple[str, tuple[Problem, ...]]:
+    """The text after one round of the agent: all safe fixes, then each hint that names what to write.
+
+    ``file`` is where the text is, if it is in a file of the workspace.
+    """
+    if file is not None:
+        file.write_text(text, "utf-8")
+    fixed = api.fix(text if file is None else file, workspace=workspace)
     after = fixed.text
     for problem in fixed.remaining:
-        nested = re.match(r"(\w+): \{(\w+): …\}", problem.hint or "")
-        named = re.search(r'(?:did you mean|e2i calls it|write) "([^"]+)"', problem.hint or "")
+        hint = problem.hint or ""
+        nested = re.match(r"(\w+): \{(\w+): …\}", hint)
+        named = re.search(r'(?:did you mean|e2i calls it|write) "([^"]+)"|use ([a-z_]+\.[a-z_]+):', hint)
+        members = re.findall(r"steps\.[\w.]+", hint) if hint.startswith("refer to a member") else []
+        adding = re.search(r"add it: `e2i add (\w+) --uses ([\w.]+)`", hint)
+        needless = re.match(r'remove "(\w+)" from needs of step "(\w+)"', hint)
         found, _ = document.read(after, "<text>")
         if nested and found is not None and found.has(path := _path(problem)):
             wrapped = Add(path=pointer((*path[:-1], nested[1])), value={nested[2]: found.value(path)})
             after = edit.patch(found, [Remove(path=problem.path), wrapped]) or after
-        elif named and found is not None and problem.severity == "error":
-            after = edit.patch(found, [Replace(path=problem.path, value=named[1])]) or after
-    return after, api.validate(after, workspace=workspace).errors
+        elif found is None or problem.severity != "error":
+            continue
+        elif adding and adding[1] not in found.data.get("steps", {}):
+            after = adding_steps.add(after, adding[1], adding[2], workspace).text
+        elif needless and needless[1] in (needs := found.value(("steps", needless[2], "needs")) or ()):
+            left = [name for name in needs if name != needless[1]]
+            after = edit.patch(found, [Replace(path=pointer(("steps", needless[2], "needs")), value=left)]) or after
+        elif members:  # the one with which the fewest errors are left
+            tried = [Replace(path=problem.path, value=f"${{{{ {member} }}}}") for member in members]
+            texts = [edit.patch(found, [one]) or after for one in tried]
+            after = min(texts, key=lambda text: len(api.validate(text, workspace=workspace).errors))
+        elif named:
+            value = _respelled(found.value(_path(problem)), problem.message, named[1] or named[2])
+            after = edit.patch(found, [Replace(path=problem.path, value=value)]) or after
+    if file is not None:
+        file.write_text(after, "utf-8")
+    return after, api.validate(after if file is None else file, workspace=workspace).errors
+
+
+def _respelled(value: object, message: str, right: str) -> str:
+    """The text with the name that the message quotes replaced, or all of it."""
+    quoted = re.findall(r'"([^"]+)"', message)
+    wrong = quoted[-1] if quoted else ""
+    if not isinstance(value, str) or "${{" not in value or not wrong:
+        return right
+    return re.sub(rf"(?<!\w){re.escape(wrong)}(?!\w)", right, value)
 
 
 def _path(problem: Problem) -> tuple[str, ...]:

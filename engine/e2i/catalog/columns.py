@@ -268,6 +268,18 @@ def absent(table: Any, path: Path, value: Any, what: str = "the table") -> Itera
             )
 
 
+def twice(path: Path, value: Any) -> Iterator[ColumnProblem]:
+    """Yields a warning for each name in the list at ``path`` that is in it before: it has no effect."""
+    seen: set[str] = set()
+    for inner, name in names(path, value) if isinstance(value, list | tuple) else ():
+        if name in seen:
+            message = f'"{name}" is listed twice'
+            yield ColumnProblem(
+                inner, "duplicate-name", message, hint="remove one of them", take_out=True, severity="warning"
+            )
+        seen.add(name)
+
+
 def known_from(columns: Columns, moments: Mapping[str, str]) -> KnownTable:
     """Returns a new table of which some columns become known at a moment."""
     made_from = {
@@ -291,6 +303,14 @@ _TRAIN = """steps:
       table: ${{ steps.data.journeys }}
 """
 CODES = (
+    Code(
+        "duplicate-name",
+        "A name that is listed twice",
+        "A column is taken once, however often it is listed. Perhaps another column was meant. This is a warning.",
+        "Remove one of them, or write the column that was meant.",
+        _TRAIN + "      target: target\n      features: [brand, region, brand]\n",
+        _TRAIN + "      target: target\n      features: [brand, region]\n",
+    ),
     Code(
         "unknown-column",
         "A column that the table does not have",

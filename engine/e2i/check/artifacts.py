@@ -26,6 +26,8 @@ MOST_NAMED = 5
 MOST_SEARCHED = 200
 """Limit on the steps that are searched for them."""
 
+_MARKS = " ${}()<>%@#[]"
+"""Characters around expressions of other languages."""
 MADE_BY = {"recipe": "make a step `uses: prepare.recipe` with the operations, and write ${{ steps.ID.recipe }}"}
 """Type of an artifact that is often written in place → how it is made."""
 
@@ -52,7 +54,7 @@ def meant(
     environment: TypeEnvironment, node: StepNode, path: Path, given: Any, taken: Types
 ) -> tuple[str | None, Fixes]:
     """Returns the hint for a value that is no artifact. The fix is the reference that it means without its braces."""
-    text = given.strip(" ${}") if isinstance(given, str) else ""
+    text = given.strip(_MARKS) if isinstance(given, str) else ""
     for written in (text, f"steps.{text}"):
         reference = _reference(written)
         if reference is not None and _fits(environment, node, reference, taken):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from e2i.spec import fixes, suggest
 from e2i.spec.expansion.expanded import Expanded
 from e2i.spec.expansion.nodes import Path, StepNode
 from e2i.spec.load import LoadedSpec
+from e2i.spec.models import PipelineSpec
 from e2i.spec.problems import Code, Problem
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
     path: Path
     steps = {**spec.steps, **spec.finally_}
     waits: dict[str, set[str]] = {}
+    reads: dict[str, Collection[str]] = {}
     for section, group, step in spec.every_step():
         held = loaded.references(section, group)
         read = {
             str(reference.path[0]): path for path, reference in held if reference.root == "steps" and reference.path
         }
+        reads[group] = read
         waits[group] = {name for name in (*read, *step.needs) if name in steps}
         for name in sorted(waits[group] & spec.finally_.keys()) if section == "steps" else ():
             path = read.get(name) or (section, group, "needs", step.needs.index(name))
@@ -64,9 +67,24 @@ def _check_file(loaded: LoadedSpec) -> Iterator[Problem]:
             "cycle",
             first,
             f"steps wait for each other: {' → '.join([*cycle, cycle[0]])}",
-            "remove one of these references",
+            _to_remove(cycle, reads, spec),
             key=True,
         )
+
+
+def _to_remove(cycle: list[str], reads: Mapping[str, Collection[str]], spec: PipelineSpec) -> str:
+    """Returns the hint for a cycle. ``needs`` that no reference stands for can be removed without another change.
+
+    ``cycle`` is in the direction of the data: each step waits for the one before it.
+    """
+    only_needs = [
+        (needed, name) for needed, name in zip([cycle[-1], *cycle], cycle, strict=False) if needed not in reads[name]
+    ]
+    if not only_needs:
+        return "remove one of these references"
+    needed, name = only_needs[0]
+    because = ": all others of the cycle read outputs" if len(only_needs) == 1 else ""
+    return f'remove "{needed}" from needs of step "{name}"{because}'
 
 
 def along(expanded: Expanded) -> Iterator[StepNode]:

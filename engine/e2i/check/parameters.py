@@ -116,7 +116,8 @@ def _validated(
         environment.registry.validate(node.step.uses, known)
     except ValidationError as error:
         unknown = [name for name in value if name not in fields]
-        mistyped = {
+        mistyped: set[str | None] = {each for name in unknown for each in _around(value[name], fields, value)}
+        mistyped |= {
             suggest.certain(name, fields)
             or action_synonyms.parameter(name, fields, value)
             or _only_missing(action, value, waiting.get((name,)))
@@ -163,17 +164,25 @@ def _only_missing(action: Action, value: Collection[str], given: Types | None) -
     return missing[0] if len(missing) == 1 else None
 
 
+def _around(value: Any, fields: Collection[str], given: Collection[str]) -> list[str]:
+    """Returns the parameters in a mapping that was put around them; none: it is no such mapping."""
+    held = list(value) if isinstance(value, dict) else []
+    return held if all(name in fields and name not in given for name in held) else []
+
+
 def _unknown_parameter(
     node: StepNode, name: str, action: Action, given: Collection[str], waiting: dict[Path, Types]
 ) -> Problem:
-    """Returns the problem of an unknown parameter: a mistyped name, a name of another action, or a key of the step
-    that was put under ``with``.
+    """Returns the problem of an unknown parameter: a mistyped name, a name of another action, a key of the step that
+    was put under ``with``, or a mapping around the parameters.
     """
     path: Path = (*node.path, "with", name)
     fields = action.params.model_fields
     hint = suggest.hint(name, fields, most=12) or f"`e2i catalog {node.step.uses}` lists them"
     fix = fixes.renamed(path, fields, given)
-    if not fix and (meant := action_synonyms.parameter(name, fields, given)):
+    if not fix and (held := _around(node.document.value(path), fields, given)):
+        hint, fix = f'write what is in "{name}" under "with" itself', fixes.unwrapped(path, held)
+    elif not fix and (meant := action_synonyms.parameter(name, fields, given)):
         hint, fix = f'e2i calls it "{meant}"', fixes.moved(path, (*path[:-1], meant))
     elif not fix and name in StepOptions.model_fields.keys() | {"needs", "when", "matrix", "tags", "agent"}:
         hint = f'"{name}" is a key of the step: move it out of "with"'

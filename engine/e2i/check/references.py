@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from e2i.check import types
+from e2i.check import missing_steps, types
 from e2i.check.type_environment import TypeEnvironment
 from e2i.documents import JsonObject
 from e2i.spec import expressions, fixes, suggest
-from e2i.spec.document import Document
 from e2i.spec.expansion.dataflow import MAX_HOPS
 from e2i.spec.expansion.expanded import RUN_FACTS, Expanded
 from e2i.spec.expansion.nodes import Path, SpecInstance, StepNode
@@ -47,23 +46,40 @@ def unreadable(loaded: LoadedSpec) -> list[Problem | None]:
         if loaded.is_unjudged(path):
             found.append(None)
         elif isinstance(read, ExpressionError):
-            found.append(_unreadable(loaded.document, path, read))
+            found.append(_unreadable(loaded, path, read))
     return found
 
 
-def _unreadable(document: Document, path: Path, error: ExpressionError) -> Problem:
+def _unreadable(loaded: LoadedSpec, path: Path, error: ExpressionError) -> Problem:
     """Returns the problem of an expression that cannot be parsed, with a fix for a mistyped name or a missing brace."""
     fix: Fixes = ()
+    document = loaded.document
     text, hint = document.value(path), error.hint
     if (ours := _translated(text)) is not None:
         hint, fix = f"write {ours}" if len(ours) <= LONGEST_HINT else hint, fixes.replaced(path, ours)
     elif unclosed := _UNCLOSED.fullmatch(text):
         fix = fixes.replaced(path, f"{unclosed[1]} }}}}")
-    elif isinstance(error, MissingError) and (meant := suggest.certain(error.key, error.known)):
+    elif braced := _MORE_BRACES.fullmatch(text):
+        hint, fix = f"write ${{{{ {braced[1]} }}}}", fixes.replaced(path, f"${{{{ {braced[1]} }}}}")
+    elif isinstance(error, MissingError) and (meant := _root(loaded, text, error)):
+        hint = f'did you mean "{meant}"?'
         before, behind = text[: error.offset], text[error.offset :]
         if behind.startswith(error.key):
             fix = fixes.replaced(path, before + meant + behind.removeprefix(error.key))
     return document.problem("bad-expression", path, str(error), hint, offset=error.offset, fixes=fix)
+
+
+def _root(loaded: LoadedSpec, text: str, error: MissingError) -> str | None:
+    """Returns the name in scope that an unknown one means: the mistyped one, or that of what other tools call so."""
+    if meant := suggest.certain(error.key, error.known):
+        return meant
+    name = re.match(rf"{re.escape(error.key)}\.(\w+)", text[error.offset :])
+    held: dict[str, Collection[str]] = {
+        "params": loaded.spec.params,
+        "steps": {**loaded.spec.steps, **loaded.spec.finally_},
+    }
+    ours = _OTHER_ROOTS.get(error.key, "")
+    return ours if name is not None and name[1] in held.get(ours, ()) else None
 
 
 def _translated(text: str) -> str | None:
@@ -80,10 +96,11 @@ def _translated(text: str) -> str | None:
 def check(context: CheckContext) -> Iterator[Problem]:
     """Yields problems of references in steps and outputs."""
     expanded, environment = context.expanded, context.environment
+    wanted = missing_steps.wanted(expanded)
     for unit in expanded.units():
         for path, reference in unit.references:
             if not _is_output(expanded, environment, unit, reference):
-                yield from _Use(expanded, environment, unit, path, reference).problems()
+                yield from _Use(expanded, environment, unit, path, reference, wanted).problems()
             if len(expanded.instances) > 1 and expanded.behind(unit, reference).too_far:
                 message = f"{reference} passes through more than {MAX_HOPS} included specs"
                 hint = "pass the value directly to the step that needs it"
@@ -91,7 +108,8 @@ def check(context: CheckContext) -> Iterator[Problem]:
     for instance in expanded.instances:
         for path, template in expressions.walk(instance.loaded.spec.outputs):
             for reference in template.references if isinstance(template, Template) else ():
-                yield from _Use(expanded, environment, instance, ("outputs", *path), reference).problems()
+                use = _Use(expanded, environment, instance, ("outputs", *path), reference, wanted)
+                yield from use.problems()
 
 
 def _is_output(expanded: Expanded, environment: TypeEnvironment, node: StepNode, reference: Reference) -> bool:
@@ -112,6 +130,7 @@ class _Use(NamedTuple):
     node: StepNode | SpecInstance
     path: Path
     reference: Reference
+    wanted: missing_steps.Wanted
 
     @property
     def name(self) -> str:
@@ -188,10 +207,22 @@ class _Use(NamedTuple):
         name, units = self.name, self.node.instance.units
         found = units.get(name)
         if found is None:
-            return self._unknown("unknown-step", f'there is no step "{name}"', units, suggest.hint(name, units))
+            others = [one for one in units if one != getattr(self.node, "name", None)]  # not the step itself
+            return self._unknown("unknown-step", f'there is no step "{name}"', others, self._instead(name, others))
         if len(self.reference.path) > 1 and found:  # without units, its invalid matrix is reported
             return self._output(found[0].step.uses)
         return ()
+
+    def _instead(self, name: str, units: Iterable[str]) -> str | None:
+        """Returns the step that is meant, or how to add the one that is missing."""
+        hint = suggest.hint(name, units)
+        if hint and hint.startswith("did you mean"):
+            return hint
+        instance = self.node.instance if isinstance(self.node, StepNode) else self.node
+        outputs = self.wanted.get((instance.prefix, name), ())
+        uses = missing_steps.action(name, outputs, self.environment.registry)
+        adding = f"add it: `e2i add {name} --uses {uses}`" if uses else None
+        return "; or ".join(filter(None, (hint, adding))) or None
 
     def _output(self, uses: str) -> Iterable[Problem]:
         """Returns the problem of the path after a step, as far as its outputs are known."""
@@ -244,6 +275,13 @@ class _Use(NamedTuple):
         return ()
 
 
+_MORE_BRACES = re.compile(r"\s*\$\{{3,}\s*(\w+(?:\.\w+)+)\s*\}{2,}\s*")
+"""A plain reference in more than two braces."""
+_OTHER_ROOTS = {
+    **dict.fromkeys(("inputs", "input", "parameters", "parameter", "vars", "var", "args", "config"), "params"),
+    **dict.fromkeys(("jobs", "tasks", "nodes", "outputs", "needs", "stages"), "steps"),
+}
+"""Names in scope in other tools, and ours with the same members."""
 _UNCLOSED = re.compile(r"(\$\{\{\s*\w+(?:\.\w+)+)\s*\}?\s*")
 """A plain reference that lacks one brace or both."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled
+from e2i.catalog.columns import ColumnProblem, Given, KnownModel, KnownTable, absent, is_time, settled, twice
 from e2i.catalog.lineage import Rows
 from e2i.estimators import algorithms, recipe_columns, target_columns
 from e2i.spec.problems import Code, Severity
@@ -138,6 +138,7 @@ def _listed(rows: Any, target: Any, features: Any, passed: Any, timed: bool) -> 
     """
     if not isinstance(features, list | tuple):
         return
+    yield from twice(("features",), features)
     gives_away = set(rows.gives_away(str(target))) if isinstance(rows, KnownTable) else set()
     late = _late(rows, (name for name in features if isinstance(name, str)), passed)
     for index, name in enumerate(features):

@@ -87,7 +87,7 @@ def add(spec: Spec, name: str, uses: str, workspace: api.Workspace) -> Added:
     document = draft.expanded.loaded.document
     _check_name(name, document)
     fields = forms.params(action, workspace.authority.registry)
-    offered = steps.offers(draft.expanded, draft.environment)
+    offered = steps.offers(draft.expanded, draft.environment, name)
     judged = steps.judge(draft.expanded, draft.environment, uses, draft.files)
 
     def write(more: Collection[str], empty: Collection[str]) -> tuple[Skeleton, str]:

@@ -92,26 +92,44 @@ Judge = Callable[[ParamValues], Collection[str]]
 """Returns the problems of these values of parameters, as far as they are known."""
 
 
-def offers(expanded: Expanded, environment: TypeEnvironment) -> Offers:
-    """Returns what the steps of a spec offer. A step that may be skipped, or has a matrix, offers nothing."""
+def offers(expanded: Expanded, environment: TypeEnvironment, name: str = "") -> Offers:
+    """Returns what the steps of a spec offer to a step ``name``. A step that may be skipped, has a matrix, or waits for
+    that step offers no output.
+    """
     outputs: dict[str, list[list[Output]]] = {}
     values = ParamValues()
     contents = _contents(expanded, environment)
-    for name, units in reversed(expanded.root.units.items()):
+    behind = _behind(expanded, name)
+    for step, units in reversed(expanded.root.units.items()):
         if len(units) != 1 or units[0].section != "steps" or units[0].is_conditional:
             continue
         for key, value in units[0].step.with_.items():
             if key not in values and _is_plain(value):
                 values[key] = value
+        if step in behind:
+            continue
         found: dict[str, list[Output]] = {}
-        for type_ in environment.of_step(name, None):
+        for type_ in environment.of_step(step, None):
             for member, given in type_.inside.items():
-                one = Output(name, str(member), given, contents.get((name, str(member)), Content.DATA))
+                one = Output(step, str(member), given, contents.get((step, str(member)), Content.DATA))
                 for kind in {each.name for each in given} & ARTIFACTS.keys():
                     found.setdefault(kind, []).append(one)
         for kind, ones in found.items():
             outputs.setdefault(kind, []).append(ones)
     return Offers(outputs, values)
+
+
+def _behind(expanded: Expanded, name: str) -> Collection[str]:
+    """Returns the steps that wait for a step which may not be there yet, with those that wait for them."""
+    waits = {
+        group: {str(one.path[0]) for unit in units for _, one in unit.references if one.root == "steps" and one.path}
+        | {needed for unit in units for needed in unit.step.needs}
+        for group, units in expanded.root.units.items()
+    }
+    found = {name}
+    while new := {group for group, others in waits.items() if group not in found and not found.isdisjoint(others)}:
+        found |= new
+    return found
 
 
 def _contents(expanded: Expanded, environment: TypeEnvironment) -> Mapping[tuple[str, str], Content]:
@@ -228,7 +246,7 @@ def _possible(
         for kind in kinds
         for step in offered.outputs.get(kind, ())
         for output in sorted(step, key=lambda one: preferred.index(one.name) if one.name in preferred else 9)
-        if types.accepts(output.types, taken)
+        if types.accepts(output.types, taken) and not types.can_be(output.types, "null")
     ]
     return sorted(possible, key=lambda one: (max(one.content, most), one.reference in wired.values()))
 

@@ -245,15 +245,49 @@ PARAMETERS = {
 """Names of parameters in other tools, by our name."""
 
 
+TOOLS = {
+    **dict.fromkeys(("sklearn", "xgboost", "lightgbm", "catboost", "torch", "keras", "ml", "metrics"), "model"),
+    **dict.fromkeys(("pandas", "polars", "spark", "dataset", "df", "file", "io", "csv", "feature"), "data"),
+    **dict.fromkeys(("gx", "ge", "expectations", "quality"), "great_expectations"),
+    **dict.fromkeys(("hyperopt", "ray", "hpo", "tune"), "optuna"),
+    **dict.fromkeys(("econml", "dowhy", "causalml"), "causal"),
+    **dict.fromkeys(("duckdb", "sqlite", "query"), "sql"),
+    **dict.fromkeys(("registry", "tracking"), "mlflow"),
+    **dict.fromkeys(("preprocess", "preprocessing", "prep"), "prepare"),
+    **dict.fromkeys(("bento", "serving"), "bentoml"),
+}
+"""Tools and libraries, by the tool of ours that does their work."""
+BESIDE = {"data": ("table",), "table": ("data",), "model": ("data", "prepare", "optuna"), "sql": ("database",)}
+"""Tools in which an action may be that is expected in another one."""
+
+
 def action(name: str, known: Iterable[str]) -> str:
     """Returns a hint for an unknown action: the action with this function, the mistyped name, or that there is none."""
-    if name in ACTIONS:
-        return f"use {ACTIONS[name]}: `e2i catalog {ACTIONS[name]}`"
+    names = {*known}
+    if meant := ACTIONS.get(name) or (None if suggest.certain(name, names) else _same(name, names)):
+        return f"use {meant}: `e2i catalog {meant}`"
     if near := suggest.hint(name, known):
         return near
     if NO_ACTION.match(name):
         return "no such action exists; write a function and call it with python.call; `e2i catalog` lists the actions"
     return "`e2i catalog` lists the actions"
+
+
+def _same(name: str, known: Collection[str]) -> str | None:
+    """Returns the action that a name means without its last or first words: ``shap.explain_model``,
+    ``feast.get_features``, in the tool of this name or that does its work.
+    """
+    tool, _, verb = name.casefold().partition(".")
+    words = verb.split("_")
+    shorter = ["_".join(words[:end]) for end in range(len(words), 0, -1)]
+    shorter += ["_".join(words[start:]) for start in range(1, len(words))]
+    tools = [tool, *([TOOLS[tool]] if tool in TOOLS else [])]
+    tools += [other for one in tools for other in BESIDE.get(one, ()) if other not in tools]
+    for each in shorter:
+        for one in tools:
+            if f"{one}.{each}" in known or f"{one}.{each}" in ACTIONS:
+                return ACTIONS.get(f"{one}.{each}", f"{one}.{each}")
+    return None
 
 
 def parameter(word: str, fields: Collection[str], given: Collection[str]) -> str | None:

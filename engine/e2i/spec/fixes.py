@@ -40,6 +40,11 @@ def moved(path: Path, to: Path) -> Fixes:
     return (Move(source=pointer(path), path=pointer(to)),)
 
 
+def unwrapped(path: Path, names: Iterable[str]) -> Fixes:
+    """Moves the entries of the mapping at ``path`` to where the mapping is, and removes the mapping."""
+    return tuple(op for name in names for op in moved((*path, name), (*path[:-1], name))) + removed(path)
+
+
 def added(path: Path, value: Any) -> Fixes:
     """Adds an entry at ``path``. ``-`` is the end of a list."""
     return (Add(path=pointer(path), value=value),)
@@ -73,9 +78,18 @@ def reworded(path: Path, text: Any, around: str, wrong: str, right: str | None) 
 def meant(value: Any, kind: str) -> Any:
     """Returns the value that was meant where a ``boolean``, ``integer``, ``number``, ``string`` or ``list`` belongs.
 
-    ``"20"`` is a quoted 20, ``yes`` is true in YAML 1.1, and one value is a list of it. Otherwise MISSING.
+    ``"20"`` is a quoted 20, ``yes`` is true in YAML 1.1, and one value is a list of it, and a list of one is the value.
+    Otherwise MISSING.
     """
     match kind, value:
+        case "boolean", [bool() as only]:
+            return only
+        case "integer", [int() as only] if not isinstance(only, bool):
+            return only
+        case "number", [int() | float() as only] if not isinstance(only, bool):
+            return only
+        case "string" | "path", [str() as only]:
+            return only
         case "boolean", str():
             return _BOOLEANS.get(value.casefold(), MISSING)
         case "integer", str() | float():

@@ -32,7 +32,7 @@ def problems(details: Collection[Detail], document: Document, parameters: Parame
         yield _beside(step, names, document)
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     # A mistyped key is one mistake: the missing right key is not reported separately.
-    mistyped = {(*path[:-1], meant) for path in unknown if (meant := _meant_key(path, document))}
+    mistyped = {(*path[:-1], meant) for path in unknown for meant in _meant_keys(path, document)}
     renamed = 0
     for detail in details:
         path = detail["loc"]
@@ -126,12 +126,13 @@ def _renamed(value: Any, path: Path, section: str, name: str, meant: str) -> Ite
             yield from fixes.replaced(path, changed)
 
 
-def _meant_key(path: Path, document: Document) -> str | None:
-    """Returns the key that an unknown one must have meant, if that is certain."""
+def _meant_keys(path: Path, document: Document) -> set[str]:
+    """Returns the keys that an unknown one must have meant or is around, if that is certain."""
     other = _elsewhere(path, document.value(path), document.value(path[:-1]) or ())
     if other is not None:
-        return next((fix.path.rpartition("/")[2] for fix in other[1]), None)
-    return suggest.certain(str(path[-1]), _keys_at(path[:-1]))
+        return {fix.path.rpartition("/")[2] for fix in other[1]}
+    certain = suggest.certain(str(path[-1]), _keys_at(path[:-1]))
+    return {certain} if certain else set()
 
 
 def _elsewhere(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fixes] | None:
@@ -139,6 +140,8 @@ def _elsewhere(path: Path, value: Any, beside: Collection[str]) -> tuple[str, Fi
     from e2i.spec import synonyms
 
     match path[:-1]:
+        case () if isinstance(value, dict) and "steps" in value and {*value} <= {*_keys_at(())} - {*beside}:
+            return f'write what is in "{path[-1]}" at the top level', fixes.unwrapped(path, value)
         case ():
             return synonyms.spec_key(path, value, beside)
         case ("steps" | "finally", _):

@@ -109,14 +109,17 @@ def hint(name: str, candidates: Iterable[str], *, most: int = 8) -> str | None:
 
 
 def _held(name: str, candidates: Iterable[str]) -> str | None:
-    """Returns the only candidate that contains the name, or with which the name begins: ``auc`` for ``roc_auc``."""
+    """Returns the only candidate that contains the name, or with which the name begins or ends: ``auc`` for
+    ``roc_auc``, ``load_step`` and ``step_load`` for ``load``.
+    """
     if not _SHORTEST_PART <= len(name) <= _LONGEST:
         return None
     folded = name.casefold()
     found = [
         candidate
         for candidate in candidates
-        if folded in (other := candidate.casefold()) or (len(other) >= _SHORTEST_PART and folded.startswith(other))
+        if folded in (other := candidate.casefold())
+        or (len(other) >= _SHORTEST_PART and (folded.startswith(other) or folded.endswith(f"_{other}")))
     ]
     return found[0] if len(found) == 1 else None
 

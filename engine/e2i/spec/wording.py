@@ -25,6 +25,8 @@ _STUCK = re.compile(r"(?P<key>[A-Za-z_]\w*):(?P<value>[^\s/:].*)", re.DOTALL)
 """An entry without the space after its colon, which YAML reads as text."""
 _BRACES = re.compile(r"\s*\$?\{\{?\s*(?P<inside>[^{}]+?)\s*\}\}?\s*")
 """An expression that lacks one of its delimiters."""
+_OTHER_MARKS = re.compile(r"\s*\W+\s*(?P<inside>(?:steps|params|matrix|env)(?:\.\w+)+)\s*\W*")
+"""A reference between the marks of another language: ``$(steps.a.b)``, ``<% params.n %>``."""
 _NAME = re.compile(r"[A-Za-z_][\w./:-]*")
 _ACTION = re.compile(r"[a-z_]+\.[a-z_]+|\.{1,2}/\S+\.ya?ml")
 """What a step ``uses``."""
@@ -40,6 +42,7 @@ _WANTED = {
     "string_type": "string",
     "list_type": "list",
     "tuple_type": "list",
+    "sequence_str": "list",
 }
 """Pydantic's error types → the expected type."""
 _NO_TEXT = (*_MAPPING_TYPES, *(kind for kind, wanted in _WANTED.items() if wanted != "string"), NO_FORM)
@@ -117,7 +120,7 @@ def _choice(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
     if kind not in ("literal_error", "enum"):
         return None
     allowed = detail["ctx"]["expected"]
-    meant = fixes.choice(given, allowed)
+    meant = given[0] if _is_one(given) and given[0] in fixes.choices(allowed) else fixes.choice(given, allowed)
     if meant is not fixes.MISSING:
         return f"write {meant}", fixes.replaced(path, meant)
     return suggest.hint(given, fixes.choices(allowed), most=0) if isinstance(given, str) else None, ()
@@ -147,10 +150,25 @@ def _entry(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
 
 def _expression(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
     """An expression that lacks one of its delimiters."""
-    if kind not in _NO_TEXT or not isinstance(given, str) or not (braces := _BRACES.fullmatch(given)):
+    if kind not in _NO_TEXT or not isinstance(given, str):
+        return None
+    braces = _BRACES.fullmatch(given) or _OTHER_MARKS.fullmatch(given)
+    if braces is None:
         return None
     expression = f"${{{{ {braces['inside']} }}}}"
     return f'write the expression as "{expression}"', fixes.replaced(path, expression)
+
+
+def _only(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
+    """A list of one text where one of several forms belongs, of which a text is one."""
+    if kind != NO_FORM or "string_type" not in detail["ctx"]["kinds"] or not _is_one(given):
+        return None
+    return f"write {show(given[0])}", fixes.replaced(path, given[0])
+
+
+def _is_one(given: Any) -> bool:
+    """Returns whether a value is a list of one text."""
+    return isinstance(given, list) and len(given) == 1 and isinstance(given[0], str)
 
 
 def _short(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
@@ -212,7 +230,7 @@ def _one(kind: str, given: Any, path: Path, detail: Any) -> Proposal | None:
 
 
 _PROPOSALS: tuple[Callable[[str, Any, Path, Any], Proposal | None], ...] = (
-    *(_choice, _amount, _entry, _expression, _short, _range, _listed, _one),
+    *(_choice, _amount, _entry, _expression, _short, _range, _listed, _one, _only),
 )
 
 

@@ -174,7 +174,9 @@ class _Expansion:
                 inner.unusable.add(name)
                 continue
             if not is_settled(value):
-                if _waits_for_a_run(given[name], unit.instance):
+                if not is_settled(given[name]):  # it stands for an expression that cannot be read
+                    inner.unusable.add(name)
+                elif _waits_for_a_run(given[name], unit.instance):
                     inner.waiting.add(name)
                 continue
             wrong = None

@@ -16,6 +16,7 @@ from e2i.catalog.columns import (
     is_time,
     known_from,
     settled,
+    twice,
 )
 from e2i.catalog.files import Files
 from e2i.catalog.lineage import Rows
@@ -122,6 +123,8 @@ def select(given: Given, files: Files) -> Flow:
     problems = [
         *absent(table, ("columns",), columns),
         *absent(table, ("exclude",), exclude),
+        *twice(("columns",), columns),
+        *twice(("exclude",), exclude),
         *filters.problems(table, given["where"]),
     ]
     if not isinstance(table, KnownTable) or not settled([columns, exclude]):

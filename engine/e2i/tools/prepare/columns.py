@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownRecipe, KnownTable, absent
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownRecipe, KnownTable, absent, twice
 from e2i.catalog.files import Files
 from e2i.estimators import recipe_columns
 
 
 def recipe(given: Given, files: Files) -> Flow:
     steps = given["steps"]
-    return Flow({"recipe": KnownRecipe(tuple(steps))} if isinstance(steps, list | tuple) else {})
+    if not isinstance(steps, list | tuple):
+        return Flow({})
+    operations = ((number, one) for number, one in enumerate(steps) if isinstance(one, Mapping))
+    problems = [
+        problem for number, one in operations for problem in twice(("steps", number, "columns"), one.get("columns"))
+    ]
+    return Flow({"recipe": KnownRecipe(tuple(steps))}, problems)
 
 
 def preview(given: Given, files: Files) -> Flow:
