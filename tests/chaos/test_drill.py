@@ -6,9 +6,12 @@ import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,13 @@ import psycopg
 import pytest
 import yaml
 
-from live.conftest import cache, cluster, mlflow_server, postgres, redis, tracker
+from live.conftest import cache, cluster, mlflow_server, objects, postgres, redis, s3, tracker
 from live.faucet import faucet
-from live.servers import MLflow, Postgres, Server
+from live.servers import MLflow, ObjectStore, Postgres, Server
 from project import Project
+from tools.opik.stand_in import StandIn
 
-__all__ = ["cache", "cluster", "mlflow_server", "postgres", "redis", "tracker"]
+__all__ = ["cache", "cluster", "mlflow_server", "objects", "postgres", "redis", "s3", "tracker"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 SMALL = (
@@ -56,6 +60,7 @@ class Fleet:
 
     def __init__(self, project: Project, postgres: Postgres, redis: Server, mlflow: MLflow) -> None:
         self.project, self.postgres, self.redis, self.mlflow = project, postgres, redis, mlflow
+        self.printed = ""
         for folder in ("specs", "config/expectations"):
             shutil.copytree(ROOT / folder, project.root / folder, dirs_exist_ok=True)
         spec = (ROOT / "specs/hcp_conversion.yaml").read_text("utf-8")
@@ -65,8 +70,8 @@ class Fleet:
         )
         self.configure()
 
-    def configure(self, **online: Any) -> None:
-        tools = {
+    def configure(self, *, opik: str | None = None, shared: dict[str, Any] | None = None, **online: Any) -> None:
+        tools: dict[str, dict[str, Any]] = {
             "mlflow": {"tracking_uri": self.mlflow.uri, "deadline": 20},
             "feast": {
                 "registry": {"type": "sql", "url": self.registry},
@@ -75,7 +80,12 @@ class Fleet:
             },
             "optuna": {"study_storage": self.studies},
         }
-        self.project.write("config/prod.yaml", yaml.safe_dump({"sinks": ["mlflow"], "flush": 20, "tools": tools}))
+        config: dict[str, Any] = {"sinks": ["mlflow"], "flush": 20, "tools": tools}
+        if opik is not None:
+            config["sinks"], tools["opik"] = ["mlflow", "opik"], {"url": opik}
+        if shared is not None:
+            config["shared"] = shared
+        self.project.write("config/prod.yaml", yaml.safe_dump(config))
 
     def run(self) -> tuple[int, dict[str, Any]]:
         """Run it to its end; return the exit code and the last line."""
@@ -102,7 +112,16 @@ class Fleet:
                 break
         action()
         out, _ = process.communicate(timeout=400)
-        return process.returncode, _last("".join(seen) + out)
+        self.printed = "".join(seen) + out
+        return process.returncode, _last(self.printed)
+
+    def elsewhere(self, folder: Path) -> Fleet:
+        """Return the same project on another machine: the same servers, and no results."""
+        other = Fleet.__new__(Fleet)
+        other.__dict__.update(self.__dict__)
+        other.project = Project(folder)
+        shutil.copytree(self.project.root, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".e2i"))
+        return other
 
     def assert_whole(self) -> None:
         """The servers have what one run leaves, once."""
@@ -160,6 +179,63 @@ def test_a_server_that_dies_and_comes_back_costs_at_most_a_second_command(fleet:
         time.sleep(10)
     assert (code, last["status"]) == (0, "succeeded")
     assert fleet.project.cli("sync", "--profile", "prod").returncode == 0
+    fleet.assert_whole()
+
+
+def test_opik_that_dies_and_comes_back_costs_the_run_nothing_and_gets_everything_once(
+    fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    empty_tracker(fleet.mlflow)
+    opik = StandIn(tmp_path_factory.mktemp("opik") / "traces.db")
+    opik.start()
+    try:
+        fleet.configure(opik=opik.url)
+
+        def die_and_return() -> None:
+            opik.stop()
+            time.sleep(HELD_SECONDS)
+            opik.start()
+
+        code, last = fleet.during(die_and_return)
+        assert (code, last["status"]) == (0, "succeeded"), last
+        for _ in range(2):
+            assert fleet.project.cli("sync", "--profile", "prod").returncode == 0
+        with closing(sqlite3.connect(opik.backend.path)) as database:
+            rows = database.execute("SELECT kind, document FROM records").fetchall()
+        traces, spans = ([json.loads(body) for kind, body in rows if kind == which] for which in ("traces", "spans"))
+        (trace,) = traces
+        assert trace["end_time"]
+        names = Counter(span["name"] for span in spans)
+        executed = [name for name, step in last["steps"].items() if step["status"] == "succeeded"]
+        assert {name: names[name] for name in executed} == dict.fromkeys(executed, 1)
+        fleet.assert_whole()
+    finally:
+        opik.close()
+
+
+def test_a_shared_store_that_dies_and_comes_back_costs_the_run_nothing(
+    fleet: Fleet, s3: ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The stand-in of S3 forgets what it had. What the run could not share, the next machine computes itself."""
+    empty_tracker(fleet.mlflow)
+    options = {
+        "endpoint_override": f"127.0.0.1:{s3.port}", "scheme": "http", "region": "us-east-1", "access_key": "tests",
+        "secret_key": "tests-secret",
+    }  # fmt: skip
+    fleet.configure(shared={"url": f"s3://{s3.bucket('drill')}/e2i", "options": options})
+
+    def die_and_return() -> None:
+        s3.kill()
+        time.sleep(HELD_SECONDS)
+        s3.start()
+        s3.bucket("drill")
+
+    code, last = fleet.during(die_and_return)
+    assert (code, last["status"]) == (0, "succeeded"), last
+    assert any('"tool.degraded"' in line and "shared store" in line for line in fleet.printed.splitlines())
+    other = fleet.elsewhere(tmp_path_factory.mktemp("other"))
+    code, last = other.run()
+    assert (code, last["status"]) == (0, "succeeded"), last
     fleet.assert_whole()
 
 
@@ -270,19 +346,10 @@ def test_two_machines_share_results_and_each_has_its_own_effects(
 ) -> None:
     """Two stores that share results: what is on this machine only, such as Bentos, is made on each."""
     empty_tracker(fleet.mlflow)
-    shared = tmp_path_factory.mktemp("shared")
-    other = Project(tmp_path_factory.mktemp("other"))
-    for project in (fleet.project, other):
-        if project is other:
-            shutil.copytree(fleet.project.root, other.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".e2i"))
-        config = yaml.safe_load((project.root / "config/prod.yaml").read_text("utf-8"))
-        config["shared"] = {"url": f"file://{shared}"}
-        project.write("config/prod.yaml", yaml.safe_dump(config))
+    fleet.configure(shared={"url": f"file://{tmp_path_factory.mktemp('shared')}"})
+    second = fleet.elsewhere(tmp_path_factory.mktemp("other"))
     assert fleet.run()[0] == 0
-    second = Fleet.__new__(Fleet)
-    second.__dict__.update(fleet.__dict__)
-    second.project = other
     code, last = second.run()
     assert (code, last["status"]) == (0, "succeeded")
-    assert list((other.store / "bentoml").rglob("bento.yaml"))
+    assert list((second.project.store / "bentoml").rglob("bento.yaml"))
     fleet.assert_whole()
