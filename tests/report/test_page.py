@@ -226,3 +226,9 @@ def test_the_time_in_which_a_run_was_interrupted_is_none_of_its_duration() -> No
     paused = past_run(ended_ms=(whole.run.ended_ms or 0) + 36_000_000, paused_ms=36_000_000)
     (expected,) = duration.findall(report_page.build(whole, nothing))
     assert duration.findall(report_page.build(paused, nothing)) == [expected]
+
+
+def test_names_break_behind_their_words() -> None:
+    name = report_page.environment().filters["name"]
+    assert name("validation_average_precision") == "validation_<wbr>average_<wbr>precision"
+    assert name("split.<b>_x") == "split.&lt;b&gt;_<wbr>x" and name("a_\u202eb") == "a_\\u202eb"

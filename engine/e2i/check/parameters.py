@@ -9,7 +9,7 @@ A known value is checked by the action's own pydantic model. Of a reference, the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -221,6 +221,14 @@ def _instead(given: Types, taken: Types, written: str, path: Path) -> tuple[str 
     return "refer to a member: " + ", ".join(f"{written}.{name}" for name in inside[:5]), fix
 
 
+def _choices(action: Action, location: Path) -> str | None:
+    """Returns the values that a parameter can have, if they are listed."""
+    field = action.params.model_fields.get(str(location[0])) if len(location) == 1 else None
+    if field is None or get_origin(field.annotation) is not Literal:
+        return None
+    return "choose from: " + suggest.few([str(value) for value in get_args(field.annotation)])
+
+
 def _stand_in(value: Any, path: Path, waiting: dict[Path, Types]) -> Any:
     """Returns the value with an empty artifact for each future artifact, and None for other values not known yet."""
     if path in waiting:
@@ -265,7 +273,7 @@ def _problem(environment: TypeEnvironment, node: StepNode, action: Action, detai
     if detail["type"] == "missing":
         message = f'{node.step.uses} needs the parameter "{name}"'
         at = path[:-1] if document.has(path[:-1]) else node.path
-        hint = artifacts.hint(environment, node, taken)
+        hint = artifacts.hint(environment, node, taken) or _choices(action, location)
         return document.problem("missing-action-parameter", path, message, hint, key=True, at=at)
     if detail["type"] == "extra_forbidden":
         names = types.members(types.at(takes, location[:-1]))

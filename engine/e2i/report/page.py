@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from e2i import __version__
 from e2i.records import one_row
@@ -89,6 +89,11 @@ def build(past: PastRun, open_artifact: OpenArtifact, folder: Path | None = None
     )
 
 
+def _name(text: object) -> Markup:
+    """Returns a name that may be broken behind its ``_`` and dots, so that words stay whole."""
+    return Markup(re.sub(r"([_./])(?=\w)", r"\1<wbr>", str(escape(_visible(str(text))))))
+
+
 def environment() -> Environment:
     """Returns the templates of this package: everything is escaped, an unknown name is an error."""
     environment = Environment(
@@ -100,6 +105,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "name": _name,
         "duration": values.duration,
         "short": values.short,
         "show": values.show,

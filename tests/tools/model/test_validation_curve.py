@@ -59,6 +59,6 @@ def test_the_conclusion_names_clear_differences_and_ends(ctx: LocalContext) -> N
     rates = run(ctx, (0.0001, 0.3), parameter="learning_rate", metric="log_loss")
     assert rates.best == 0.3 and "Every other value is clearly worse. It is at an end" in rates.conclusion
     same = run(ctx, (5, 6), parameter="max_delta_step", metric="log_loss", target="binary")
-    assert same.best == 5 and "Not clearly worse on these rows: 6." in same.conclusion
+    assert same.best == 5 and "Not clearly worse on these rows: max_delta_step 6." in same.conclusion
     with pytest.raises(StepError, match="XGBoost has no parameter 'alpha'"):
         run(ctx, (1, 2), parameter="alpha")

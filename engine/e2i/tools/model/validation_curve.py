@@ -157,7 +157,7 @@ def conclusion(parameter: str, points: Sequence[Point], best: int, level: float)
     own = points[best]
     bounds = "" if own.low is None else f" ({level:.0%} interval {own.low:.4g} to {own.high:.4g})"
     text = f"{parameter} {own.value} has the best held-out {own.metric}, {own.held_out:.4g}{bounds}."
-    near = [point.value for point in points if point is not own and (point.worse_share or 0.0) < CLEAR]
+    near = [f"{parameter} {point.value}" for point in points if point is not own and (point.worse_share or 0.0) < CLEAR]
     text += f" Not clearly worse on these rows: {', '.join(near)}." if near else " Every other value is clearly worse."
     if best in (0, len(points) - 1):
         text += " It is at an end of `values`: a value beyond it may be better."
