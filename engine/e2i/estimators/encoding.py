@@ -40,14 +40,17 @@ class ScoringError(ValueError):
 
 
 def columns_of(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Matrix]:
-    """Return the features as preparation takes them: float64, times in UTC, or texts. Raises ScoringError."""
+    """Return the features as preparation takes them: float64, times in UTC, or texts. Raises ScoringError.
+
+    Arrays of float64 are those of the frame itself: what prepares them makes new ones.
+    """
     _require(frame, features)
     found = {}
     for feature in features:
         column = frame[feature["name"]]
         match feature["kind"]:
             case "number":
-                found[feature["name"]] = _numbers(column, feature).astype(np.float64)
+                found[feature["name"]] = _numbers(column, feature).astype(np.float64, copy=False)
             case "time":
                 found[feature["name"]] = _times(column)
             case _:
@@ -139,7 +142,8 @@ def _places(column: pd.Series[Any], feature: Feature, strict: bool) -> Matrix:
 
 
 def _require_texts(column: pd.Series[Any]) -> None:
-    strange = next((value for value in column.dropna().unique() if not isinstance(value, str)), None)
+    distinct = pd.Series(column.unique()).dropna()
+    strange = next((value for value in distinct if not isinstance(value, str)), None)
     if strange is not None:
         raise ScoringError(
             f"feature {column.name!r} was trained on texts, and the table has {strange}, a {type(strange).__name__}; "

@@ -55,7 +55,7 @@ class Prepared(Struct, frozen=True, eq=False):
     baseline: tuple[float, ...] = ()
     """The best constant answer: the mean of the target, a quantile if that is learned, or the share of each class."""
     sketch: Any = None
-    """``sketch.of`` the training rows."""
+    """``sketch.of`` the training rows; None also for rows of a model that is not kept."""
     warnings: tuple[str, ...] = ()
     preparation: Preparation | None = None
     """What happens to the table's columns before ``schema`` describes them; None: nothing."""
@@ -96,11 +96,13 @@ def prepare(
     groups: Matrix | None = None,
     options: Options = PLAIN,
     suspicions: bool = True,
+    sketched: bool = True,
 ) -> Prepared:
     """Derive the schema from ``train`` and encode both tables, after fitting ``recipe`` to ``train``. Raises StepError.
 
     ``seed`` and ``groups`` (n,) are for the cross-fitting of the recipe: rows of one group are in one fold. Without
-    ``suspicions``, ``warnings`` says nothing of features and rows that know too much, which takes time.
+    ``suspicions``, ``warnings`` says nothing of features and rows that know too much, which takes time. Models of
+    rows that are not ``sketched`` cannot be compared with the rows that they are judged by.
     """
     if options.weights is not None and features is None and options.weights in train.columns:
         exclude = (*exclude, options.weights)
@@ -150,7 +152,7 @@ def prepare(
         target_center=center,
         target_scale=scale,
         baseline=tuple(map(float, learning.constant(loss.objective, loss.quantile, rows.labels, derived.classes))),
-        sketch=sketch.of(train, given, rows.labels),
+        sketch=sketch.of(train, given, rows.labels) if sketched else None,
         warnings=(
             *filter(None, [assumed, devices.usable(algorithm, options.device).note]),
             *derived.warnings,

@@ -108,10 +108,8 @@ def _cross_classified(codes: Matrix, target: Matrix, classes: int) -> Matrix:
 
 def _figure(values: Matrix, target: Matrix, schema: Schema) -> str | None:
     """Return the figure of an order that is suspicious: area under the ROC curve, or rank correlation."""
-    import numpy as np
-
-    ranks = _ranks(values)
     if schema.shape == "regression":
+        ranks = _ranks(values)
         spread = ranks.std() * _ranks(target).std()
         if not spread:
             return None
@@ -121,7 +119,7 @@ def _figure(values: Matrix, target: Matrix, schema: Schema) -> str | None:
     pairs = [(one, other) for one in labels for other in labels if one < other]
     areas = []
     for one, other in pairs:
-        inside = np.isin(target, (one, other))
+        inside = (target == one) | (target == other)
         areas.append(_area(_ranks(values[inside]), target[inside] == one))
     area = min((max(area, 1 - area) for area in areas), default=0.5)  # of each pair of classes
     return f"area under the ROC curve {area:.4f}" if area > SUSPECT_AUC else None

@@ -71,9 +71,14 @@ def _count_encode(operation: CountEncode, columns: Columns, names: list[str], ta
 
 
 def _target_encode(operation: TargetEncode, columns: Columns, names: list[str], target: Target) -> tuple[Step, Columns]:
-    """Fit the means of all rows, which are for other rows, and encode the training rows by those of other folds."""
+    """Fit the means of all rows, which are for other rows, and encode the training rows by those of other folds.
+
+    scikit-learn is given the values' positions, which it encodes alike: it would look each text up in each fold.
+    """
     import numpy as np
     from sklearn.preprocessing import TargetEncoder
+
+    from e2i.estimators.preparing import positions
 
     classes = target.classes
     kind = "continuous" if classes is None else "binary" if len(classes) == 2 else "multiclass"
@@ -81,13 +86,14 @@ def _target_encode(operation: TargetEncode, columns: Columns, names: list[str], 
     states: list[ColumnState] = []
     training: Columns = {}
     for name in names:
+        values = _distinct(columns[name])
         encoder = TargetEncoder(target_type=kind, smooth=operation.smooth, cv=folds)
-        matrix = encoder.fit_transform(columns[name][:, None], target.labels)
+        matrix = encoder.fit_transform(positions(columns[name], values)[:, None], target.labels)
         made = [name] if kind != "multiclass" else [f"{name}_{label}" for label in classes or ()]
         states.append(
             {
                 "name": name,
-                "values": _values(encoder.categories_[0]),
+                "values": values,
                 "encodings": [numbers.tolist() for numbers in encoder.encodings_],
                 "means": [float(mean) for mean in np.atleast_1d(encoder.target_mean_)],
                 "names": made,

@@ -144,9 +144,10 @@ def _impute(columns: Columns, step: Step) -> Columns:
     for state in step["columns"]:
         values = columns[state["name"]]
         missing = is_missing(values)
-        filled = values.copy()
-        filled[missing] = state["fill"]
-        found[state["name"]] = filled
+        if missing.any():
+            filled = values.copy()
+            filled[missing] = state["fill"]
+            found[state["name"]] = filled
         if state["indicator"]:
             found[f"{state['name']}_missing"] = missing.astype(np.float64)
     return found

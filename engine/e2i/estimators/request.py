@@ -104,6 +104,7 @@ class Request(Struct, frozen=True):
         threads: int,
         groups: Matrix | None = None,
         suspicions: bool = True,
+        sketched: bool = True,
     ) -> Prepared:
         """Return the rows in the form of the algorithm's library. Raises StepError."""
         from e2i.estimators import fitting
@@ -124,6 +125,7 @@ class Request(Struct, frozen=True):
             groups=groups,
             options=self.options,
             suspicions=suspicions,
+            sketched=sketched,
         )
 
     def in_splits(
@@ -148,7 +150,7 @@ class Request(Struct, frozen=True):
             held_out = frame.iloc[test]
             if classes is not None and held_out[self.target].nunique() < 2:
                 raise lacking_class("tested rows")
-            found.append(settled.prepare(rows, held_out, threads=threads, groups=own, suspicions=False))
+            found.append(settled.prepare(rows, held_out, threads=threads, groups=own, suspicions=False, sketched=False))
         return found
 
 

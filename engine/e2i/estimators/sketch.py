@@ -9,16 +9,22 @@ where rows are repeated, in those that remain without repetitions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from e2i.estimators.folding import TEST, TRAIN
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from e2i.estimators.folding import Roles
     from e2i.estimators.schema import Schema
     from e2i.estimators.scoring import Matrix
 
 FILE = "rows.npy"
+BLOCK = 1 << 16
+"""Rows that are encoded at once to be hashed: encoded rows take more memory than their hashes."""
 SIZE = 4_096
 """Hashes in a sketch: 32 kB."""
 DISTINCT = 0.5
@@ -54,10 +60,23 @@ def hashes(frame: pd.DataFrame, features: Any, labels: Matrix) -> Matrix:
 
     from e2i.estimators.encoding import encode
 
-    matrix = encode(frame, features, "doubles")
-    values = pd.DataFrame(np.column_stack([matrix, labels]))
-    found: Matrix = pd.util.hash_pandas_object(values, index=False).to_numpy()
+    found = np.empty(len(frame), dtype=np.uint64)
+    for start in range(0, len(frame), BLOCK):
+        part = slice(start, start + BLOCK)
+        matrix = encode(frame.iloc[part], features, "doubles", strict=False)
+        values = pd.DataFrame(np.column_stack([matrix, labels[part]]), copy=False)
+        found[part] = pd.util.hash_pandas_object(values, index=False).to_numpy()
     return found
+
+
+def shares(found: Matrix, splits: Sequence[Roles]) -> list[float]:
+    """Return, for each split of the hashed rows, the share of the tested ones that are trained on; 0 for too few."""
+    import numpy as np
+
+    _, codes = np.unique(found, return_inverse=True)
+    known = [int(np.isin(codes[split == TEST], codes[split == TRAIN]).sum()) for split in splits]
+    tested = [int((split == TEST).sum()) for split in splits]
+    return [count / rows if count >= FEWEST else 0.0 for count, rows in zip(known, tested, strict=True)]
 
 
 def share(sketch: Matrix | None, found: Matrix) -> float:

@@ -60,7 +60,6 @@ def train(params: TrainParams, ctx: StepContext) -> TrainOutputs:
 
 def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValidateOutputs:
     """Fit and judge a model in each split, with its own preparation, and fit one to all rows."""
-    import numpy as np
     import pandas as pd
 
     from e2i.estimators import folding
@@ -73,10 +72,10 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
         found.append(measured)
         tables.append(table)
         ctx.progress(done, len(splits), f"{done} of {len(splits)} splits")
-    for warning in crossed.warnings():
-        ctx.warn(warning)
     figures = crossing.summed(found, crossed.names)
-    fitted, best = crossed.fit(np.arange(len(crossed.frame)))
+    fitted, best = crossed.fit()
+    for warning in crossed.warnings(splits, fitted):
+        ctx.warn(warning)
     _warn(fitted.prepared, {"class_weight": params.class_weight, **best}, ctx)
     model = saved.keep_model(fitted, ctx)
     for name, one in figures.items():

@@ -47,28 +47,32 @@ class Crossing:
         """For each split that is judged, the rounds of its model, when it is stopped early."""
         self.constants: list[dict[str, float]] = []
         """For each split that is judged, the metrics of the best constant answer to its training rows."""
-        self.shared: list[float] = []
-        """For each split that is judged, the share of the tested rows that are training rows too."""
         self.names = [metrics.choose(name, self.task) for name in params.metrics or ()]
 
-    def fit(self, places: Matrix, tested: Matrix | None = None) -> tuple[Fitted, dict[str, Any]]:
+    def fit(self, places: Matrix | None = None, tested: Matrix | None = None) -> tuple[Fitted, dict[str, Any]]:
         """Return the model of these rows, in positions, and its hyperparameters. Raises StepError.
+
+        Without ``places`` it is the model that is kept, of all rows.
 
         ``tested`` are the positions of the rows that stop the fit early, unless a search has found the number of rounds
         by rows of its own. Without them it is the typical one of the splits.
         """
         from e2i.estimators import fitting
 
-        rows = self.frame.iloc[places]
+        rows = self.frame if places is None else self.frame.iloc[places]
         require_classes(rows[self.params.target], self.classes, "training rows")
-        groups = None if self.groups is None else self.groups[places]
+        groups = self.groups if self.groups is None or places is None else self.groups[places]
         chosen = dict(self.params.params) if self.searching is None else self.searching.best(rows, groups)
         stop = None if self.searching is not None else self.params.early_stopping
-        if stop is not None and tested is None:
+        if stop is not None and places is None:
             chosen[self.counted] = typical(self.rounds)
         held_out = None if stop is None or tested is None else self.frame.iloc[tested]
-        prepared = self.request.prepare(rows, held_out, threads=self.threads, groups=groups, suspicions=tested is None)
-        watch = None if held_out is None else learning.watch(stop, self.task, prepared.loss)
+        is_kept = places is None
+        prepared = self.request.prepare(
+            rows, held_out, threads=self.threads, groups=groups, suspicions=is_kept, sketched=is_kept
+        )
+        del rows, held_out  # a fit needs the memory
+        watch = None if stop is None or is_kept else learning.watch(stop, self.task, prepared.loss)
         fitted = fitting.fit(prepared, chosen, seed=self.request.seed, threads=self.threads, watch=watch)
         return fitted, chosen if watch is None else {**chosen, self.counted: watch.keep}
 
@@ -80,16 +84,14 @@ class Crossing:
 
         for number, split in enumerate(splits):
             test = np.flatnonzero(split == TEST)
-            rows = self.frame.iloc[test]
             fitted, chosen = self.fit(np.flatnonzero(split == TRAIN), test)
+            rows = self.frame.iloc[test]
             if self.params.early_stopping is not None:
                 self.rounds.append(chosen[self.counted])
             if self.searching is not None:
                 self.searched.append(chosen)
             predicted = saved.predict(fitted.scorer, rows)
             labels = schema.labels(rows, self.params.target, self.classes)
-            hashed = sketch.hashes(rows, fitted.scorer.manifest["features"], labels)
-            self.shared.append(sketch.share(fitted.prepared.sketch, hashed))
             found = metrics.evaluate(self.task, labels, predicted)
             self.constants.append(intervals.baseline(self.task, labels, fitted.prepared.constant))
             if absent := [name for name in self.names if name not in found]:
@@ -98,14 +100,20 @@ class Crossing:
                     code="undefined-metric",
                     hint="use strategy stratified or stratified_group in data.folds, or other metrics",
                 )
-            yield found, self._table(number, test, rows, predicted)
+            table = self._table(number, test, rows, predicted)
+            del fitted, rows  # before the rows of the next split are prepared
+            yield found, table
 
-    def warnings(self) -> Iterator[str]:
-        """Yield a warning when a split tests rows that it was trained on."""
-        share = max(self.shared)
+    def warnings(self, splits: Sequence[Roles], whole: Fitted) -> Iterator[str]:
+        """Yield a warning when a split tests rows that it was trained on. ``whole`` is the model of all rows."""
+        if whole.prepared.sketch is None:
+            return
+        hashed = sketch.hashes(self.frame, whole.scorer.manifest["features"], whole.prepared.train.labels)
+        shared = sketch.shares(hashed, splits)
+        share = max(shared)
         if share > sketch.SHARED_ROWS:
             yield (
-                f"{share:.0%} of the tested rows of split {self.shared.index(share) + 1} are training rows too, so the "
+                f"{share:.0%} of the tested rows of split {shared.index(share) + 1} are training rows too, so the "
                 "metrics are too good: remove duplicate rows before the folds, or use strategy group in data.folds"
             )
 
