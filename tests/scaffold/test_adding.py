@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from e2i import api
 from e2i.cli.main import e2i
 from e2i.errors import BadInput
 from e2i.scaffold import adding
+from e2i.spec import document as documents
 from project import Project
 
 SPEC = """version: 1
@@ -170,6 +174,30 @@ def test_copied_values_that_do_not_fit_are_left_to_fill_in(workspace: api.Worksp
 def test_one_of_several_parameters_is_left_to_fill_in(workspace: api.Workspace) -> None:
     load = adding.add(JUDGED, "new", "data.load", workspace)
     assert [field.name for field in load.left] == ["path"] and "      path:  # string" in load.text
+
+
+@pytest.mark.parametrize("name", ["x]\n  evil: {uses: debug.fail}", "at: {a}", "a # b", "- a", "when\x1b[31m"])
+def test_names_of_columns_change_nothing_but_the_new_step(
+    name: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of data is not trusted: its columns steer neither the terminal nor the text of the spec."""
+    monkeypatch.chdir(project.root)
+    days = [date(2024, 1, 1), date(2024, 1, 2)]
+    parquet.write_table(pa.table({"id": ["a", "b"], "y": [1, 0], name: days}), project.root / "data.parquet")
+    project.write(
+        "specs/a.yaml",
+        "version: 1\nname: a\nsteps:\n"
+        "  load: {uses: data.load, with: {path: data.parquet}}\n"
+        "  first:\n    uses: model.train\n"
+        '    with: {table: "${{ steps.load.table }}", target: y, features: [id]}\n',
+    )
+    done = CliRunner().invoke(e2i, ["add", "more", "specs/a.yaml", "--uses", "model.train", "--json", "--dry-run"])
+    document = json.loads(done.stdout)
+    steps = documents.read(document["text"], "a.yaml")[0]
+    assert steps is not None and list(steps.data["steps"]) == ["load", "first", "more"]
+    if name.isprintable() or "\n" in name:
+        assert document["valid"] and steps.data["steps"]["more"]["with"]["exclude"] == [name]
+    assert "\x1b" not in CliRunner().invoke(e2i, ["add", "more", "specs/a.yaml", "--uses", "model.train"]).output
 
 
 def unexplained(added: adding.Added) -> list[str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from e2i import api, regular
 from e2i.catalog.registry import Registry
 from e2i.errors import E2IError, InvalidSpec
-from e2i.lsp import diagnosis, knowledge, place
+from e2i.lsp import cases, diagnosis, knowledge, place
 from e2i.lsp.catalog import Catalog
 from e2i.lsp.diagnosis import Diagnosis
 from e2i.lsp.knowledge import Knowledge
@@ -21,11 +23,13 @@ from e2i.spec.problems import Location, Problem
 
 
 class OpenDocument:
-    """A spec that is open in the editor."""
+    """A spec, or a test file of one, that is open in the editor."""
 
     def __init__(self, path: Path, known: Knowledge) -> None:
         self.path = path
+        self.is_cases = cases.is_cases(path)
         self.known = known
+        """Of a test file: its text, and what is known of the spec that it tests."""
         self.line = 0
         """The line that was changed last, from 0."""
         self.problems: tuple[Problem, ...] = ()
@@ -35,7 +39,7 @@ class OpenDocument:
     def changed(self, text: str) -> None:
         """Takes a new text."""
         self.line = _first_difference(self.known.text, text)
-        self.known = self.known.with_text(text)
+        self.known = replace(self.known, text=text) if self.is_cases else self.known.with_text(text)
 
 
 class Documents:
@@ -49,11 +53,12 @@ class Documents:
         self.open: dict[Path, OpenDocument] = {}
 
     def opened(self, path: Path, text: str) -> OpenDocument | None:
-        """Begins with a document, if it is a spec. Raises E2IError for settings that cannot be used."""
-        if not place.is_spec(path, text):
+        """Begins with a document, if it is a spec or a test file. Raises E2IError for settings that cannot be used."""
+        if not (place.is_spec(path, text) or cases.is_cases(path)):
             return None
         workspace = self._place.workspace(path, self.folders)
-        known = knowledge.opened(text, workspace.name(str(path)), workspace, self.catalog(workspace))
+        name = str(path) if cases.is_cases(path) else workspace.name(str(path))
+        known = knowledge.opened(text, name, workspace, self.catalog(workspace))
         self.open[path] = OpenDocument(path, known)
         return self.open[path]
 
@@ -82,6 +87,8 @@ class Documents:
         texts = {other: one.known.text for other, one in list(self.open.items()) if other != path}
         try:
             workspace = self._place.workspace(path, self.folders)
+            if document.is_cases:
+                return cases.check(known, path, workspace, texts)
             draft = knowledge.check(known.text, known.file, workspace, texts)
         except E2IError as error:
             return known, problems_of(error, known.file)

@@ -22,7 +22,7 @@ def at(knowledge: Knowledge, offset: int) -> str | None:
     if cursor is None:
         return None
     if cursor.expression is not None:
-        return _reference(knowledge, cursor)
+        return reference(knowledge, cursor)
     name = knowledge.text[start:end]
     return _key(knowledge, cursor, name) if cursor.is_key else _value(knowledge, cursor)
 
@@ -36,37 +36,42 @@ def word(text: str, offset: int) -> tuple[int, int]:
     return offset - left, offset + (len(behind[0]) if behind else 0)
 
 
-def _reference(knowledge: Knowledge, cursor: Cursor) -> str | None:
+def reference(knowledge: Knowledge, cursor: Cursor) -> str | None:
     names = members.chain(cursor.expression or "")
     match names:
         case ("params", name) if name in knowledge.params:
             detail, about = members.about_param(name, knowledge.params[name])
             return f"`params.{name}`: {detail}\n\n{about}".rstrip()
         case ("steps", name) if uses := knowledge.uses(name):
-            return _step(knowledge, name, uses)
+            return step(knowledge, name, uses)
         case ("steps", name, *rest) if rest:
-            found = members.of_reference(knowledge, cursor, names)
-            action = knowledge.catalog.action(knowledge.uses(name))
-            field = action.outputs.get(rest[0]) if action and len(rest) == 1 else None
-            if found is None:
-                return None
-            described = [f"`{'.'.join(names)}`: {types.describe(found)}", field.description if field else ""]
-            return "\n\n".join(filter(None, [*described, members.contents(found)]))
+            return output(knowledge, cursor, names)
         case (root,) if root in members.ROOTS:
             return members.ROOTS[root]
     return None
+
+
+def output(knowledge: Knowledge, cursor: Cursor, names: tuple[str, ...]) -> str | None:
+    """Returns an output of a step, ``("steps", ID, NAME)``, or what is inside it, with its type and columns."""
+    found = members.of_reference(knowledge, cursor, names)
+    if found is None:
+        return None
+    action = knowledge.catalog.action(knowledge.uses(names[1]))
+    field = action.outputs.get(names[2]) if action and len(names) == 3 else None
+    described = [f"`{'.'.join(names)}`: {types.describe(found)}", field.description if field else ""]
+    return "\n\n".join(filter(None, [*described, members.contents(found)]))
 
 
 def _key(knowledge: Knowledge, cursor: Cursor, name: str) -> str | None:
     path = cursor.path[:-1]
     match path:
         case (str() as section,) if section in SECTIONS:
-            return _step(knowledge, name, knowledge.uses(name))
+            return step(knowledge, name, knowledge.uses(name))
         case ("params",) if name in knowledge.params:
             detail, about = members.about_param(name, knowledge.params[name])
             return f"`params.{name}`: {detail}\n\n{about}".rstrip()
-        case (str() as section, str() as step, "with", *inner) if section in SECTIONS:
-            described = knowledge.catalog.action(knowledge.uses(step))
+        case (str() as section, str() as own, "with", *inner) if section in SECTIONS:
+            described = knowledge.catalog.action(knowledge.uses(own))
             if described and not inner and name in described.params:
                 return catalog.about(described.params[name])
             if described and (schema := catalog.keys(catalog.options(described.schema, tuple(inner))).get(name)):
@@ -81,7 +86,7 @@ def _value(knowledge: Knowledge, cursor: Cursor) -> str | None:
         case (str() as section, _, "uses") if section in SECTIONS:
             return _action(knowledge, cursor.word)
         case (str() as section, _, "needs", *_) if section in SECTIONS and knowledge.outline.step(cursor.word):
-            return _step(knowledge, cursor.word, knowledge.uses(cursor.word))
+            return step(knowledge, cursor.word, knowledge.uses(cursor.word))
         case (str() as section, _, "with", *_) if section in SECTIONS:
             return members.column(completion.tables(knowledge, cursor), cursor.word) or None
     return None
@@ -97,7 +102,7 @@ def _action(knowledge: Knowledge, uses: str) -> str | None:
     return f"```text\n{described.signature}\n```\n\n{described.summary}"
 
 
-def _step(knowledge: Knowledge, name: str, uses: str) -> str | None:
+def step(knowledge: Knowledge, name: str, uses: str) -> str | None:
     """Returns a step with the types of its outputs."""
     if not uses:
         return None

@@ -18,7 +18,7 @@ from pygls.workspace import TextDocument
 
 from e2i import __version__
 from e2i.errors import E2IError
-from e2i.lsp import completion, definition, diagnosis, documents, hover, knowledge
+from e2i.lsp import cases, completion, definition, diagnosis, documents, hover, knowledge
 from e2i.lsp.diagnosis import Change, Diagnosis
 from e2i.lsp.documents import Documents, OpenDocument
 from e2i.lsp.items import Item
@@ -172,7 +172,8 @@ def _add_answers(server: SpecServer) -> None:
         cursor = knowledge.cursor(document.known, text.offset_at_position(params.position))
         if cursor is None:
             return None
-        found, is_all = completion.complete(document.known, cursor)
+        complete_in = cases.complete if document.is_cases else completion.complete
+        found, is_all = complete_in(document.known, cursor)
         start = lsp.Position(params.position.line, params.position.character - _units(text, cursor.word))
         extent = lsp.Range(start, params.position)
         items = [_item(one, number, extent) for number, one in enumerate(found)]
@@ -184,7 +185,7 @@ def _add_answers(server: SpecServer) -> None:
         if document is None:
             return None
         offset = ls.text(params.text_document.uri).offset_at_position(params.position)
-        parts = [hover.at(document.known, offset)]
+        parts = [(cases.describe if document.is_cases else hover.at)(document.known, offset)]
         for one in ls.documents.on_lines(document, params.position.line, params.position.line):
             if one.start <= params.position.character <= one.end:
                 parts.append(diagnosis.explanation(one.problem.code))
@@ -194,7 +195,7 @@ def _add_answers(server: SpecServer) -> None:
     @server.feature(lsp.TEXT_DOCUMENT_DEFINITION)
     def define(ls: SpecServer, params: lsp.DefinitionParams) -> lsp.Location | None:
         document = ls.found(params.text_document.uri)
-        if document is None:
+        if document is None or document.is_cases:
             return None
         target = definition.at(document.known, ls.text(params.text_document.uri).offset_at_position(params.position))
         if target is None:

@@ -86,6 +86,11 @@ def read(name: str) -> tuple[LoadedFile | None, list[Problem]]:
         text = regular.read(Path(name), regular.SPEC)
     except OSError as error:
         raise BadInput(f"cannot read the test file {name!r}: {error.strerror or error}", code="no-such-test") from error
+    return parse(text, name)
+
+
+def parse(text: bytes | str, name: str) -> tuple[LoadedFile | None, list[Problem]]:
+    """Returns the test file with this text, or the problems of its shape."""
     found, problems = document.read(text, name)
     if found is None:
         return None, [replace(one, hint=START) if one.code in ("empty", "not-a-mapping") else one for one in problems]

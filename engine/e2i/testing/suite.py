@@ -5,8 +5,9 @@ In: paths. Out: ``SuiteDocument``. All test files are read and checked before an
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -86,6 +87,29 @@ def check(
         problems += preparation.problems
         found.append(ReadyFile(file, workspace, preparation.source, cases, Snapshots(file.path, named, update=update)))
     return found, problems
+
+
+def problems_of(name: str, text: str, workspace: Workspace, texts: Mapping[Path, str]) -> list[Problem]:
+    """Returns the problems of a test file with this text. ``texts`` are those of specs that are not saved, by path
+    without links. Runs nothing.
+    """
+    file, problems = files.parse(text, name)
+    if file is None:
+        return problems
+    named = NamedFiles.of(Path(name), workspace)
+    if (refused := _no_spec(file, named)) is not None:
+        return [*problems, refused]
+    unsaved = texts.get(Path(file.spec).resolve())
+    source = None if unsaved is None else Source(unsaved, workspace.name(file.spec))
+    preparation = Preparation(file, workspace, named, source)
+    preparation.cases()
+    return [*problems, *preparation.problems]
+
+
+def is_inside(spec: Path, test_file: Path, workspace: Workspace) -> bool:
+    """Returns whether a test file may name a spec: both are in the workspace."""
+    named = NamedFiles.of(test_file, workspace)
+    return named.look(os.path.relpath(spec, test_file.parent.resolve())) == "file"
 
 
 def _expect_inside(name: str, named: NamedFiles) -> None:
