@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from e2i.catalog.artifacts import Recipe
+from e2i.errors import StepError
 from e2i.estimators.space import Value
 from e2i.spec import suggest
 
@@ -52,6 +53,17 @@ def chosen(recipe: Recipe, choices: Mapping[str, Value]) -> Recipe:
 
     changed = recipe.model_copy(update={"steps": tuple(applied(recipe.steps, choices))})
     return recipes.recipe_of(recipes.steps_of(changed))
+
+
+def refined(recipe: Recipe | None, choices: Mapping[str, Value]) -> Recipe | None:
+    """Return the recipe of a trial; None without a recipe. Raises StepError for a value that the recipe refuses."""
+    if recipe is None or not choices:
+        return recipe
+    try:
+        return chosen(recipe, choices)
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"]
+        raise StepError(f"the recipe does not take {dict(choices)}: {said}", code="bad-space") from error
 
 
 def misspelt(steps: Sequence[Any], name: str) -> str | None:

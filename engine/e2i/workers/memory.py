@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +20,9 @@ _FIRST_VERSION = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
 
 
 def give_back() -> None:
-    """Return freed memory that the C library has kept to the kernel, where this is supported."""
+    """Return freed memory that Arrow and the C library have kept to the kernel, where this is supported."""
+    if (arrow := sys.modules.get("pyarrow")) is not None:  # not imported only for this
+        arrow.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, others do not
     if trim is not None:
         trim(0)

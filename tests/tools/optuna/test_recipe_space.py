@@ -85,3 +85,34 @@ def test_choices_that_a_recipe_does_not_have_are_refused(ctx: LocalContext) -> N
     space = {"prepare.steps.0.k": {"type": "int", "low": 1, "high": 2}}
     with pytest.raises(StepError, match="is a choice of a recipe, and there is none"):
         asyncio.run(tune(TuneParams(**given, space=space, exclude=others("binary")), ctx))
+
+
+def test_a_nested_search_chooses_the_recipe_within_each_split(ctx: LocalContext) -> None:
+    rows = ctx.table(table(200))
+    prepare = recipe(RecipeParams(steps=STEPS), ctx).recipe
+    made = folds(FoldsParams(table=rows, strategy="stratified", target="binary", folds=3), ctx).folds
+    about: dict[str, Any] = {"target": "binary", "exclude": others("binary"), "algorithm": "LogisticRegression"}
+    about |= {"table": rows, "prepare": prepare}
+    search = {"trials": 6, "inner_folds": 2, "space": SPACE, "metric": "log_loss"}
+    found = cross_validate(CrossValidateParams(**about, folds=made, search=search), ctx)
+    for number, searched in enumerate(found.searched):
+        params, choices = recipe_choices.split(searched)
+        own = {**about, "prepare": recipe_choices.chosen(prepare, choices), "params": params}
+        plain = cross_validate(CrossValidateParams(**own, folds=made), ctx)
+        assert plain.metrics["log_loss"].folds[number] == found.metrics["log_loss"].folds[number]
+    assert found.best_recipe is not None and set(found.best_params) == {"C"}
+    whole = train(TrainParams(**{**about, "prepare": found.best_recipe, "params": found.best_params}), ctx)
+    assert whole.model.digest == found.model.digest
+    used = [one["prepare.steps.2.use"] for one in found.searched]
+    assert all(("prepare.steps.2.k" in one) == use for one, use in zip(found.searched, used, strict=True))
+
+
+def test_a_nested_search_refuses_a_choice_that_the_recipe_does_not_have(ctx: LocalContext) -> None:
+    rows = ctx.table(table(60))
+    prepare = recipe(RecipeParams(steps=STEPS), ctx).recipe
+    made = folds(FoldsParams(table=rows, strategy="kfold", folds=2), ctx).folds
+    space = {"prepare.steps.2.k": {"type": "int", "low": 0, "high": 0}}
+    about: dict[str, Any] = {"target": "binary", "exclude": others("binary"), "algorithm": "LogisticRegression"}
+    search = {"trials": 1, "inner_folds": 2, "space": space}
+    with pytest.raises(StepError, match="does not take"):
+        cross_validate(CrossValidateParams(**about, table=rows, folds=made, prepare=prepare, search=search), ctx)

@@ -47,7 +47,7 @@ TOOL = Tool(
             CrossValidateOutputs,
             libraries=(*LIBRARIES, "optuna"),
             columns=True,
-            version=4,
+            version=5,
         ),
         Action(
             "calibrate",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
-from e2i.estimators import intervals, learning, metrics, reweighting, saved
+from e2i.estimators import intervals, learning, metrics, recipe_choices, reweighting, saved
 from e2i.tools.model import class_metrics, evaluation, page, predicting, slicing
 from e2i.tools.model.after_training import calibrate as calibrate
 from e2i.tools.model.after_training import conformal as conformal
@@ -76,7 +76,7 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
     fitted, best = crossed.fit()
     for warning in crossed.warnings(splits, fitted):
         ctx.warn(warning)
-    _warn(fitted.prepared, {"class_weight": params.class_weight, **best}, ctx)
+    _warn(fitted.prepared, {"class_weight": params.class_weight, **best.params}, ctx)
     model = saved.keep_model(fitted, ctx)
     for name, one in figures.items():
         ctx.metric(name, one.mean)
@@ -84,7 +84,7 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
     if params.device != "cpu":
         ctx.param("device", fitted.prepared.loss.device)
     if crossed.rounds:
-        ctx.param(crossed.counted, best[crossed.counted])
+        ctx.param(crossed.counted, best.params[crossed.counted])
     ctx.param("algorithm", params.algorithm)
     ctx.attach("model", model)
     return CrossValidateOutputs(
@@ -92,7 +92,8 @@ def cross_validate(params: CrossValidateParams, ctx: StepContext) -> CrossValida
         baseline=crossing.summed(crossed.constants, list(figures), partial=True) if params.baseline else {},
         oof=ctx.table(pd.concat(tables, ignore_index=True)),
         model=model,
-        best_params=best,
+        best_params=best.params,
+        best_recipe=recipe_choices.refined(params.prepare, best.recipe),
         searched=tuple(crossed.searched),
         rounds=tuple(crossed.rounds),
     )

@@ -14,7 +14,7 @@ from e2i.estimators.folding import TEST, TRAIN
 from e2i.estimators.request import Request, codes, require_classes
 from e2i.estimators.rounds import typical
 from e2i.tools.model.params.training import CrossValidateParams, Figures
-from e2i.tools.model.searching import Searching
+from e2i.tools.model.searching import Chosen, Searching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ class Crossing:
         self.request = replace(Request.of(params, ctx.seed if params.seed is None else params.seed), task=self.task)
         self.searching = None if params.search is None else Searching(params, params.search, self.request, self.threads)
         self.searched: list[dict[str, Any]] = []
-        """For each split that is judged, the hyperparameters that a search has found."""
+        """For each split that is judged, the hyperparameters and choices that a search has found."""
         self.counted = algorithms.of(params.algorithm).rounds
         """The hyperparameter that is the number of rounds; empty for an algorithm without."""
         self.rounds: list[int] = []
@@ -49,8 +49,8 @@ class Crossing:
         """For each split that is judged, the metrics of the best constant answer to its training rows."""
         self.names = [metrics.choose(name, self.task) for name in params.metrics or ()]
 
-    def fit(self, places: Matrix | None = None, tested: Matrix | None = None) -> tuple[Fitted, dict[str, Any]]:
-        """Return the model of these rows, in positions, and its hyperparameters. Raises StepError.
+    def fit(self, places: Matrix | None = None, tested: Matrix | None = None) -> tuple[Fitted, Chosen]:
+        """Return the model of these rows, in positions, and what was chosen for it. Raises StepError.
 
         Without ``places`` it is the model that is kept, of all rows.
 
@@ -62,19 +62,22 @@ class Crossing:
         rows = self.frame if places is None else self.frame.iloc[places]
         require_classes(rows[self.params.target], self.classes, "training rows")
         groups = self.groups if self.groups is None or places is None else self.groups[places]
-        chosen = dict(self.params.params) if self.searching is None else self.searching.best(rows, groups)
+        chosen, request = Chosen(dict(self.params.params)), self.request
+        if self.searching is not None:
+            chosen = self.searching.best(rows, groups)
+            request = self.searching.request(chosen.recipe)
         stop = None if self.searching is not None else self.params.early_stopping
         if stop is not None and places is None:
-            chosen[self.counted] = typical(self.rounds)
+            chosen.params[self.counted] = typical(self.rounds)
         held_out = None if stop is None or tested is None else self.frame.iloc[tested]
         is_kept = places is None
-        prepared = self.request.prepare(
+        prepared = request.prepare(
             rows, held_out, threads=self.threads, groups=groups, suspicions=is_kept, sketched=is_kept
         )
         del rows, held_out  # a fit needs the memory
         watch = None if stop is None or is_kept else learning.watch(stop, self.task, prepared.loss)
-        fitted = fitting.fit(prepared, chosen, seed=self.request.seed, threads=self.threads, watch=watch)
-        return fitted, chosen if watch is None else {**chosen, self.counted: watch.keep}
+        fitted = fitting.fit(prepared, chosen.params, seed=self.request.seed, threads=self.threads, watch=watch)
+        return fitted, chosen if watch is None else Chosen({**chosen.params, self.counted: watch.keep})
 
     def judged(self, splits: Sequence[Roles]) -> Iterator[tuple[dict[str, float], pd.DataFrame]]:
         """Yield the metrics of each split, and its predictions for the rows that its model was not trained on."""
@@ -87,9 +90,9 @@ class Crossing:
             fitted, chosen = self.fit(np.flatnonzero(split == TRAIN), test)
             rows = self.frame.iloc[test]
             if self.params.early_stopping is not None:
-                self.rounds.append(chosen[self.counted])
+                self.rounds.append(chosen.params[self.counted])
             if self.searching is not None:
-                self.searched.append(chosen)
+                self.searched.append({**chosen.params, **chosen.recipe})
             predicted = saved.predict(fitted.scorer, rows)
             labels = schema.labels(rows, self.params.target, self.classes)
             found = metrics.evaluate(self.task, labels, predicted)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from e2i.catalog.columns import ColumnProblem, Given
-from e2i.estimators import algorithms, hyperparameters, option_columns
+from e2i.estimators import algorithms, hyperparameters, option_columns, recipe_choices
 from e2i.estimators.metrics import METRICS
-from e2i.tools.optuna import ranges
+from e2i.tools.optuna import ranges, recipe_space
 
 
 def check(given: Given, task: str | None) -> Iterator[ColumnProblem]:
@@ -17,13 +17,17 @@ def check(given: Given, task: str | None) -> Iterator[ColumnProblem]:
     search = given.get("search")
     if not isinstance(search, Mapping):
         return
+    whole = search.get("space")
     space = {
         "algorithm": given.get("algorithm"),
-        "space": search.get("space"),
+        "space": whole,
+        "prepare": given.get("prepare"),
         "fixed": given.get("params"),
         "sampler": "tpe",
     }
-    found = [*hyperparameters.check({**space, "fixed": {}}, "space", task=task), *ranges.check(space)]
+    own = recipe_choices.split(whole)[0] if isinstance(whole, Mapping) else whole
+    found = [*hyperparameters.check({**space, "space": own, "fixed": {}}, "space", task=task), *ranges.check(space)]
+    found += recipe_space.check(space)
     found += hyperparameters.hidden({**given, **space}, "space", by="params")
     for problem in found:
         name, *rest = problem.path
@@ -46,4 +50,5 @@ def names(given: Given) -> tuple[str, ...] | None:
     if not isinstance(space, Mapping) or any(isinstance(one, Mapping) and one.get("when") for one in space.values()):
         return None
     counted = option_columns.counted(given)
-    return None if counted is None else tuple(dict.fromkeys([*fixed, *space, *counted]))
+    searched = recipe_choices.split(space)[0]
+    return None if counted is None else tuple(dict.fromkeys([*fixed, *searched, *counted]))

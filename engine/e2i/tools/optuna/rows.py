@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from pydantic import ValidationError
 
 from e2i.catalog.artifacts import Recipe
 from e2i.catalog.context import StepContext
@@ -16,14 +14,13 @@ from e2i.estimators import fitting, recipe_choices, recipes, reweighting
 from e2i.estimators.request import Request, codes
 from e2i.estimators.rounds import WatchedMetric
 from e2i.estimators.schema import Schema
+from e2i.tools.optuna.chosen_rows import ChosenRows
 from e2i.tools.optuna.objective import FoldsObjective, Models, Objective, watched_metric
 from e2i.tools.optuna.parameters import TuneParams
 
 if TYPE_CHECKING:
     from e2i.estimators.folding import Roles
 
-KEPT = 4
-"""Choices of a recipe whose prepared rows are kept in memory."""
 Watched = tuple[int, WatchedMetric | None]
 """The position of the metric that trials report on the way, and its name when it is computed round by round."""
 
@@ -48,8 +45,7 @@ class TrialRows:
             by = params.folds.by
             self._groups = None if by is None else codes(self._frame[by])
         self._prepared = self._prepare(self.request)
-        self._chosen: dict[tuple[tuple[str, Any], ...], Sequence[fitting.Prepared]] = {}
-        self._lock = threading.Lock()
+        self._chosen = ChosenRows(lambda choices: self._prepare(self.with_choices(choices)))
 
     @property
     def schema(self) -> Schema:
@@ -74,16 +70,8 @@ class TrialRows:
         )
 
     def of(self, choices: Mapping[str, Any]) -> Sequence[fitting.Prepared]:
-        """Return the rows with these choices of the recipe, which is fitted in each split; those of the last few
-        choices are kept.
-        """
-        key = tuple(sorted(choices.items()))
-        with self._lock:
-            found = self._chosen.pop(key, None) or self._prepare(self.with_choices(choices))
-            self._chosen[key] = found  # the newest last
-            while len(self._chosen) > KEPT:
-                del self._chosen[next(iter(self._chosen))]
-        return found
+        """Return the rows with these choices of the recipe, which is fitted in each split."""
+        return self._chosen(choices)
 
     def with_choices(self, choices: Mapping[str, Any]) -> Request:
         """Return the request with these choices of the recipe."""
@@ -92,13 +80,7 @@ class TrialRows:
 
     def recipe(self, choices: Mapping[str, Any]) -> Recipe | None:
         """Return the recipe with these choices; None without a recipe. Raises StepError for a value it refuses."""
-        if self._params.prepare is None or not choices:
-            return self._params.prepare
-        try:
-            return recipe_choices.chosen(self._params.prepare, choices)
-        except ValidationError as error:
-            said = error.errors(include_url=False)[0]["msg"]
-            raise StepError(f"the recipe does not take {dict(choices)}: {said}", code="bad-space") from error
+        return recipe_choices.refined(self._params.prepare, choices)
 
     def fit(self, chosen: Mapping[str, Any], choices: Mapping[str, Any]) -> fitting.Fitted:
         """Return the model with these hyperparameters and choices of the recipe, fitted to all rows to train."""

@@ -102,7 +102,8 @@ class Search(BaseModel):
         dict[Parameter, Dimension] | None,
         Field(
             min_length=1,
-            description="Hyperparameters to search, each with its range; null: the algorithm's default space.",
+            description="Hyperparameters to search, each with its range, and choices of the recipe, such as "
+            "`prepare.steps.0.strategy` or `prepare.steps.0.use`; null: the algorithm's default space.",
         ),
     ] = None
     metric: Annotated[
@@ -143,8 +144,9 @@ class CrossValidateParams(FitOptions, CrossValidateRows):
     search: Annotated[
         Search | None,
         Field(
-            description="Search hyperparameters within the training rows of each split (nested cross-validation): the "
-            "metrics are then those of the whole procedure. `params` are fixed. null: no search."
+            description="Search hyperparameters, and choices of the recipe, within the training rows of each split "
+            "(nested cross-validation): the metrics are then those of the whole procedure. `params` are fixed. "
+            "null: no search."
         ),
     ] = None
     baseline: Beside = True
@@ -187,7 +189,17 @@ class CrossValidateOutputs(Outputs):
     ]
     searched: Annotated[
         tuple[dict[str, Scalar], ...],
-        Field(description="Hyperparameters of the model of each split, when there is a `search`; otherwise empty."),
+        Field(
+            description="Hyperparameters of the model of each split and choices of its recipe, when there is a "
+            "`search`; otherwise empty."
+        ),
+    ]
+    best_recipe: Annotated[
+        Recipe | None,
+        Field(
+            description="The recipe of the model, with the choices that `search` made by folds of all rows; null "
+            "without `prepare`."
+        ),
     ]
     rounds: Annotated[
         tuple[int, ...],
