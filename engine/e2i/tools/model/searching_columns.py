@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from e2i.catalog.columns import ColumnProblem, Given
-from e2i.estimators import algorithms, hyperparameters, option_columns, recipe_choices
+from e2i.estimators import algorithms, hyperparameters, option_columns, recipe_choices, recipe_space
 from e2i.estimators.metrics import METRICS
-from e2i.tools.optuna import ranges, recipe_space
+from e2i.tools.optuna import ranges
 
 
 def check(given: Given, task: str | None) -> Iterator[ColumnProblem]:

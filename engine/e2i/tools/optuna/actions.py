@@ -11,7 +11,7 @@ from typing import Any
 from e2i.catalog.artifacts import Report, Study
 from e2i.catalog.context import ChildRun, StepContext
 from e2i.errors import StepError
-from e2i.estimators import algorithms, recipe_choices, saved
+from e2i.estimators import algorithms, recipe_choices, recipe_space, saved
 from e2i.estimators.space import ordered
 from e2i.tools.optuna import (
     Scalar,
@@ -20,7 +20,6 @@ from e2i.tools.optuna import (
     choosing,
     options,
     ranges,
-    recipe_space,
     report,
     search,
     tables,

@@ -7,9 +7,17 @@ from typing import Any
 
 from e2i.catalog.columns import Flow, Given, Known, KnownKeys, KnownTable, settled
 from e2i.catalog.files import Files
-from e2i.estimators import algorithms, columns, fold_columns, hyperparameters, option_columns, recipe_choices
+from e2i.estimators import (
+    algorithms,
+    columns,
+    fold_columns,
+    hyperparameters,
+    option_columns,
+    recipe_choices,
+    recipe_space,
+)
 from e2i.estimators.metrics import METRICS
-from e2i.tools.optuna import options, ranges, recipe_space
+from e2i.tools.optuna import options, ranges
 
 CODES = (*ranges.CODES, *options.CODES)
 
