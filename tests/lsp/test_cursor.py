@@ -126,3 +126,17 @@ def test_no_text_and_no_position_makes_an_answer_fail(known: knowledge.Knowledge
         completion.complete(typed, cursor)
     hover.at(typed, offset)
     definition.at(typed, offset)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "line", ["x" * 2_000_000, "${{ " * 400_000, "a: {" * 400_000, "{ uses:" * 300_000, "'" * 2_000_000]
+)
+def test_very_long_lines_do_not_hold_the_editor_up(line: str) -> None:
+    """A pattern that begins at each character and looks for the end of the line would take hours."""
+    text = f'version: 1\nname: a\nsteps:\n  a: {{uses: debug.echo, with: {{value: "{line}"}}}}\n'
+    offset = len(text) // 2
+    assert find(text, offset) is None
+    assert list(scan(text).steps) == ["a"]
+    start, end = hover.word(text, offset)
+    assert end - start <= 400

@@ -22,6 +22,8 @@ PLACEHOLDER = "e2i__cursor__e2i"
 """A word that no spec contains."""
 LONGEST = 20_000
 """Most characters of a step, or of another section, that are read."""
+LONGEST_LINE = 4_000
+"""Most characters of a line in which something is proposed: patterns that look for its end take the square of it."""
 SECTIONS = ("steps", "finally")
 
 
@@ -58,10 +60,14 @@ _SECTION_PATHS = tuple((name,) for name in SECTIONS)
 
 
 def find(text: str, offset: int) -> Cursor | None:
-    """Returns what is written at the offset; None in a comment, and where the text around it has no clear form."""
+    """Returns what is written at the offset; None in a comment, in a very long line, and where the text around it has
+    no clear form.
+    """
     start = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)
     before, behind = text[start:offset], text[offset : end if end >= 0 else len(text)]
+    if len(before) + len(behind) > LONGEST_LINE:
+        return None
     opened = before.rfind("${{")
     is_expression = opened >= 0 and "}}" not in before[opened:]
     if not is_expression and _COMMENT.search(before):

@@ -10,7 +10,7 @@ import re
 from e2i.check import types
 from e2i.lsp import catalog, completion, members
 from e2i.lsp import knowledge as documents
-from e2i.lsp.cursor import SECTIONS, Cursor
+from e2i.lsp.cursor import LONGEST_LINE, SECTIONS, Cursor
 from e2i.lsp.knowledge import Knowledge
 from e2i.spec.included import is_included
 
@@ -29,7 +29,7 @@ def at(knowledge: Knowledge, offset: int) -> str | None:
 
 def word(text: str, offset: int) -> tuple[int, int]:
     """Returns the start and end of the word at an offset. Dots belong to the names of actions and files."""
-    is_name = _IN_EXPRESSION.search(text[text.rfind("\n", 0, offset) + 1 : offset])
+    is_name = _IN_EXPRESSION.search(text[max(text.rfind("\n", 0, offset) + 1, offset - LONGEST_LINE) : offset])
     pattern = _NAME if is_name else _WORD
     before, behind = pattern.search(text[:offset][-200:][::-1]), pattern.match(text[offset : offset + 200])
     left = len(before[0]) if before and before.start() == 0 else 0

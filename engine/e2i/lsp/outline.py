@@ -78,5 +78,5 @@ def _close(current: dict[str, Entry], open_at: tuple[str, int, int, str] | None,
 
 
 _KEY = re.compile(r"""(?P<indent> *)["']?(?P<key>[A-Za-z_][\w-]*)["']?\s*:(?:\s(?P<rest>[^#\n]*)|$)""")
-_FLOW = re.compile(r"""(?P<key>[A-Za-z_]\w*):\s*\{[^{}]*?\buses:\s*["']?(?P<uses>[^\s,}"']+)""")
+_FLOW = re.compile(r"""(?<!\w)(?P<key>[A-Za-z_]\w*):\s*\{[^{}]*?\buses:\s*["']?(?P<uses>[^\s,}"']+)""")
 _USES = re.compile(r"""[{,]\s*uses:\s*["']?(?P<uses>[^\s,}"']+)""")
