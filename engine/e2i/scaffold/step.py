@@ -6,8 +6,9 @@ fill in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -227,28 +228,36 @@ def _wired(
     # tables last: whether one fits depends on the model
     for name in sorted(names, key=lambda each: any(type_.name == "table" for type_ in takes[each])):
         preferred = (name, HELD_OUT) if has_model else (name,)
-        possible = list(islice(_possible(takes[name], offered, preferred, most, wired), MOST_TRIED))
-        found = _fitting(name, possible, judged, ParamValues({**values, **wired}))
-        found = found or _fitting(name, possible, judged, wired)  # the value does not fit, then
+        tried = partial(_tried, takes[name], offered, preferred, most, {*wired.values()})
+        found = _fitting(name, tried(), judged, ParamValues({**values, **wired}))
+        found = found or _fitting(name, tried(), judged, wired)  # the value does not fit, then
         wired |= {name: found} if found else {}
     return wired
 
 
-def _possible(
-    taken: Types, offered: Offers, preferred: Sequence[str], most: Content, wired: ParamValues
-) -> list[Output]:
-    """Returns the outputs that a parameter may take, in the order in which they are tried: last those of more than
-    ``most``, and those that another parameter has.
+def _tried(
+    taken: Types, offered: Offers, preferred: Sequence[str], most: Content, wired: Collection[str]
+) -> Iterator[Output]:
+    """Yields the outputs that a parameter may take, in the order in which they are tried: last those of more than
+    ``most``, and among equal ones those that another parameter has.
     """
-    kinds = [type_.name for type_ in taken if type_.name in ARTIFACTS]
-    possible = [
+    levels = [one for one in Content if one >= most]
+    in_order = (
         output
-        for kind in kinds
-        for step in offered.outputs.get(kind, ())
-        for output in sorted(step, key=lambda one: preferred.index(one.name) if one.name in preferred else 9)
+        for level in levels
+        for is_wired in (False, True)
+        for output in _possible(taken, offered, preferred)
+        if max(output.content, most) == level and (output.reference in wired) == is_wired
         if types.accepts(output.types, taken) and not types.can_be(output.types, "null")
-    ]
-    return sorted(possible, key=lambda one: (max(one.content, most), one.reference in wired.values()))
+    )
+    return islice(in_order, MOST_TRIED)
+
+
+def _possible(taken: Types, offered: Offers, preferred: Sequence[str]) -> Iterator[Output]:
+    """Yields the outputs of the kinds that a parameter takes, those of the newest step first."""
+    for kind in (type_.name for type_ in taken if type_.name in ARTIFACTS):
+        for step in offered.outputs.get(kind, ()):
+            yield from sorted(step, key=lambda one: preferred.index(one.name) if one.name in preferred else 9)
 
 
 def _fitting(name: str, possible: Iterable[Output], judged: Judge, beside: ParamValues) -> str | None:
