@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from e2i.documents import Values
 from e2i.errors import BadSettings
-from e2i.spec.models import Duration
+from e2i.spec.models import Duration, Labels
 
 ENCRYPTED = "tls://"
 """How the address of a cluster begins. Everything else is neither encrypted nor restricted to known clients."""
@@ -49,18 +49,25 @@ class Tls(BaseModel):
     key: Annotated[str, Field(min_length=1, description="File with the private key of this client.")]
 
 
-class Local(BaseModel):
-    """All steps are executed by processes of this machine."""
+class _Home(BaseModel):
+    """What this machine has, for the steps that it executes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    gpus: Annotated[
+        int, Field(ge=0, le=64, description="GPUs of this machine. A step that requests more is refused.")
+    ] = 0
+    labels: Annotated[Labels, Field(description="Labels of this machine, such as {zone: eu}.")] = {}
+
+
+class Local(_Home):
+    """All steps are executed by processes of this machine."""
 
     type: Literal["local"] = "local"
 
 
-class Dask(BaseModel):
+class Dask(_Home):
     """Pure steps are executed by the workers of a dask.distributed cluster, all others by processes of this machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: Literal["dask"]
     address: Annotated[str, Field(min_length=1, description="Address of the scheduler: tls://HOST:PORT.")]

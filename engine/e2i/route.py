@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from e2i.check import check as check_rules
-from e2i.check import policy, references
+from e2i.check import machine, policy, references
 from e2i.check.context import CheckContext
 from e2i.check.included import IncludedFiles, reader
 from e2i.documents import ParamValues
@@ -128,6 +128,7 @@ def check(draft: Draft) -> Draft:
         context = CheckContext.of(draft.expanded, authority, draft.files)
         environment = context.environment
         found += check_rules(context, draft.problems)
+        found += machine.lacking(draft.expanded, draft.workspace.settings)
     each = {problem.sort_key: _in_revision(problem, draft.source) for problem in found}  # combinations repeat theirs
     draft = replace(draft, problems=tuple(most(list(each.values()))), environment=environment)
     if draft.is_valid:

@@ -374,3 +374,21 @@ def test_a_lost_cluster_ends_the_run_with_exit_4_and_it_is_resumed(
 def test_doctor_shows_the_nodes(clustered: Project) -> None:
     shown = clustered.cli("doctor").stdout
     assert "reachable, 2 nodes" in shown and "node-1 (tls://" in shown and "1 slot; e2i" in shown
+
+
+def test_a_step_is_executed_by_a_node_that_has_its_labels_and_gpus(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    wanted = "resources: {gpus: 1, cpus: 1, memory: 500MB, labels: {zone: eu}}"
+    spec = SLEEP.replace("uses: debug.sleep", f"uses: debug.sleep, {wanted}")
+    folder = tmp_path_factory.mktemp("declared")
+    declared = "gpus=1 cpus=1 memory=1e9 zone:eu=1"
+    with local.running(folder, 1, resources=declared, slots=2, environ=os.environ) as cluster:
+        settings = local.as_yaml(cluster.settings)
+        project.write("config/default.yaml", f"sinks: []\n{settings}  wait: 2s\n")
+        record = project.run(spec)
+        assert {step.status.value for step in record.steps.values()} == {"succeeded"}
+        project.write("s.yaml", spec.replace("zone: eu", "zone: us"))
+        ran = project.cli("run", "s.yaml", "--fresh")
+        assert ran.returncode == 4, ran.stderr
+        assert "no-fitting-node" in ran.stderr and "node-1 lacks zone: us" in ran.stderr

@@ -14,6 +14,7 @@ from e2i.catalog.context import RunInfo
 from e2i.catalog.registry import BUILT_IN
 from e2i.cluster import certificates, messages, placement
 from e2i.cluster.connection import NodeFacts
+from e2i.cluster.demand import Demand
 from e2i.cluster.faults import ClusterGone
 from e2i.cluster.messages import Assignment, Finished, Logged
 from e2i.cluster.roster import Roster
@@ -74,10 +75,10 @@ def test_a_roster_counts_usable_nodes_and_waits_for_none_forever() -> None:
     one, two = (NodeFacts(f"tls://{name}:1", name, 2, 0, {}) for name in ("one", "two"))
     roster = Roster("tls://s:1", 5.0, [one, two], now=100.0)
     roster.learn_pace(3.0)
-    assert (roster.capacity(), roster.allowed()) == (8, [])
+    assert (roster.capacity(), roster.allowed(Demand())) == (8, [])
     assert roster.refuse(one.address, "it lies")
     assert not roster.refuse(one.address, "it lies again")
-    assert (roster.capacity(), roster.allowed()) == (4, [two.address])
+    assert (roster.capacity(), roster.allowed(Demand())) == (4, [two.address])
     roster.update([one], now=101.0)
     with pytest.raises(ClusterGone, match="one: it lies") as all_refused:
         roster.require(101.0)
@@ -86,6 +87,42 @@ def test_a_roster_counts_usable_nodes_and_waits_for_none_forever() -> None:
     roster.require(104.0)
     with pytest.raises(ClusterGone, match="no node for 5 s"):
         roster.require(106.0)
+
+
+def test_a_call_goes_to_nodes_that_have_what_it_requests() -> None:
+    plain = NodeFacts("tls://plain:1", "plain", 1, 0, {})
+    large = NodeFacts("tls://large:1", "large", 1, 0, {"gpus": 2.0, "cpus": 4.0, "memory": 8e9, "zone:eu": 1.0})
+    roster = Roster("tls://s:1", 5.0, [plain, large], now=100.0)
+    for demand, names, counted in (
+        (Demand(gpus=2), ["large"], {"gpus": 2.0}),
+        (Demand(labels=(("zone", "eu"),)), ["large"], {}),
+        (Demand(labels=(("zone", "us"),)), [], {}),
+        (Demand(cpus=8), ["plain"], {}),
+        (Demand(memory=10**9), ["plain", "large"], {}),
+        (Demand(cpus=4, memory=10**9, gpus=1), ["large"], {"cpus": 4.0, "memory": 1e9, "gpus": 1.0}),
+    ):
+        assert roster.allowed(demand) == [f"tls://{name}:1" for name in sorted(names, reverse=True)], demand
+        assert roster.counted(demand) == counted
+    wanted = Demand(gpus=1)
+    roster.require_for(wanted, 101.0)
+    roster.update([plain], now=103.0)
+    roster.require_for(wanted, 106.0)
+    with pytest.raises(ClusterGone, match=r"plain lacks gpus: 1 \(it has 0\)") as gone:
+        roster.require_for(wanted, 106.5)
+    assert gone.value.code == "no-fitting-node"
+
+
+def test_a_machine_refuses_a_step_whose_resources_it_lacks(project: Project) -> None:
+    spec = project.write(
+        "s.yaml",
+        "version: 1\nname: s\ndefaults: {resources: {labels: {zone: eu}}}\nsteps:\n"
+        "  a: {uses: debug.sleep, with: {seconds: 0}, resources: {gpus: 2, labels: {disk: ssd}}}\n",
+    )
+    (problem,) = api.validate(spec, workspace=project.workspace).problems
+    assert (problem.code, problem.location.line) == ("unmet-resources", 5)
+    assert "lacks zone: eu, disk: ssd, gpus: 2 (it has 0)" in problem.message
+    project.write("config/default.yaml", "sinks: []\nexecutor: {type: local, gpus: 2, labels: {zone: eu, disk: ssd}}\n")
+    assert api.validate(spec, workspace=project.workspace).valid
 
 
 def test_certificates_are_signed_by_their_authority_and_private(tmp_path: Path) -> None:

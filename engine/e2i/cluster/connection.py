@@ -56,8 +56,13 @@ class Connection:
         """Returns whether the scheduler is connected. Calls that were submitted before a gap are lost."""
         return bool(self._client.status == "running")
 
-    def submit(self, setup: bytes, assignments: Mapping[str, bytes], nodes: Collection[str]) -> None:
-        """Submits calls, by token, to whichever of the nodes; none named: to any. Together they cost less."""
+    def submit(
+        self, setup: bytes, assignments: Mapping[str, bytes], nodes: Collection[str], resources: Mapping[str, float]
+    ) -> None:
+        """Submits calls, by token, to whichever of the nodes; none named: to any. Together they cost less.
+
+        ``resources``: amounts that each call takes from what its node declares.
+        """
         tokens = list(assignments)
         futures = self._client.map(
             node.execute,
@@ -67,6 +72,7 @@ class Connection:
             key=tokens,
             pure=False,
             workers=list(nodes) or None,
+            resources=dict(resources) or None,
         )
         for token, future in zip(tokens, futures, strict=True):
             self._futures[token] = future

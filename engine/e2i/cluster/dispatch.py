@@ -21,6 +21,7 @@ from e2i.catalog.registry import Registry
 from e2i.cluster import messages
 from e2i.cluster.arrivals import Arrivals, Moved, Reported, TaskOver
 from e2i.cluster.connection import Connection
+from e2i.cluster.demand import Demand
 from e2i.cluster.exchange import Exchange, Sent
 from e2i.cluster.faults import ClusterGone
 from e2i.cluster.jobs import Job
@@ -70,8 +71,10 @@ class Dispatch:
         self._roster = Roster(connection.address, wait, connection.nodes(), time.monotonic())
         self._jobs: dict[str, Job] = {}
         """By token."""
-        self._outgoing: dict[str, bytes] = {}
-        """Assignments that are submitted together when the cluster is next looked at, by token."""
+        self._outgoing: dict[Demand, dict[str, bytes]] = {}
+        """Assignments that are submitted together when the cluster is next looked at, by token. Those that no node
+        fits wait for one.
+        """
         self._transfers = ThreadPoolExecutor(TRANSFERS, thread_name_prefix="e2i-exchange")
 
     def free(self) -> int:
@@ -84,7 +87,7 @@ class Dispatch:
 
     def submit(self, call: StepCall) -> None:
         """Gives a portable call to the cluster, once its inputs are in the storage."""
-        job = Job(call, secrets.token_hex(8), since=time.monotonic())
+        job = Job(call, secrets.token_hex(8), Demand.of(call), since=time.monotonic())
         self._jobs[job.token] = job
         inputs = set(stored_digests(dict(call.params)))
         files = dict(call.files or {})
@@ -98,7 +101,7 @@ class Dispatch:
         ended: list[Message] = []
         for job in [job for job in self._jobs.values() if job.call.info.step == step and not job.cancelled]:
             job.cancelled, job.since = True, time.monotonic()
-            self._outgoing.pop(job.token, None)
+            self._outgoing.get(job.demand, {}).pop(job.token, None)
             self._connection.release(job.token)
             if job.phase is None:
                 ended.append(self._cancelled(job))
@@ -116,9 +119,7 @@ class Dispatch:
 
     def arrived(self, seconds: float) -> list[Message]:
         """Waits up to ``seconds`` for something from the cluster. Returns the messages that follow from it."""
-        if self._outgoing:
-            outgoing, self._outgoing = self._outgoing, {}
-            self._connection.submit(self._setup, outgoing, self._roster.allowed())
+        self._submit_outgoing()
         found: list[Message] = []
         try:
             arrival = self._arrivals.get(timeout=seconds) if seconds else self._arrivals.get_nowait()
@@ -146,8 +147,12 @@ class Dispatch:
         if self._jobs:
             self._roster.require(now)
         found: list[Message] = []
+        for demand in [demand for demand, waiting in self._outgoing.items() if waiting]:
+            self._roster.require_for(demand, now)
         for job in list(self._jobs.values()):
-            if job.cancelled and now > job.since + PARTING:
+            if job.nodes and not job.cancelled and job.finished is None and not self._roster.knows(job.nodes):
+                found += self._again(job, Failure("node-lost", "the nodes that it may go to are gone", lost=True))
+            elif job.cancelled and now > job.since + PARTING:
                 found.append(self._cancelled(job))
             elif job.over_at is not None and job.finished is None and now > job.over_at + SILENT:
                 found += self._again(job, Failure("node-lost", "its task ended without a result", lost=True))
@@ -157,6 +162,15 @@ class Dispatch:
         return found
 
     # Calls on their way to a node
+
+    def _submit_outgoing(self) -> None:
+        """Submits the calls that a connected node fits. Those of equal demands go together."""
+        for demand in [demand for demand in self._outgoing if self._roster.has(demand)]:
+            outgoing, nodes = self._outgoing.pop(demand), self._roster.allowed(demand)
+            for token in outgoing:
+                self._jobs[token].nodes = tuple(nodes)
+            if outgoing:
+                self._connection.submit(self._setup, outgoing, nodes, self._roster.counted(demand))
 
     def _send(self, token: str, inputs: Sequence[str], files: dict[str, str | None]) -> Moved:
         return Moved(token, sent=self._exchange.send(inputs, files))
@@ -176,7 +190,7 @@ class Dispatch:
         action = self._registry.action(job.call.uses)
         libraries = {name: installed(name) for name in action.libraries} if action else {}
         assignment = Assignment(token=job.token, topic=self._connection.topic, call=job.call, libraries=libraries)
-        self._outgoing[job.token] = messages.assignment_bytes(assignment)
+        self._outgoing.setdefault(job.demand, {})[job.token] = messages.assignment_bytes(assignment)
 
     def _again(self, job: Job, failure: Failure) -> list[Message]:
         """Gives a call to another node, or ends it with the failure after the last try."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from e2i.catalog.registry import Registry
+from e2i.check.machine import may_leave
 from e2i.cluster import placement
 from e2i.cluster.dispatch import Dispatch
 from e2i.workers.executor import Ended, Executor, Failure, Message, StepCall
@@ -49,7 +50,7 @@ class ClusterExecutor:
         return self._local.affinity(uses)
 
     def preload(self, uses: Sequence[str], *, certain: bool = False) -> None:
-        here = [action for action in uses if not placement.may_leave(action, self._registry)]
+        here = [action for action in uses if not may_leave(action, self._registry)]
         self._local.preload(here, certain=certain)
 
     def submit(self, call: StepCall) -> None:

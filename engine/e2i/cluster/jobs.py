@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from e2i.cluster.demand import Demand
 from e2i.cluster.messages import Finished, Phase
 from e2i.regular import open_private
 from e2i.store import disk
@@ -21,7 +22,11 @@ class Job(Struct, eq=False):
     call: StepCall
     token: str
     """Identifies this try; another node gets another token."""
+    demand: Demand
+    """What its node must have."""
     tries: int = 1
+    nodes: tuple[str, ...] = ()
+    """Addresses of the nodes that it was restricted to; none: any."""
     node: str | None = None
     """Address of the node that has it."""
     phase: Phase | None = None
@@ -40,6 +45,7 @@ class Job(Struct, eq=False):
         """Prepares another try."""
         self.token, self.tries, self.since = token, self.tries + 1, now
         self.node = self.phase = self.finished = self.over_at = None
+        self.nodes = ()
         self.held.clear()
 
     def enter(self, node: str, phase: Phase, now: float) -> None:

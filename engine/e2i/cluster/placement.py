@@ -10,16 +10,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from e2i.catalog.action import Effect
 from e2i.catalog.artifacts import ARTIFACTS, Recipe, Stored
 from e2i.catalog.registry import Registry
+from e2i.check.machine import may_leave
 from e2i.workers.executor import StepCall
-
-
-def may_leave(uses: str, registry: Registry) -> bool:
-    """Returns whether the action can be executed on a node: it is pure, and does not look at the outside."""
-    action = registry.action(uses)
-    return action is not None and action.effect is Effect.PURE and not action.inline and not action.always
 
 
 def is_portable(call: StepCall, registry: Registry) -> bool:

@@ -5,9 +5,10 @@ In: what the scheduler says of its workers. Out: the capacity, and where calls m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from e2i.cluster.connection import NodeFacts
+from e2i.cluster.demand import Demand
 from e2i.cluster.faults import ClusterGone
 
 AHEAD = 1
@@ -33,6 +34,8 @@ class Roster:
         """Duration of the latest call in seconds."""
         self._last = now
         """When there was a usable node."""
+        self._fitted: dict[Demand, float] = {}
+        """When there was a node for calls that request this, or when one was first needed."""
         self.update(nodes, now)
 
     def update(self, nodes: Sequence[NodeFacts], now: float) -> None:
@@ -51,9 +54,33 @@ class Roster:
         """Notes how long a call took."""
         self._pace = seconds
 
-    def allowed(self) -> list[str]:
+    def allowed(self, demand: Demand) -> list[str]:
         """Returns the addresses of the nodes that a call may go to; none: any node, also one that joins later."""
-        return [node.address for node in self._usable()] if self._refused else []
+        return [node.address for node in self._fitting(demand)] if self._refused or demand != Demand() else []
+
+    def counted(self, demand: Demand) -> dict[str, float]:
+        """Returns the amounts that a call takes from whichever node executes it."""
+        return demand.counted(node.resources for node in self._fitting(demand))
+
+    def has(self, demand: Demand) -> bool:
+        """Returns whether a node could execute a call that requests this."""
+        return bool(self._fitting(demand))
+
+    def knows(self, addresses: Collection[str]) -> bool:
+        """Returns whether one of the nodes is connected, and not refused."""
+        return any(node.address in addresses for node in self._usable())
+
+    def require_for(self, demand: Demand, now: float) -> None:
+        """Raises ClusterGone when no node has had what is requested for too long."""
+        if self.has(demand):
+            self._fitted[demand] = now
+        elif self._usable() and now > self._fitted.setdefault(demand, now) + self._wait:
+            lacks = "; ".join(f"{node.name} lacks {demand.lacks(node.resources)}" for node in self._usable())
+            raise ClusterGone(
+                f"no node of the cluster at {self._cluster} has had what a step requests for {self._wait:g} s: {lacks}",
+                code="no-fitting-node",
+                hint="start a worker with these --resources (docs/cluster.md), and run the same command again",
+            )
 
     def name(self, address: str) -> str:
         """Returns the name of a node, also of one that has gone."""
@@ -78,6 +105,9 @@ class Roster:
             )
         if now > self._last + self._wait:
             raise ClusterGone(f"the cluster at {self._cluster} has had no node for {self._wait:g} s", code="no-node")
+
+    def _fitting(self, demand: Demand) -> list[NodeFacts]:
+        return [node for node in self._usable() if demand.lacks(node.resources) is None]
 
     def _usable(self) -> list[NodeFacts]:
         return [node for node in self._nodes.values() if node.address not in self._refused]

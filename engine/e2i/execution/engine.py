@@ -330,6 +330,8 @@ class Engine:
             threads=resources.threads or resources.cpus or self._threads(),
             memory=self._memory(step),
             cpus=resources.cpus,
+            gpus=resources.gpus or 0,
+            labels=resources.labels,
             query_limits=self._request.authority.query_limits(),
             withheld=self._request.authority.rules.withheld(approved=self._request.approval is not None),
             log=sizes.parse(resources.log or settings.resources.log),

@@ -51,7 +51,7 @@ class BoundOptions(Part, frozen=True, kw_only=True):
     on_error: str
     on_unavailable: str
     cache: bool
-    resources: Annotated[dict[str, int | str | None], Meta(description="As in the spec.")]
+    resources: Annotated[dict[str, int | str | dict[str, str] | None], Meta(description="As in the spec.")]
 
 
 class Components(Struct, frozen=True, kw_only=True):

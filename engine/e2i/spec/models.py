@@ -46,6 +46,9 @@ Size = Annotated[
     Field(json_schema_extra={"pattern": r"^\d+(\.\d+)?([KMGT]i?)?B$", "examples": ["512MB", "2GB", "1.5GiB"]}),
 ]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Labels = Annotated[dict[Identifier, Label], Field(max_length=16)]
+"""Facts about a machine, by name: ``{zone: eu}``."""
 Limit = Annotated[
     Annotated[float, Field(strict=True)] | str,
     Field(union_mode="left_to_right", description="A number; for a date, a date."),
@@ -124,7 +127,7 @@ class BudgetSpec(Shape):
 
 
 class ResourcesSpec(Shape):
-    """Resources of the machine for a step."""
+    """Resources of the machine for a step. On a cluster, only a node that has them executes it."""
 
     threads: Annotated[
         int | None,
@@ -150,6 +153,23 @@ class ResourcesSpec(Shape):
             description="Maximum number of processes of the step at a time. If exceeded, the step is ended.",
         ),
     ] = None
+    gpus: Annotated[
+        int | None,
+        Field(
+            strict=True,
+            ge=1,
+            le=64,
+            exclude_if=lambda value: value is None,
+            description="GPUs that the step uses alone. Its machine must have them.",
+        ),
+    ] = None
+    labels: Annotated[
+        Labels,
+        Field(
+            exclude_if=lambda value: not value,
+            description="Labels that the machine must have, such as {zone: eu}. Its operator sets them.",
+        ),
+    ] = {}
 
 
 _CELLS: Any = {"type": ["array", "string"], "minItems": 1, "items": {"type": "object", "minProperties": 1}}
@@ -256,5 +276,6 @@ def _over(base: Any, value: Any, is_set: bool) -> Any:
     if not is_set:
         return base
     if isinstance(base, BaseModel) and isinstance(value, BaseModel):
-        return base.model_copy(update={name: getattr(value, name) for name in value.model_fields_set})
-    return value
+        update = {name: _over(getattr(base, name), getattr(value, name), True) for name in value.model_fields_set}
+        return base.model_copy(update=update)
+    return {**base, **value} if isinstance(base, dict) and isinstance(value, dict) else value

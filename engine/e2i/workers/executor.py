@@ -49,6 +49,10 @@ class StepCall(Struct, frozen=True):
     """Maximum number of concurrent processes of the attempt, its own included."""
     cpus: int | None = None
     """Number of cores that the attempt's processes may use."""
+    gpus: int = 0
+    """Number of GPUs that it uses alone."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that its machine must have."""
     query_limits: QueryLimits = NO_LIMITS
     """What the attempt's queries may take."""
     withheld: tuple[str, ...] = ()

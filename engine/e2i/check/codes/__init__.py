@@ -9,6 +9,7 @@ from e2i.check import (
     actions,
     braces,
     literals,
+    machine,
     nulls,
     order,
     parameters,
@@ -42,7 +43,7 @@ PROBLEMS: dict[str, tuple[Code, ...]] = {
     "The shape of a spec": (*shape.CODES, *load.CODES, *params.CODES, *included.CODES, *expand.CODES, *problems.CODES),
     "Steps and references": (
         *(*actions.CODES, *parameters.CODES, *references.CODES, *order.CODES, *skips.CODES),
-        *(*nulls.CODES, *promotions.CODES, *unread.CODES, *braces.CODES, *targets.CODES),
+        *(*nulls.CODES, *promotions.CODES, *unread.CODES, *braces.CODES, *targets.CODES, *machine.CODES),
     ),
     "Columns of tables": (
         *(*catalog_columns.CODES, *data_columns.CODES, *model_columns.CODES, *hyperparameters.CODES),

@@ -30,6 +30,14 @@ CODES = (
         example="file:///net/e2i is not mounted on a node.",
     ),
     Code(
+        "no-fitting-node",
+        "A cluster without a node for a step",
+        "No node has had the labels, GPUs, cores or memory that a step requests for the time that `executor: wait:` "
+        "allows. The run ends with exit code 4; what has finished is kept. The message names what each node lacks.",
+        "Start a worker that declares them by `--resources`, or request less, and run the same command again.",
+        example="resources: {gpus: 1}, and the only node with a GPU has gone.",
+    ),
+    Code(
         "no-node",
         "A cluster without nodes",
         "The scheduler answers, and no worker has been connected to it for the time that `executor: wait:` allows.",

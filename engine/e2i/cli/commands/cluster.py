@@ -22,6 +22,7 @@ def cluster() -> None:
 @cluster.command("up", cls=flags.Inert)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Number of nodes.")
 @click.option("--slots", default=1, show_default=True, type=click.IntRange(1, 256), help="Steps of a node at a time.")
+@click.option("--resources", default="", help="What each node declares, as `gpus=1 zone:eu=1`.")
 @click.option("--port", default=0, type=click.IntRange(0, 65_535), help="Port of the scheduler; default: a free one.")
 @click.option(
     "--folder",
@@ -31,7 +32,7 @@ def cluster() -> None:
     help="Folder of certificates, logs, shared storage and the nodes' own folders.",
 )
 @guarded
-def up(workers: int, slots: int, port: int, folder: Path) -> Exit:
+def up(workers: int, slots: int, resources: str, port: int, folder: Path) -> Exit:
     """Start a scheduler and nodes on this machine, encrypted by certificates made now. Runs until it is interrupted.
 
     Prints the settings by which runs use it, and writes them to executor.yaml in the folder.
@@ -50,7 +51,7 @@ def up(workers: int, slots: int, port: int, folder: Path) -> Exit:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        with local.running(folder, workers, slots=slots, port=port, environ=os.environ) as running:
+        with local.running(folder, workers, slots=slots, resources=resources, port=port, environ=os.environ) as running:
             click.echo(local.as_yaml(running.settings), nl=False)
             copy = f"copy {folder / local.SETTINGS} to config/cluster.yaml, then: e2i-run SPEC --profile cluster"
             click.echo(f"# {workers} nodes are up; Ctrl-C ends them. To use them, {copy}", err=True)
