@@ -20,17 +20,20 @@ def check(given: Given) -> Iterator[ColumnProblem]:
             message, hint = f'"{name}" is a choice of a recipe, and there is none', "set `prepare`"
             yield ColumnProblem(("space", name), "bad-space", message, hint=hint, at_key=True)
         elif steps is not None and isinstance(dimension, Mapping) and settled(dimension):
-            yield from _refused(steps, name, dimension)
+            named = _values(dimension.get("choices"), dimension.get("low"), dimension.get("high"))
+            yield from _refused(steps, name, named)
 
 
-def _refused(steps: tuple[Any, ...], name: str, dimension: Mapping[str, Any]) -> Iterator[ColumnProblem]:
-    choices = dimension.get("choices")
-    places: list[tuple[tuple[str | int, ...], Any]] = [
-        (("low",), dimension.get("low")),
-        (("high",), dimension.get("high")),
-    ]
+def _values(choices: Any, low: Any, high: Any) -> list[tuple[tuple[str | int, ...], Any]]:
+    """Return the values that a dimension names, with their places in it."""
     if isinstance(choices, list | tuple):
-        places = [(("choices", index), value) for index, value in enumerate(choices)]
+        return [(("choices", index), value) for index, value in enumerate(choices)]
+    return [(("low",), low), (("high",), high)]
+
+
+def _refused(
+    steps: tuple[Any, ...], name: str, places: list[tuple[tuple[str | int, ...], Any]]
+) -> Iterator[ColumnProblem]:
     reasons = [(place, recipe_choices.fault(steps, name, value)) for place, value in places]
     if len({reason for _, reason in reasons}) == 1 and reasons[0][1] is not None:
         hint = recipe_choices.misspelt(steps, name)
