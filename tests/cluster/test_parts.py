@@ -140,6 +140,14 @@ def private(folder: Path) -> Path:
     return folder
 
 
+def test_a_misspelled_setting_is_named_and_not_the_missing_one(project: Project) -> None:
+    text = SETTINGS.format(address="tls://10.0.0.7:8786").replace("address:", "adress:")
+    project.write("config/default.yaml", "sinks: []\n" + text)
+    with pytest.raises(BadSettings, match=r"executor\.dask\.adress: unknown setting") as refused:
+        _ = project.workspace
+    assert refused.value.hint == 'did you mean "address"?'
+
+
 def test_settings_of_a_cluster_are_encrypted_or_refused(project: Project) -> None:
     project.write("config/default.yaml", "sinks: []\n" + SETTINGS.format(address="tcp://10.0.0.7:8786"))
     spec = project.write("s.yaml", "version: 1\nname: s\nsteps: {a: {uses: debug.echo}}\n")

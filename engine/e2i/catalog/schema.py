@@ -30,6 +30,9 @@ def pipeline_schema(registry: Registry = BUILT_IN) -> JsonSchema:
     """Returns the schema, draft 2020-12. ``with`` is checked against the action in ``uses``."""
     schema = PipelineSpec.model_json_schema(by_alias=True)
     definitions: JsonSchema = schema["$defs"]
+    for definition in definitions.values():  # titles that only repeat the name
+        for key in definition.get("properties", {}).values():
+            key.pop("title", None)
     step = definitions["StepSpec"]
     actions = {name: found for name in registry.names() if (found := registry.action(name))}
     step["properties"]["uses"] = {

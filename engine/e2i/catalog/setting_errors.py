@@ -14,8 +14,9 @@ from e2i.spec.suggest import few, hint
 
 
 def explained(error: ValidationError, model: type[BaseModel]) -> tuple[str, str | None]:
-    """Returns the first error with its path, and a hint for a misspelled name."""
-    detail = error.errors(include_url=False, include_input=False)[0]
+    """Returns the first error with its path, and a hint for a misspelled name. This comes before a missing one."""
+    found = error.errors(include_url=False, include_input=False)
+    detail = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     path = [str(part) for part in detail["loc"]]
     where = ".".join(path)
     if detail["type"] != "extra_forbidden":
