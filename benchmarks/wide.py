@@ -4,8 +4,8 @@
 
 A table of 50 columns, ten of them texts, is cross-validated in five folds: target encoding and imputing in each split,
 XGBoost, a model of all rows. Peak memory is that of all processes of a side, shared pages counted once (PSS). Which
-side goes first alternates. ``--search TRIALS`` measures a search over the folds instead: the share of both cores that
-it used, and what other work left of them.
+side goes first alternates. ``--search TRIALS`` measures a search over the folds instead: the share of the cores that
+its threads ran on or waited for, which holds on a busy machine too.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ HERE = Path(__file__).resolve().parent
 PROGRAM = str(Path(sys.executable).parent / "e2i-run")
 WALL, MEMORY, CORES = 1.15, 1.3, 0.9
 """The most of the wall seconds and the peak memory by hand; the least share of the cores in a search."""
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of a command and all its processes: wall and CPU seconds, peak memory in MB, CPU seconds that no process used."""
+    """Of a command and all its processes: wall and CPU seconds, peak memory in MB, share of the cores in demand."""
 
     wall: float
     cpu: float
     memory: float
-    idle: float
+    demand: float
     printed: str
 
 
@@ -79,16 +78,16 @@ def compare(root: Path, pairs: int) -> None:
 
 
 def search(root: Path, trials: int) -> None:
-    """Print the share of the cores that a search over the folds used, of what other processes left."""
+    """Print the share of the cores that a search over the folds used or waited for."""
     first = [PROGRAM, "wide.yaml", "--store", "store", "--select", "folds", "--select", "recipe"]
     measure(first, root)
     given = ["-p", "search=true", "-p", f"trials={trials}"]
     cost = measure([PROGRAM, "wide.yaml", "--store", "store", *given], root)
     cores = len(os.sched_getaffinity(0))
-    share = cost.cpu / (cost.cpu + cost.idle)
     print(f"{trials} trials in five folds: {cost.wall:.1f} s wall, {cost.cpu:.1f} s cpu, {cost.memory:.0f} MB")
     used = cost.cpu / (cost.wall * cores)
-    print(f"cores: {used:.2f} of {cores}, {share:.2f} of what was free; goal {CORES}: {verdict(share >= CORES)}")
+    print(f"share of {cores} cores: {used:.2f} used, {cost.demand:.2f} in demand", end="; ")
+    print(f"goal {CORES}: {verdict(cost.demand >= CORES)}")
 
 
 def verdict(met: bool) -> str:
@@ -103,12 +102,12 @@ def auc(name: str, printed: str) -> float:
 def measure(command: Sequence[str], folder: Path) -> Cost:
     """Run a command. Raises CalledProcessError when it fails, after showing why."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    before, idle, began = os.times(), free(), time.perf_counter()
+    before, began = os.times(), time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=err)
-        peak = Peak(process.pid)
+        watched = Watched(process.pid)
         code = process.wait()
-        wall, idle, after = time.perf_counter() - began, free() - idle, os.times()
+        wall, after = time.perf_counter() - began, os.times()
         out.seek(0)
         err.seek(0)
         printed = out.read()
@@ -116,25 +115,31 @@ def measure(command: Sequence[str], folder: Path) -> Cost:
             print(printed[-2_000:], err.read()[-4_000:], file=sys.stderr)
             raise subprocess.CalledProcessError(code, command)
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Cost(wall, cpu, peak.end() / 1024, idle, printed)
+    memory, demand = watched.end()
+    return Cost(wall, cpu, memory / 1024, demand, printed)
 
 
-class Peak:
-    """The most memory that a process and all below it held at once, in kB."""
+class Watched:
+    """The most memory that a process and all below it held at once, in kB, and the cores that they could use."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._peak, self._done = pid, 0, threading.Event()
+        self._cores = len(os.sched_getaffinity(0))
+        self._wanted: list[int] = []
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
-    def end(self) -> int:
+    def end(self) -> tuple[int, float]:
+        """Return the peak, and the mean share of the cores that had a thread to run."""
         self._done.set()
         self._thread.join()
-        return self._peak
+        return self._peak, statistics.fmean(self._wanted) / self._cores if self._wanted else 0.0
 
     def _look(self) -> None:
-        while not self._done.wait(0.5):
-            self._peak = max(self._peak, sum(map(held, family(self._pid))))
+        while not self._done.wait(0.25):
+            pids = family(self._pid)
+            self._wanted.append(min(self._cores, sum(map(runnable, pids))))
+            self._peak = max(self._peak, sum(map(held, pids)))
 
 
 def family(pid: int) -> list[int]:
@@ -164,9 +169,13 @@ def held(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def free() -> float:
-    """Return the seconds that the machine's cores have been idle."""
-    return float(Path("/proc/stat").read_text().split()[4]) / TICK
+def runnable(pid: int) -> int:
+    """Return the number of threads of a process that run or wait for a core; 0 when it has ended."""
+    try:
+        found = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return 0
+    return found.count("R")
 
 
 def write(path: Path, rows: int) -> None:
