@@ -52,7 +52,7 @@ class Model(Stored):
 
     type: Literal["model"] = "model"
     algorithm: str
-    task: Literal["classification", "regression"]
+    task: Literal["classification", "regression", "ranking"]
     target: str
     features: tuple[str, ...]
     classes: tuple[str, ...] | None = None

@@ -180,6 +180,8 @@ class KnownFolds(Struct, frozen=True):
     by: str | None = None
     time: str | None = None
     rows: Rows = Rows()
+    singly: bool = False
+    """Whether each row is drawn by itself."""
 
 
 Known = KnownTable | KnownModel | KnownReport | KnownRepo | KnownRecipe | KnownFolds | KnownKeys | Shapes

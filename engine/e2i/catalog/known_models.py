@@ -27,6 +27,8 @@ class KnownModel(Struct, frozen=True):
     """The level of its intervals; False: it has none, True: it has some of a level that is only known in a run."""
     quantile: float | bool | None = None
     """The quantile that it predicts; False: it predicts none."""
+    query: str | None = None
+    """The column of the queries of a ranking, which rows need to judge it."""
     fitted_on: tuple[Rows, ...] = ()
     """Rows that its calibration, threshold and intervals were fitted to."""
     one_of: tuple[KnownModel, ...] = ()

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from e2i.estimators.space import Dimension
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "ranking"]
 Hyperparameters = Mapping[str, bool | int | float | str | None]
 """Hyperparameters by their names in the library's scikit-learn interface."""
 Encoding = Literal["doubles", "codes", "frame", "filled", "one-hot"]
@@ -63,6 +63,11 @@ class Algorithm(Struct, frozen=True, kw_only=True):
     """Hyperparameters that are set unless a spec sets them."""
     of: str = ""
     """The algorithm that a preset of the settings is of; empty: it is none. Saved models have this name."""
+
+
+def with_ranker(stem: str) -> Mapping[Task, str]:
+    """Return the classes of a library that also names one after the ranking."""
+    return {**both(stem), "ranking": f"{stem}Ranker"}
 
 
 def both(stem: str) -> Mapping[Task, str]:

@@ -19,7 +19,7 @@ from e2i.estimators.algorithm import (
     Flavour,
     Precision,
     Task,
-    both,
+    with_ranker,
 )
 from e2i.estimators.sklearn_algorithms import SKLEARN, TREES
 from e2i.estimators.space import FloatRange, IntRange
@@ -86,19 +86,19 @@ def check(name: str, task: str, params: Collection[str]) -> Algorithm:
 
 ENSEMBLE = "Ensemble"
 """The name in a saved model that combines others. It is no algorithm that a step can train."""
-_BOTH: tuple[Task, ...] = ("classification", "regression")
+_ALL: tuple[Task, ...] = ("classification", "regression", "ranking")
 _RATE = FloatRange(low=0.02, high=0.3, log=True)
 
 ALGORITHMS: dict[str, Algorithm] = {
     "XGBoost": Algorithm(
         family="boosted trees",
         flavour="xgboost",
-        estimator=Estimator("xgboost", both("XGB"), settings={"enable_categorical": True}),
+        estimator=Estimator("xgboost", with_ranker("XGB"), settings={"enable_categorical": True}),
         explainer="tree",
         precision="float32",
         module="e2i.estimators.xgboost",
         encoding="codes",
-        tasks=_BOTH,
+        tasks=_ALL,
         space={
             "n_estimators": TREES,
             "max_depth": IntRange(low=3, high=8),
@@ -136,13 +136,13 @@ ALGORITHMS: dict[str, Algorithm] = {
         family="boosted trees",
         flavour="lightgbm",
         estimator=Estimator(
-            "lightgbm", both("LGBM"), settings={"verbosity": -1, "deterministic": True, "force_col_wise": True}
+            "lightgbm", with_ranker("LGBM"), settings={"verbosity": -1, "deterministic": True, "force_col_wise": True}
         ),
         explainer="tree",
         precision="float64",
         module="e2i.estimators.lightgbm",
         encoding="doubles",
-        tasks=_BOTH,
+        tasks=_ALL,
         space={
             "n_estimators": TREES,
             "num_leaves": IntRange(low=8, high=128, log=True),
@@ -182,7 +182,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         flavour="catboost",
         estimator=Estimator(
             "catboost",
-            both("CatBoost"),
+            with_ranker("CatBoost"),
             "random_seed",
             "thread_count",
             {"allow_writing_files": False, "verbose": False},
@@ -191,7 +191,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         precision="float64",
         module="e2i.estimators.catboost",
         encoding="frame",
-        tasks=_BOTH,
+        tasks=_ALL,
         space={
             "iterations": TREES,
             "depth": IntRange(low=3, high=8),

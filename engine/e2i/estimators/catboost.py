@@ -21,6 +21,9 @@ FILE = "model.cbm"
 _OBJECTIVES = {"binary": "Logloss", "multiclass": "MultiClass"}
 
 
+NDCG = "NDCG:type=Exp"
+
+
 class Pools(Struct, frozen=True, eq=False):
     """Rows as CatBoost reads them. A fit quantises its own copy, so several threads can share them."""
 
@@ -34,6 +37,9 @@ def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads:
 
     def pool(rows: Encoded) -> Any:
         about = {"cat_features": schema.categorical, "thread_count": threads}
+        if schema.shape == "ranking":
+            rows = rows.by_query()[0]
+            about["group_id"] = rows.groups
         return catboost.Pool(rows.matrix, rows.labels, weight=rows.weights, **about)
 
     try:
@@ -95,6 +101,8 @@ def _loss(loss: Loss) -> str:
             return f"Tweedie:variance_power={loss.power!r}"
         case "quantile":
             return f"Quantile:alpha={loss.quantile!r}"
+        case "rank":
+            return "YetiRank"
         case _:
             assert_never(loss.objective)
 
@@ -113,7 +121,7 @@ def save(native: Any, path: Path) -> None:
 def metric_name(metric: WatchedMetric, shape: str) -> str:
     """Return CatBoost's name of a metric."""
     log_loss = "MultiClass" if shape == "multiclass" else "Logloss"
-    return {"log_loss": log_loss, "roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE"}[metric]
+    return {"log_loss": log_loss, "roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE", "ndcg": NDCG}[metric]
 
 
 class Watching:
@@ -125,7 +133,7 @@ class Watching:
     def after_iteration(self, info: Any) -> bool:
         name = self.watch.metric
         values = info.metrics["validation"]
-        key = {"roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE"}.get(name) or next(
+        key = {"roc_auc": "AUC", "rmse": "RMSE", "mae": "MAE", "ndcg": NDCG}.get(name) or next(
             found for found in values if found in ("Logloss", "MultiClass")
         )
         return not self.watch.stop(info.iteration - 1, float(values[key][-1]))

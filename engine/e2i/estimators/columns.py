@@ -29,7 +29,9 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     passed, recipe = given.get("predict_after", ()), given.get("prepare")
     timed = recipe_columns.takes_times(recipe)
     problems += _listed(rows, target, features, passed, timed)
-    chosen = _chosen(rows, target, features, exclude, given.get("weights"))
+    task = target_columns.task_of(given, rows)
+    query = given.get("group") if task == "ranking" else None
+    chosen = _chosen(rows, target, features, exclude, (given.get("weights"), query))
     sure = not any(
         problem.path[0] == "exclude" for problem in problems
     )  # otherwise the missing name may be one of these
@@ -42,8 +44,10 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
             )
         problems += lacking(given[validation], (validation,), chosen, "used as features in training")
         problems += lacking(given[validation], (validation,), [target], "the target of training")
+        if isinstance(query, str):
+            problems += lacking(given[validation], (validation,), [query], "the query of the ranking")
     if recipe is not None and chosen is not None and not problems:
-        problems += recipe_columns.check(recipe, rows, chosen, target, target_columns.task_of(given, rows)).problems
+        problems += recipe_columns.check(recipe, rows, chosen, target, task).problems
     trained_on = rows.rows if isinstance(rows, KnownTable) else Rows()
     problems += seen(given[validation], (validation,), trained_on, "warning")
     problems += target_columns.wrong_positive(given, rows)
@@ -53,11 +57,12 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     chosen = None if is_lost and features is None else chosen
     of_two = target_columns.is_binary(given, rows)
     known = KnownModel(
-        *(named, chosen, target_columns.task_of(given, rows), trained_on, algorithm, of_two),
+        *(named, chosen, task, trained_on, algorithm, of_two),
         calibrated=False,
         threshold=False,
         level=False,
         quantile=target_columns.quantile_of(given),
+        query=query if isinstance(query, str) else None,
     )
     return known, problems
 
@@ -85,6 +90,8 @@ def uses(given: Given, *, target: bool = False, judges: bool = True) -> list[Col
     problems = list(lacking(given["table"], ("table",), model.features or (), "used as features by the model"))
     if target and model.target is not None:
         problems += lacking(given["table"], ("table",), [model.target], "the target of the model")
+    if target and model.query is not None:
+        problems += lacking(given["table"], ("table",), [model.query], "the query of the ranking")
     return problems + (_memories(given["table"], model, judges) if target else [])
 
 
@@ -119,14 +126,16 @@ def seen(table: Any, path: tuple[str, ...], trained_on: Rows, severity: Severity
         yield ColumnProblem(path, "trained-on", message, hint=hint, severity=severity)
 
 
-def _chosen(rows: Any, target: Any, features: Any, exclude: Any, weights: Any) -> tuple[str, ...] | None:
-    """Return the features in order; None when they are not known. A column of weights is one only if it is listed."""
+def _chosen(rows: Any, target: Any, features: Any, exclude: Any, others: tuple[Any, ...]) -> tuple[str, ...] | None:
+    """Return the features in order; None when they are not known. ``others`` are the columns of weights and queries,
+    which are features only if they are listed.
+    """
     names = list(rows.columns) if features is None and isinstance(rows, KnownTable) else features
-    if not isinstance(target, str) or not isinstance(names, list | tuple) or not settled([names, exclude, weights]):
+    if not isinstance(target, str) or not isinstance(names, list | tuple) or not settled([names, exclude, *others]):
         return None
     left_out = {target, *(name for name in exclude or () if isinstance(name, str))}
     if features is None:
-        left_out.add(weights)
+        left_out |= {name for name in others if isinstance(name, str)}
     return tuple(dict.fromkeys(name for name in names if name not in left_out))
 
 

@@ -21,6 +21,8 @@ TOP = (2, 3, 5)
 
 def describe(rows: Rows) -> dict[str, float]:
     """Return the metrics that are defined: for more than two classes, or for regression with ``rows.quantile``."""
+    if rows.groups is not None:
+        return {}
     is_regression = not rows.decided.size and rows.predicted.ndim == 1
     if is_regression:
         found = {} if rows.quantile is None else {"pinball": _pinball(rows), "share_below": _below(rows)}

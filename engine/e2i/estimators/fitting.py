@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from e2i.documents import JsonObject
 from e2i.errors import StepError
-from e2i.estimators import algorithms, devices, leaks, learning, preparation, schema, sketch
+from e2i.estimators import algorithms, devices, leaks, learning, preparation, ranking, schema, sketch
 from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.learning import Loss
@@ -104,8 +104,10 @@ def prepare(
     ``suspicions``, ``warnings`` says nothing of features and rows that know too much, which takes time. Models of
     rows that are not ``sketched`` cannot be compared with the rows that they are judged by.
     """
-    if options.weights is not None and features is None and options.weights in train.columns:
-        exclude = (*exclude, options.weights)
+    if features is None:
+        exclude = (*exclude, *(name for name in (options.weights, options.group) if name and name in train.columns))
+    query = None if options.group is None else ranking.queries(train, options.group)
+    groups = query if groups is None else groups
     own: Preparation | None = None
     table, held = train, validation
     if recipe:
@@ -130,8 +132,16 @@ def prepare(
     algorithms.check(algorithm, derived.task, {})
     learning.check(algorithm, derived.task, options, {})
     labels = derived.labels(table)
-    rows = Encoded(derived.encode(table), labels, learning.row_weights(train, options, labels, derived.classes))
-    held_out = None if held is None else Encoded(derived.encode(held), derived.labels(held))
+    weights = learning.row_weights(train, options, labels, derived.classes)
+    rows = Encoded(derived.encode(table), labels, weights, query)
+    held_out = (
+        None if held is None else Encoded(derived.encode(held), derived.labels(held), None, _queries(held, options))
+    )
+    if query is not None and validation is not None and options.group is not None:
+        ranking.require_apart(train[options.group], validation[options.group])
+    for one in (rows, held_out) if derived.task == "ranking" else ():
+        if one is not None and one.groups is not None:
+            ranking.require_grades(one.labels, one.groups, target)
     is_scaled = bool(algorithms.of(algorithm).rounds) and derived.task == "regression" and not options.is_log
     changed = learning.transformation(options, rows.labels, target) if derived.task == "regression" else None
     learned, held_learned = rows.learned(changed), held_out and held_out.learned(changed)
@@ -163,6 +173,10 @@ def prepare(
         loss=loss,
         transformation=changed,
     )
+
+
+def _queries(frame: pd.DataFrame, options: Options) -> Matrix | None:
+    return None if options.group is None else ranking.queries(frame, options.group)
 
 
 def _target(frame: pd.DataFrame, target: str) -> Any:
@@ -264,6 +278,8 @@ def _manifest(prepared: Prepared, module: Library, params: Hyperparameters, seed
         found["link"] = "log"
     if prepared.transformation is not None:
         found["target_transform"] = prepared.transformation
+    if prepared.options.group is not None:
+        found["group"] = prepared.options.group
     if own is not None:
         found["prepare"] = {"steps": list(own.steps), "features": list(derived.features)}
     return found

@@ -16,6 +16,10 @@ def check(given: Given, model: KnownModel, table: str) -> Iterator[ColumnProblem
     if isinstance(rows, KnownTable) and rows.rows.differ(folds.rows):
         hint = f"make the folds from the table in `{table}`"
         yield ColumnProblem(("folds",), "fold-rows", f"the folds divide other rows than those of `{table}`", hint=hint)
+    if folds.singly and model.query is not None:
+        message = f'the folds divide the rows of a query "{model.query}", which are ranked against each other'
+        hint = f"use strategy group, by: {model.query}, in data.folds"
+        yield ColumnProblem(("folds",), "split-query", message, hint=hint)
     if folds.by is None or folds.by not in (model.features or ()):
         return
     message = f'the feature "{folds.by}" is the group that the folds keep apart: the model would learn groups by heart'
@@ -48,7 +52,32 @@ _PARTS = """steps:
       target: target
       features: [region]
 """
+_RANKED = """steps:
+  data: {uses: dataset.hcp}
+  grades:
+    uses: table.derive
+    with: {table: "${{ steps.data.journeys }}", columns: {grade: "CASE WHEN call_frequency > 4 THEN 2 ELSE 1 END"}}
+  judge:
+    uses: model.cross_validate
+    with:
+      table: ${{ steps.grades.table }}
+      folds: ${{ steps.folds.folds }}
+      target: grade
+      objective: rank
+      group: region
+      features: [specialty, brand]
+"""
 CODES = (
+    Code(
+        "split-query",
+        "Queries that are divided between training and test",
+        "A ranking orders the rows of a query against each other. A part of a query is another, easier query, and rows "
+        "of one query that are trained on tell of the others.",
+        "Divide by queries: `strategy: group` in data.folds, or `strategy: entity` in data.split, by the query.",
+        _RANKED + '  folds: {uses: data.folds, with: {table: "${{ steps.grades.table }}", strategy: kfold}}\n',
+        _RANKED
+        + '  folds: {uses: data.folds, with: {table: "${{ steps.grades.table }}", strategy: group, by: region}}\n',
+    ),
     Code(
         "fold-rows",
         "Folds of another table",

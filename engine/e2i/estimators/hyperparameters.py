@@ -32,7 +32,7 @@ IDLE = (
     Idle(
         "LightGBM",
         ("scale_pos_weight", "is_unbalance"),
-        lambda chosen, task: task == "regression",
+        lambda chosen, task: task in ("regression", "ranking"),
         "it weighs the classes of a classification",
     ),
     Idle(

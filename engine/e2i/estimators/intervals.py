@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from e2i.estimators import details, metrics
+from e2i.estimators import details, metrics, ranking
 from e2i.estimators.algorithms import Task
 from e2i.estimators.metrics import Rows
 
@@ -25,6 +25,8 @@ RESAMPLES = 1_000
 FEWEST = 200
 ROUNDING = 1e-4
 """Relative difference between two metrics that is none: models compute in 32 bits."""
+HIGHER = ("accuracy", "ndcg")
+"""Metrics beside a constant answer that are better when they are higher."""
 WORK = 20_000_000
 BLOCK = 4_000_000
 """Weights in memory at once, 8 bytes each."""
@@ -37,15 +39,17 @@ def bootstrap(
     *,
     threshold: float = 0.5,
     quantile: float | None = None,
+    queries: Matrix | None = None,
     level: float = 0.95,
     groups: Matrix | None = None,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Returns the interval of each metric that is defined in at least nine of ten resamples.
+    """Returns the interval of each metric that is defined in at least nine of ten resamples. ``queries`` (n,) are those
+    of a ranking, which are drawn as wholes.
 
     ``groups`` (n,) are integers from 0; null: each row is drawn by itself. Equal input and seed give equal intervals.
     """
-    rows = metrics.rows_of(task, labels, predicted, threshold, quantile)
+    rows = metrics.rows_of(task, labels, predicted, threshold, quantile, queries)
     found = {name: interval(values, level) for name, values in draws(rows, groups=groups, seed=seed).items()}
     return {name: bounds for name, bounds in found.items() if bounds is not None}
 
@@ -58,6 +62,8 @@ def draws(rows: Rows, *, groups: Matrix | None = None, seed: int = 0) -> dict[st
     """
     import numpy as np
 
+    if rows.groups is not None:
+        return _of_queries(rows, rows.groups, groups, seed)
     if rows.predicted.ndim == 1:  # ranking metrics need this order, which then costs one sort in all
         order = np.argsort(-rows.predicted, kind="stable")
         decided = rows.decided[order] if rows.decided.size else rows.decided
@@ -66,6 +72,22 @@ def draws(rows: Rows, *, groups: Matrix | None = None, seed: int = 0) -> dict[st
     with one_thread():
         drawn = [_weighted(rows, weights) for weights in resamples(len(rows.labels), groups, seed)]
     return {name: np.concatenate([block[name] for block in drawn]) for name in drawn[0]}
+
+
+def _of_queries(rows: Rows, queries: Matrix, groups: Matrix | None, seed: int) -> dict[str, Matrix]:
+    """Returns each metric of a ranking in each resample of its queries, or of the groups of their first rows."""
+    import numpy as np
+
+    found = ranking.per_query(rows.labels, rows.predicted, queries)
+    first = np.unique(queries, return_index=True)[1]
+    units = None if groups is None else np.unique(groups[first], return_inverse=True)[1]
+    names = [name for name, values in found.items() if np.isfinite(values).any()]
+    defined = np.column_stack([np.isfinite(found[name]) for name in names]).astype(np.float64)
+    values = np.column_stack([np.nan_to_num(found[name]) for name in names])
+    with one_thread(), np.errstate(divide="ignore", invalid="ignore"):
+        drawn = [(weights @ values) / (weights @ defined) for weights in resamples(len(first), units, seed)]
+    means = np.concatenate(drawn)
+    return {name: means[:, place] for place, name in enumerate(names)}
 
 
 def interval(values: Matrix, level: float) -> Interval | None:
@@ -103,25 +125,29 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def baseline(task: Task, labels: Matrix, answer: Matrix | float, *, threshold: float = 0.5) -> dict[str, float]:
-    """Returns the metrics of a constant answer: the training mean, or the training shares of the classes (k,)."""
+def baseline(
+    task: Task, labels: Matrix, answer: Matrix | float, *, threshold: float = 0.5, queries: Matrix | None = None
+) -> dict[str, float]:
+    """Returns the metrics of a constant answer: the training mean, or the training shares of the classes (k,). Of a
+    ranking with these ``queries``, they are those of a random order.
+    """
     import numpy as np
 
     shares = np.asarray(answer, dtype=np.float64)
     binary = shares.shape == (2,)
     constant = shares[1] if binary else shares
     predicted = np.broadcast_to(constant, (len(labels), *np.shape(constant))).copy()
-    return metrics.evaluate(task, labels, predicted, threshold=threshold)
+    return metrics.evaluate(task, labels, predicted, threshold=threshold, groups=queries)
 
 
 def worse(measured: Mapping[str, float], constant: Mapping[str, float]) -> list[str]:
-    """Returns the metrics in which a model is worse than a constant answer. Ranking metrics cannot be compared so."""
+    """Returns the metrics in which a model is worse than a constant answer. Areas of curves cannot be compared so."""
     return [
         name
-        for name in ("log_loss", "brier", "accuracy", "rmse", "mae")
+        for name in ("log_loss", "brier", "accuracy", "rmse", "mae", "ndcg")
         if name in measured
         and name in constant
-        and (constant[name] - measured[name]) * (1 if name == "accuracy" else -1) > ROUNDING * abs(constant[name])
+        and (constant[name] - measured[name]) * (1 if name in HIGHER else -1) > ROUNDING * abs(constant[name])
     ]
 
 

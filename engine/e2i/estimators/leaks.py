@@ -108,7 +108,7 @@ def _cross_classified(codes: Matrix, target: Matrix, classes: int) -> Matrix:
 
 def _figure(values: Matrix, target: Matrix, schema: Schema) -> str | None:
     """Return the figure of an order that is suspicious: area under the ROC curve, or rank correlation."""
-    if schema.shape == "regression":
+    if schema.classes is None:
         ranks = _ranks(values)
         spread = ranks.std() * _ranks(target).std()
         if not spread:

@@ -75,7 +75,8 @@ def watch(stop: EarlyStop | None, task: str, loss: Loss) -> EarlyStopping | None
     if stop is None:
         return None
     nearest: WatchedMetric = "mae" if loss.objective in ("absolute", "quantile") else "rmse"
-    return EarlyStopping(stop.metric or ("log_loss" if task == "classification" else nearest), stop.rounds)
+    of_task: dict[str, WatchedMetric] = {"classification": "log_loss", "ranking": "ndcg"}
+    return EarlyStopping(stop.metric or of_task.get(task, nearest), stop.rounds)
 
 
 def row_weights(frame: pd.DataFrame, options: Options, labels: Matrix, classes: Sequence[Any] | None) -> Matrix | None:
@@ -134,7 +135,7 @@ def transformation(options: Options, labels: Matrix, target: str) -> Transformat
 def loss(algorithm: str, options: Options, schema: Schema, scale: float) -> Loss:
     """Return the loss on a target that is divided by ``scale``. Raises StepError for a constraint of no number."""
     return Loss(
-        options.objective or options_.default(algorithm),
+        "rank" if schema.task == "ranking" else options.objective or options_.default(algorithm),
         options.quantile,
         options.huber_delta / scale,
         options.tweedie_power,

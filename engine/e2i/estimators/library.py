@@ -28,6 +28,21 @@ class Encoded(Struct, frozen=True, eq=False):
     matrix: Any
     labels: Matrix
     weights: Matrix | None = None
+    groups: Matrix | None = None
+    """The number of each row's query, of a ranking."""
+
+    def by_query(self) -> tuple[Encoded, Matrix]:
+        """Return the rows with those of one query together, and the number of rows of each query, in that order.
+
+        Raises TypeError for rows without queries.
+        """
+        import numpy as np
+
+        if self.groups is None:
+            raise TypeError("the rows have no queries")
+        order = np.argsort(self.groups, kind="stable")
+        matrix = self.matrix.iloc[order] if hasattr(self.matrix, "iloc") else self.matrix[order]
+        return Encoded(matrix, self.labels[order], None, self.groups[order]), np.bincount(self.groups)
 
     def learned(self, about: Transformation | None) -> Encoded:
         """Return the rows with a transformed target."""

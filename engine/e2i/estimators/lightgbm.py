@@ -18,8 +18,12 @@ from e2i.estimators.schema import Schema
 
 FILE = "model.txt"
 
-_LOSSES = {"squared": "regression", "absolute": "regression_l1"}
+_LOSSES = {"squared": "regression", "absolute": "regression_l1", "rank": "lambdarank"}
 """Losses of other names than the objectives."""
+
+
+WHOLE = 1_000_000
+"""Places of a query that are judged round by round: all."""
 
 
 class Rows(Struct, frozen=True, eq=False):
@@ -27,11 +31,18 @@ class Rows(Struct, frozen=True, eq=False):
 
     train: Encoded
     validation: Encoded | None
+    sizes: Any = None
+    """Rows of each query of a ranking, in order."""
+    held_sizes: Any = None
 
 
 def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads: int) -> Rows:
     """Return the encoded rows: nothing else can be shared safely."""
-    return Rows(train, validation)
+    if schema.shape != "ranking":
+        return Rows(train, validation)
+    rows, sizes = train.by_query()
+    held_out, held_sizes = (None, None) if validation is None else validation.by_query()
+    return Rows(rows, held_out, sizes, held_sizes)
 
 
 def fit(
@@ -70,12 +81,13 @@ def fit(
             data.train.matrix,
             data.train.labels,
             weight=data.train.weights,
+            group=data.sizes,
             categorical_feature=schema.categorical,
             params=binning,
         )
         watching: JsonObject = {}
         if watch is not None and data.validation is not None:
-            held_out = train.create_valid(data.validation.matrix, data.validation.labels)
+            held_out = train.create_valid(data.validation.matrix, data.validation.labels, group=data.held_sizes)
             watching = {"valid_sets": [held_out], "valid_names": ["validation"], "callbacks": [callback(watch)]}
         model = lightgbm.train(settings, train, rounds, **watching)
     except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
@@ -86,8 +98,11 @@ def fit(
 
 
 def _objective(schema: Schema, loss: Loss) -> Settings:
-    is_regression = schema.shape == "regression"
-    found: Settings = {"objective": _LOSSES.get(loss.objective, loss.objective) if is_regression else schema.shape}
+    found: Settings = {"objective": _LOSSES.get(loss.objective, loss.objective)}
+    if schema.classes is not None:
+        found["objective"] = schema.shape
+    if schema.shape == "ranking":
+        found["eval_at"] = [WHOLE]
     match loss.objective:
         case "huber":
             found["alpha"] = loss.delta
@@ -109,7 +124,7 @@ def save(native: Any, path: Path) -> None:
 def metric_name(metric: WatchedMetric, shape: str) -> str:
     """Return LightGBM's name of a metric."""
     log_loss = "multi_logloss" if shape == "multiclass" else "binary_logloss"
-    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "l1"}[metric]
+    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "l1", "ndcg": "ndcg"}[metric]
 
 
 def callback(watch: Watch) -> Any:

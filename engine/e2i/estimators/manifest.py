@@ -49,6 +49,8 @@ class Manifest(TypedDict):
     """What the library adds up is the logarithm of its predictions."""
     target_transform: NotRequired[Transformation]
     """The library was trained on the transformed target; the center and the scale are those of that."""
+    group: NotRequired[str]
+    """Column of the queries of a ranking, whose rows are ordered by the predicted scores."""
     objective: NotRequired[str]
     """What the library minimises for numbers, if not squared errors."""
     baseline: list[float]

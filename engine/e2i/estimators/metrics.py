@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from e2i.errors import StepError
+from e2i.estimators import ranking
 from e2i.estimators.algorithms import Task
 
 if TYPE_CHECKING:
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
 
 MetricName = Literal[
     "roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "precision", "recall",
-    "rmse", "mae", "r2", "mape",
+    "rmse", "mae", "r2", "mape", "ndcg", "ndcg_at_5", "ndcg_at_10", "map", "mrr",
 ]  # fmt: skip
-"""Metrics that a model can be chosen by. ``prevalence`` describes the rows, not the model."""
+"""Metrics that a model can be chosen by. ``prevalence`` describes the rows, not the model.
+
+Of a ranking, the precision in the first places is judged, but says nothing of their order.
+"""
+
+
+DEFAULTS: dict[Task, MetricName] = {"classification": "roc_auc", "regression": "rmse", "ranking": "ndcg"}
+"""The metric that models of a task are compared by, unless another one is named."""
 
 
 class Rows(Struct, frozen=True, eq=False):
@@ -36,6 +44,8 @@ class Rows(Struct, frozen=True, eq=False):
     decided: Matrix
     quantile: float | None = None
     """Level of the quantile that a regression predicts."""
+    groups: Matrix | None = None
+    """The number of each row's query, of a ranking."""
 
     @property
     def binary(self) -> bool:
@@ -57,23 +67,32 @@ class Metric(Struct, frozen=True):
     compute: Callable[[Rows], float]
 
 
-def evaluate(task: Task, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> dict[str, float]:
-    """Return every metric of the task that is defined for these rows. Averages weigh each class equally."""
+def evaluate(
+    task: Task, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5, groups: Matrix | None = None
+) -> dict[str, float]:
+    """Return every metric of the task that is defined for these rows. Averages weigh each class equally.
+
+    ``groups`` (n,) are the queries of a ranking.
+    """
+    if task == "ranking":
+        return ranking.evaluate(labels, predicted, _required(groups))
     rows = rows_of(task, labels, predicted, threshold)
     values = {name: metric.compute(rows) for name, metric in METRICS.items() if metric.task == task}
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
-def score(metric: str, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5) -> float:
-    """Return one metric; NaN where it is not defined."""
+def score(
+    metric: str, labels: Matrix, predicted: Matrix, *, threshold: float = 0.5, groups: Matrix | None = None
+) -> float:
+    """Return one metric; NaN where it is not defined. ``groups`` (n,) are the queries of a ranking."""
     found = METRICS[metric]
-    return float(found.compute(rows_of(found.task, labels, predicted, threshold)))
+    return float(found.compute(rows_of(found.task, labels, predicted, threshold, groups=groups)))
 
 
 def choose(metric: str | None, task: Task) -> str:
     """Return the requested metric, or the task's default. Raises StepError when it belongs to the other task."""
     if metric is None:
-        return "roc_auc" if task == "classification" else "rmse"
+        return DEFAULTS[task]
     if METRICS[metric].task != task:
         able = ", ".join(name for name, found in METRICS.items() if found.task == task)
         raise StepError(f"{metric} is not a metric of {task}", code="wrong-metric", hint=f"choose one of {able}")
@@ -93,13 +112,20 @@ def log_losses(rows: Rows) -> Matrix:
 
 
 def rows_of(
-    task: Task, labels: Matrix, predicted: Matrix, threshold: float = 0.5, quantile: float | None = None
+    task: Task,
+    labels: Matrix,
+    predicted: Matrix,
+    threshold: float = 0.5,
+    quantile: float | None = None,
+    groups: Matrix | None = None,
 ) -> Rows:
-    """Returns the input of the metrics. ``labels`` (n,) are positions of classes, or numbers for regression."""
+    """Returns the input of the metrics. ``labels`` (n,) are positions of classes, numbers for regression, or grades of
+    a ranking, whose queries are ``groups`` (n,).
+    """
     import numpy as np
 
-    if task == "regression":
-        return Rows(labels, predicted, np.empty(0), quantile)
+    if task != "classification":
+        return Rows(labels, predicted, np.empty(0), quantile, groups)
     decided = (predicted >= threshold).astype(np.int32) if predicted.ndim == 1 else predicted.argmax(axis=1)
     return Rows(labels, predicted, decided)
 
@@ -170,6 +196,18 @@ def _r2(rows: Rows) -> float:
     return 1.0 - float(((rows.labels - rows.predicted) ** 2).sum()) / spread if spread > 0.0 else math.nan
 
 
+def _of_ranking(name: str) -> Callable[[Rows], float]:
+    return lambda rows: ranking.evaluate(rows.labels, rows.predicted, _required(rows.groups)).get(name, math.nan)
+
+
+def _required(groups: Matrix | None) -> Matrix:
+    if groups is None:
+        raise StepError(
+            "rows are ranked within queries, and none are named", code="wrong-metric", hint="use a model of a ranking"
+        )
+    return groups
+
+
 def _mape(rows: Rows) -> float:
     if not rows.labels.all():
         return math.nan
@@ -190,4 +228,5 @@ METRICS: dict[str, Metric] = {
     "mae": Metric("regression", "minimize", _mae),
     "r2": Metric("regression", "maximize", _r2),
     "mape": Metric("regression", "minimize", _mape),
+    **{name: Metric("ranking", "maximize", _of_ranking(name)) for name in ranking.NAMES},
 }

@@ -8,7 +8,7 @@ from e2i.catalog.columns import UNKNOWN, ColumnProblem, Given, KnownModel, Known
 from e2i.estimators import algorithms, options
 from e2i.estimators.options import CODE
 from e2i.estimators.recipe_columns import kind_of
-from e2i.estimators.rounds import USABLE
+from e2i.estimators.rounds import usable_of
 from e2i.spec.problems import Code
 
 
@@ -19,6 +19,8 @@ def check(given: Given, model: KnownModel, table: str, params: str) -> Iterator[
         yield ColumnProblem((fault.name,), CODE, fault.message, hint=fault.hint)
     yield from repeated(given, params)
     yield from _weights(given, table)
+    if model.task == "ranking":
+        yield from _query(given, table)
     yield from _monotone(given, model, table)
     yield from _stopped(given, model.task)
     yield from _rated(given, params)
@@ -60,6 +62,20 @@ def _weights(given: Given, table: str) -> Iterator[ColumnProblem]:
         yield ColumnProblem(("weights",), CODE, f'"{name}" is a {kind}, and weights are numbers', hint="choose another")
 
 
+def _query(given: Given, table: str) -> Iterator[ColumnProblem]:
+    """Yield a column of queries that the rows lack, that is the target, or that is a feature."""
+    name, features = given.get("group"), given.get("features")
+    if not isinstance(name, str):
+        return
+    yield from absent(given.get(table), ("group",), name)
+    if name == given.get("target"):
+        yield ColumnProblem(("group",), CODE, f'"{name}" is the target', hint="choose the column of the queries")
+    if isinstance(features, list | tuple) and name in features:
+        path, message = ("features", list(features).index(name)), f'"{name}" is the query that rows are ranked within'
+        hint = "remove it from `features`: it is the same for all rows of a query, and new queries have other values"
+        yield ColumnProblem(path, CODE, message, hint=hint, take_out=len(features) > 1)
+
+
 def _monotone(given: Given, model: KnownModel, table: str) -> Iterator[ColumnProblem]:
     constrained, rows, recipe = given.get("monotone"), given.get(table), given.get("prepare")
     if not isinstance(constrained, Mapping) or recipe is not None:
@@ -86,9 +102,9 @@ def _stopped(given: Given, task: str | None) -> Iterator[ColumnProblem]:
     if given.get("validation", UNKNOWN) is None and given.get("folds") is None:
         message, hint = "early stopping needs a validation table", "set `validation`, or remove it"
         yield ColumnProblem(("early_stopping",), "no-validation", message, hint=hint)
-    usable = USABLE["regression"] if task == "regression" else USABLE["binary"]
+    usable = usable_of(task)
     metric = stop.get("metric")
-    if task in ("regression", "classification") and isinstance(metric, str) and metric not in usable:
+    if task is not None and isinstance(metric, str) and metric not in usable:
         message = f"{metric} is not a metric of the rounds of a {task}"
         yield ColumnProblem(("early_stopping", "metric"), CODE, message, hint=f"choose {' or '.join(usable)}")
 

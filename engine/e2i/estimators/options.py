@@ -41,13 +41,20 @@ TargetTransform = Annotated[
         "power that makes it most normal. The model answers in the target's own units. null: none."
     ),
 ]
-ObjectiveName = Literal["squared", "absolute", "huber", "poisson", "tweedie", "quantile"]
+ObjectiveName = Literal["squared", "absolute", "huber", "poisson", "tweedie", "quantile", "rank"]
 Objective = Annotated[
     ObjectiveName | None,
     Field(
         description="Loss of a regression: squared errors (the mean), absolute errors (the median), huber (squared "
         "up to `huber_delta`, then absolute), poisson (counts), tweedie (amounts with many zeros), quantile (of "
-        "`quantiles`). null: squared; of QuantileLinear, quantile."
+        "`quantiles`); or rank, the order of rows within a `group`. null: squared; of QuantileLinear, quantile."
+    ),
+]
+Group = Annotated[
+    ColumnName | None,
+    Field(
+        description="Column of the query, such as a search or a territory, whose rows objective rank orders by the "
+        "target's grades, from 0 up; never a feature. null: none."
     ),
 ]
 Quantiles = Annotated[
@@ -92,8 +99,8 @@ class EarlyStop(BaseModel):
     metric: Annotated[
         WatchedMetric | None,
         Field(
-            description="Metric of the rows that are not trained on, which must improve; null: log_loss, rmse, or mae "
-            "for objectives absolute and quantile."
+            description="Metric of the rows that are not trained on, which must improve; null: log_loss, rmse, ndcg of "
+            "a ranking, or mae for objectives absolute and quantile."
         ),
     ] = None
 
@@ -132,8 +139,14 @@ class FitOptions(Params):
     device: Device = "cpu"
 
 
+class RankedFitOptions(FitOptions):
+    """The options of actions that can also fit a ranking."""
+
+    group: Group = None
+
+
 class Options(Struct, frozen=True):
-    """How a model learns. The fields are the parameters of ``FitOptions``."""
+    """How a model learns. The fields are the parameters of ``RankedFitOptions``."""
 
     weights: str | None = None
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None
@@ -144,6 +157,8 @@ class Options(Struct, frozen=True):
     tweedie_power: float = 1.5
     monotone: Mapping[str, Literal[-1, 1]] | None = None
     device: DeviceName = "cpu"
+    group: str | None = None
+    """The column of the queries of a ranking."""
 
     @property
     def is_log(self) -> bool:
@@ -160,9 +175,9 @@ LOG = ("poisson", "tweedie")
 """Objectives with a logarithmic link."""
 _ALL: tuple[ObjectiveName, ...] = ("squared", "absolute", "huber", "poisson", "tweedie", "quantile")
 OBJECTIVES: Mapping[str, tuple[ObjectiveName, ...]] = {
-    "XGBoost": _ALL,
-    "LightGBM": _ALL,
-    "CatBoost": _ALL,
+    "XGBoost": (*_ALL, "rank"),
+    "LightGBM": (*_ALL, "rank"),
+    "CatBoost": (*_ALL, "rank"),
     "HistGradientBoosting": ("squared", "absolute", "poisson", "quantile"),
     "RandomForest": ("squared", "absolute", "poisson"),
     "ExtraTrees": ("squared", "absolute", "poisson"),
@@ -172,7 +187,7 @@ OBJECTIVES: Mapping[str, tuple[ObjectiveName, ...]] = {
 """Objectives of the algorithms, the default first; of others, squared alone."""
 MONOTONE = ("XGBoost", "LightGBM", "CatBoost", "HistGradientBoosting", "RandomForest", "ExtraTrees")
 """Algorithms that can be monotone."""
-UNCONSTRAINED: Mapping[str, tuple[ObjectiveName, ...]] = {"LightGBM": ("absolute", "quantile")}
+UNCONSTRAINED: Mapping[str, tuple[ObjectiveName, ...]] = {"LightGBM": ("absolute", "quantile"), "CatBoost": ("rank",)}
 """Objectives with which such an algorithm cannot be monotone."""
 ON_GPU = ("XGBoost", "LightGBM", "CatBoost")
 """Algorithms that can be fitted on a GPU."""
@@ -183,6 +198,15 @@ SAME: Mapping[str, tuple[str, ...]] = {
     "objective": ("criterion",),
 }
 """Option → hyperparameters that set the same thing."""
+
+
+OF_NO_RANKING: Mapping[str, str] = {
+    "weights": "no weights of rows: each query counts alike",
+    "class_weight": "no classes to weigh",
+    "target_transform": "grades, which are not transformed",
+    "quantiles": "no quantiles",
+}
+"""Options that a ranking does not have, and why."""
 
 
 class Fault(Struct, frozen=True):
@@ -223,6 +247,8 @@ def faults(algorithm: str | None, task: str | None, given: Given) -> Iterator[Fa
     objective = chosen.get("objective", default(algorithm) if algorithm is not None else UNKNOWN)
     if "quantiles" in chosen and isinstance(objective, str) and objective != "quantile":
         yield Fault("quantiles", "`quantiles` belongs to objective quantile", "set `objective: quantile`, or remove it")
+    if task == "ranking" and "group" not in chosen and given.get("group", UNKNOWN) is None:
+        yield Fault("group", "a ranking needs `group`, the column of the queries", "name the column, such as query_id")
     if objective in LOG and isinstance(transform, str):
         message = f"objective {objective} learns the logarithm of the prediction, and `target_transform` another scale"
         yield Fault("target_transform", message, "remove one of them")
@@ -235,6 +261,16 @@ def _of_the_task(task: str | None, chosen: Given) -> Iterator[Fault]:
         for name in ("target_transform", "objective", "quantiles"):
             if name in chosen:
                 yield Fault(name, f"`{name}` is for numeric targets, and this is a classification", "remove it")
+    if task == "ranking":
+        for name, what in OF_NO_RANKING.items():
+            if name in chosen:
+                yield Fault(name, f"a ranking has {what}", "remove it")
+        if chosen.get("objective", "rank") not in ("rank", UNKNOWN):
+            yield Fault("objective", f"{chosen['objective']} is no objective of a ranking", "set `objective: rank`")
+    elif task == "regression" and chosen.get("objective") == "rank":
+        yield Fault("objective", "objective rank is of a ranking, and this is a regression", "set `task: ranking`")
+    elif task is not None and "group" in chosen:
+        yield Fault("group", f"`group` is for rankings, and this is a {task}", "set `objective: rank`, or remove it")
 
 
 def _of_the_algorithm(algorithm: str, chosen: Given) -> Iterator[Fault]:
@@ -248,8 +284,9 @@ def _of_the_algorithm(algorithm: str, chosen: Given) -> Iterator[Fault]:
     objective, able = chosen.get("objective"), OBJECTIVES.get(algorithm, ("squared",))
     if "monotone" in chosen and objective in UNCONSTRAINED.get(algorithm, ()):
         message = f"{algorithm} cannot be made monotone with objective {objective}"
-        yield Fault("monotone", message, "use XGBoost or CatBoost")
-    if isinstance(objective, str) and objective not in able and objective in _ALL:
+        free = [name for name in ("XGBoost", "LightGBM", "CatBoost") if objective not in UNCONSTRAINED.get(name, ())]
+        yield Fault("monotone", message, f"use {' or '.join(free)}")
+    if isinstance(objective, str) and objective not in able and objective in (*_ALL, "rank"):
         others = ", ".join(name for name, known in OBJECTIVES.items() if objective in known)
         message = f"{algorithm} has no objective {objective}, only {', '.join(able)}"
         yield Fault("objective", message, f"algorithms with {objective}: {others}")

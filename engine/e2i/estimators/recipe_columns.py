@@ -156,7 +156,7 @@ def _apply(found: Columns, step: Operation, names: list[str], task: str | None) 
     op = step.op
     if op == "impute" and step.indicator:
         found.kinds |= dict.fromkeys((f"{name}_missing" for name in names), "number")
-    elif op in ENCODED or (op == "target_encode" and task == "regression"):
+    elif op in ENCODED or (op == "target_encode" and task in ("regression", "ranking")):
         found.kinds |= dict.fromkeys(names, "number")
     elif op == "interact" and (made := len(names) * (len(names) - 1) // 2) > MOST_COLUMNS:
         message = f"the products of {len(names):,} columns are {made:,} columns, more than {MOST_COLUMNS:,}"

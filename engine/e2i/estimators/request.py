@@ -12,7 +12,7 @@ from e2i.catalog.artifacts import Recipe
 from e2i.errors import StepError
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.folding import TEST, TRAIN
-from e2i.estimators.options import DeviceName, ObjectiveName, Options, TransformName
+from e2i.estimators.options import DeviceName, FitOptions, ObjectiveName, Options, RankedFitOptions, TransformName
 from e2i.estimators.recipes import Operation
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ class Request(Struct, frozen=True):
             () if params.prepare is None else tuple(recipes.steps_of(params.prepare)),
             params.features,
             params.exclude,
-            params.task,
+            params.task or ("ranking" if params.objective == "rank" else None),
             params.positive,
             params.max_categories,
-            Options(*(getattr(params, name) for name in Options.__struct_fields__)),
+            _options(params),
             seed,
         )
 
@@ -152,6 +152,12 @@ class Request(Struct, frozen=True):
                 raise lacking_class("tested rows")
             found.append(settled.prepare(rows, held_out, threads=threads, groups=own, suspicions=False, sketched=False))
         return found
+
+
+def _options(params: Asked) -> Options:
+    """Return how the model learns. ``group`` of other actions is the unit of their intervals, not a query."""
+    names = Options.__struct_fields__ if isinstance(params, RankedFitOptions) else FitOptions.model_fields
+    return Options(**{name: getattr(params, name) for name in names})
 
 
 def require_classes(labels: pd.Series[Any], classes: Sequence[Any] | None, what: str) -> None:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-WatchedMetric = Literal["log_loss", "roc_auc", "rmse", "mae"]
+WatchedMetric = Literal["log_loss", "roc_auc", "rmse", "mae", "ndcg"]
 """Metrics that the boosting libraries compute round by round themselves."""
 
 
@@ -18,8 +18,18 @@ USABLE: dict[str, tuple[WatchedMetric, ...]] = {
     "regression": ("rmse", "mae"),
     "binary": ("log_loss", "roc_auc"),
     "multiclass": ("log_loss",),
+    "ranking": ("ndcg",),
 }
 """For each shape of a target, the metrics that all boosting libraries compute alike round by round."""
+
+
+RISING: tuple[WatchedMetric, ...] = ("roc_auc", "ndcg")
+"""Metrics that are better when they are higher."""
+
+
+def usable_of(task: str | None) -> tuple[WatchedMetric, ...]:
+    """Return the metrics of rounds that a target of this task may have; its classes may be two."""
+    return USABLE["binary" if task not in USABLE else task]
 
 
 class Watch(Protocol):
@@ -56,7 +66,7 @@ class EarlyStopping(Struct):
         return self.best_round + 1 if self.best_round >= 0 else None
 
     def stop(self, done: int, value: float) -> bool:
-        better = value > self.best if self.metric == "roc_auc" else value < self.best
+        better = value > self.best if self.metric in RISING else value < self.best
         if self.best_round < 0 or better:
             self.best, self.best_round = value, done
         return done - self.best_round >= self.patience

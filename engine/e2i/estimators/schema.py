@@ -58,9 +58,9 @@ class Schema(Struct, frozen=True):
         return [i for i, feature in enumerate(self.features) if feature["kind"] == "category"]
 
     @property
-    def shape(self) -> Literal["regression", "binary", "multiclass"]:
+    def shape(self) -> Literal["regression", "binary", "multiclass", "ranking"]:
         if self.classes is None:
-            return "regression"
+            return "ranking" if self.task == "ranking" else "regression"
         return "binary" if len(self.classes) == 2 else "multiclass"
 
     def encode(self, frame: pd.DataFrame) -> Any:

@@ -27,7 +27,7 @@ def quantile_of(given: Given) -> float | bool | None:
 def is_binary(given: Given, rows: Any) -> bool | None:
     """Return whether the target will have two classes; False: more. None: a regression, or the values decide."""
     weights, task = given.get("class_weight"), task_of(given, rows)
-    if task == "regression":
+    if task in ("regression", "ranking"):
         return None
     if kind_of(given, rows) == "bool" or isinstance(given.get("positive"), bool | int | float | str):
         return True
@@ -40,8 +40,8 @@ def wrong_positive(given: Given, rows: Any) -> Iterator[ColumnProblem]:
     if not isinstance(positive, bool | int | float | str):
         return
     kind, hint = kind_of(given, rows), "remove `positive`"
-    if task_of(given, rows) == "regression":
-        message = "`positive` is one of two classes, and the target of a regression has none"
+    if (task := task_of(given, rows)) in ("regression", "ranking"):
+        message = f"`positive` is one of two classes, and the target of a {task} has none"
         yield ColumnProblem(("positive",), "wrong-task", message, hint=hint, take_out=True)
     elif isinstance(weights, Mapping) and len(weights) > 2:
         message = f"`positive` is one of two classes, and `class_weight` names {len(weights)}"
@@ -61,6 +61,8 @@ def task_of(given: Given, rows: Any) -> str | None:
     task, algorithm = given["task"], given["algorithm"]
     if isinstance(task, str):
         return task
+    if given.get("objective") == "rank":
+        return "ranking"
     known = algorithms.known(algorithm)
     if known and len(known.tasks) == 1:
         return known.tasks[0]

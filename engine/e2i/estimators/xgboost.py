@@ -28,6 +28,7 @@ _LOSSES = {
     "poisson": "count:poisson",
     "tweedie": "reg:tweedie",
     "quantile": "reg:quantileerror",
+    "rank": "rank:ndcg",
 }
 
 
@@ -44,9 +45,14 @@ def prepare(schema: Schema, train: Encoded, validation: Encoded | None, threads:
 
     kinds = ["c" if feature["kind"] == "category" else "q" for feature in schema.features]
     about = {"feature_types": kinds, "enable_categorical": True, "nthread": threads}
+    is_ranking = schema.shape == "ranking"
+    train = train.by_query()[0] if is_ranking else train
+    validation = validation.by_query()[0] if is_ranking and validation is not None else validation
     try:
-        rows = xgboost.QuantileDMatrix(train.matrix, train.labels, weight=train.weights, **about)
-        held_out = validation and xgboost.QuantileDMatrix(validation.matrix, validation.labels, ref=rows, **about)
+        rows = xgboost.QuantileDMatrix(train.matrix, train.labels, weight=train.weights, qid=train.groups, **about)
+        held_out = validation and xgboost.QuantileDMatrix(
+            validation.matrix, validation.labels, qid=validation.groups, ref=rows, **about
+        )
     except (xgboost.core.XGBoostError, ValueError) as error:
         raise StepError(f"XGBoost refuses the data: {_first_line(error)}", code="bad-features") from error
     return Matrices(rows, held_out)
@@ -117,7 +123,7 @@ def save(native: Any, path: Path) -> None:
 def metric_name(metric: WatchedMetric, shape: str) -> str:
     """Return XGBoost's name of a metric."""
     log_loss = "mlogloss" if shape == "multiclass" else "logloss"
-    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "mae"}[metric]
+    return {"log_loss": log_loss, "roc_auc": "auc", "rmse": "rmse", "mae": "mae", "ndcg": "ndcg-"}[metric]
 
 
 def callback(watch: Watch) -> Any:

@@ -115,7 +115,8 @@ def folds(given: Given, files: Files) -> Flow:
         problems.append(ColumnProblem(("time",), "bad-column", f'"{time}" is a {kind}, not a time', hint=_times(table)))
     by, at = (name if isinstance(name, str) else None for name in (given["by"], time))
     divided = table.rows if isinstance(table, KnownTable) else Rows()
-    return Flow({"folds": KnownFolds(by, at, divided)}, problems)
+    singly = given["strategy"] in ("kfold", "stratified")
+    return Flow({"folds": KnownFolds(by, at, divided, singly)}, problems)
 
 
 def select(given: Given, files: Files) -> Flow:

@@ -103,12 +103,14 @@ async def against_champion(mlflow: GuardedMLflow, ctx: StepContext, params: Comp
 
 def _evaluated(ctx: StepContext, model: Model, params: CompareParams) -> dict[str, float]:
     """Return all metrics of a model on the table. Raises StepError when the deciding one is not defined there."""
-    from e2i.estimators import metrics, saved, schema
+    from e2i.estimators import metrics, ranking, saved, schema
 
     scorer = saved.open_model(model, ctx)
     frame = ctx.frame(params.table)
     labels = schema.labels(frame, model.target, scorer.manifest["classes"])
-    found = metrics.evaluate(model.task, labels, saved.predict(scorer, frame))
+    found = metrics.evaluate(
+        model.task, labels, saved.predict(scorer, frame), groups=ranking.of_model(scorer.manifest, frame)
+    )
     if not math.isfinite(found.get(params.metric, math.nan)):
         raise StepError(
             f"{params.metric} is not defined on these {len(frame)} rows",
@@ -183,7 +185,7 @@ def _predicting(model: Model | EffectModel, version: MLflowVersion) -> Model:
 
 async def _judge(mlflow: GuardedMLflow, ctx: StepContext, name: str, version: int, ask: IfBetter) -> float:
     """Return the metric of a registered version on the table. Raises StepError when it is not defined there."""
-    from e2i.estimators import metrics, saved, schema
+    from e2i.estimators import metrics, ranking, saved, schema
 
     held = await mlflow.get_version(name, version)
     model = _predicting(await fetch(mlflow, ctx, held), held)
@@ -191,7 +193,9 @@ async def _judge(mlflow: GuardedMLflow, ctx: StepContext, name: str, version: in
     scorer = saved.open_model(model, ctx)
     frame = ctx.frame(ask.table)
     labels = schema.labels(frame, model.target, scorer.manifest["classes"])
-    value = metrics.score(ask.metric, labels, saved.predict(scorer, frame))
+    value = metrics.score(
+        ask.metric, labels, saved.predict(scorer, frame), groups=ranking.of_model(scorer.manifest, frame)
+    )
     if not math.isfinite(value):
         raise StepError(
             f"{ask.metric} of version {version} of {name!r} is not defined on these {len(frame)} rows",

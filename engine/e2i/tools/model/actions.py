@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from e2i.catalog.artifacts import Report
 from e2i.catalog.context import StepContext
-from e2i.estimators import intervals, learning, metrics, recipe_choices, reweighting, saved
+from e2i.estimators import intervals, learning, metrics, ranking, recipe_choices, reweighting, saved
 from e2i.tools.model import class_metrics, evaluation, page, predicting, slicing
 from e2i.tools.model.after_training import calibrate as calibrate
 from e2i.tools.model.after_training import conformal as conformal
@@ -164,7 +164,8 @@ def _judge(model: Any, params: SelectParams, ctx: StepContext) -> dict[str, floa
     scorer = saved.open_model(model, ctx)
     frame = ctx.frame(params.table)
     labels = schema.labels(frame, model.target, scorer.manifest["classes"])
-    return metrics.evaluate(model.task, labels, saved.predict(scorer, frame))
+    queries = ranking.of_model(scorer.manifest, frame)
+    return metrics.evaluate(model.task, labels, saved.predict(scorer, frame), groups=queries)
 
 
 def _warn(prepared: Prepared, params: Mapping[str, Any], ctx: StepContext) -> None:
@@ -175,13 +176,13 @@ def _warn(prepared: Prepared, params: Mapping[str, Any], ctx: StepContext) -> No
 
 def _measure(fitted: Fitted, part: str, rows: Encoded) -> dict[str, float]:
     task = fitted.prepared.schema.task
-    measured = metrics.evaluate(task, rows.labels, fitted.scorer.output(rows.matrix))
+    measured = metrics.evaluate(task, rows.labels, fitted.scorer.output(rows.matrix), groups=rows.groups)
     return {f"{part}_{name}": value for name, value in measured.items()}
 
 
 def _constant(prepared: Prepared, part: str, rows: Encoded) -> dict[str, float]:
     """Return the metrics of the best constant answer to the training rows."""
-    found = intervals.baseline(prepared.schema.task, rows.labels, prepared.constant)
+    found = intervals.baseline(prepared.schema.task, rows.labels, prepared.constant, queries=rows.groups)
     return {f"{part}_{name}": value for name, value in found.items()}
 
 

@@ -49,6 +49,9 @@ def conformal(given: Given, files: Files) -> Flow:
     model = given["model"] if isinstance(given["model"], KnownModel) else KnownModel()
     level, by = given.get("level"), given.get("by")
     problems = [*columns.uses(given, target=True, judges=False), *absent(given["table"], ("by",), by)]
+    if model.task == "ranking":
+        message = "intervals are of classes or amounts, and this is a model of ranking, whose scores only order rows"
+        problems.append(ColumnProblem(("model",), "wrong-task", message, hint="judge it by model.evaluate"))
     if model.calibrated:
         problems += columns.fitted_to(given["table"], model, "warning")
     if isinstance(by, str) and model.features is not None and by not in model.features and not problems:
@@ -110,8 +113,8 @@ def _with_rows(model: KnownModel, table: Any) -> KnownModel:
 
 
 def _of_classes(model: KnownModel, what: str) -> Iterator[ColumnProblem]:
-    if model.task == "regression":
-        yield ColumnProblem(("model",), "wrong-task", f"{what} for classes, and this is a model of regression")
+    if model.task in ("regression", "ranking"):
+        yield ColumnProblem(("model",), "wrong-task", f"{what} for classes, and this is a model of {model.task}")
 
 
 def cost_columns(given: Given) -> Iterator[ColumnProblem]:

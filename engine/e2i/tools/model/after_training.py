@@ -16,7 +16,7 @@ from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import calibrating, metrics, saved, thresholds
 from e2i.estimators import conformal as conforming
-from e2i.tools.model import after_page, decisions, evaluation, quantile_ends
+from e2i.tools.model import after_page, decisions, evaluation, judged, quantile_ends
 from e2i.tools.model.judged import keep_page
 from e2i.tools.model.params.after_training import (
     CalibrateOutputs,
@@ -114,6 +114,7 @@ def threshold(params: ThresholdParams, ctx: StepContext) -> ThresholdOutputs:
 
 def conformal(params: ConformalParams, ctx: StepContext) -> ConformalOutputs:
     """Fit the quantiles of a model's intervals, or prediction sets, to held-out rows."""
+    judged.refuse_ranking(params.model, "intervals are of classes or amounts")
     held = _held(params.model, params.table, ctx)
     least = conforming.fewest(params.level)
     if len(held.labels) < least:

@@ -164,7 +164,7 @@ def _judged(found: Sequence[Candidate], params: CompareParams, ctx: StepContext)
 
 
 def _metrics(rows: Judged) -> dict[str, float]:
-    found = metrics.evaluate(rows.task, rows.labels, rows.predicted, threshold=rows.threshold)
+    found = metrics.evaluate(rows.task, rows.labels, rows.predicted, threshold=rows.threshold, groups=rows.queries)
     return found | details.describe(rows.measurable())
 
 

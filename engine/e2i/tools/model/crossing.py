@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import algorithms, intervals, learning, metrics, saved, sketch
+from e2i.estimators import algorithms, intervals, learning, metrics, ranking, saved, sketch
 from e2i.estimators.folding import TEST, TRAIN
 from e2i.estimators.request import Request, codes, require_classes
 from e2i.estimators.rounds import typical
@@ -34,10 +34,11 @@ class Crossing:
         self.frame = ctx.frame(params.table)
         self.threads = ctx.threads
         self.groups = None if params.folds.by is None else codes(self.frame[params.folds.by])
+        asked = Request.of(params, ctx.seed if params.seed is None else params.seed)
         self.task, self.classes = schema.goal(
-            self.frame, params.target, params.algorithm, task=params.task, positive=params.positive
+            self.frame, params.target, params.algorithm, task=asked.task, positive=params.positive
         )
-        self.request = replace(Request.of(params, ctx.seed if params.seed is None else params.seed), task=self.task)
+        self.request = replace(asked, task=self.task)
         self.searching = None if params.search is None else Searching(params, params.search, self.request, self.threads)
         self.searched: list[dict[str, Any]] = []
         """For each split that is judged, the hyperparameters and choices that a search has found."""
@@ -87,6 +88,8 @@ class Crossing:
 
         for number, split in enumerate(splits):
             test = np.flatnonzero(split == TEST)
+            if self.params.group is not None:
+                ranking.require_whole(self.frame[self.params.group], split == TRAIN, split == TEST)
             fitted, chosen = self.fit(np.flatnonzero(split == TRAIN), test)
             rows = self.frame.iloc[test]
             if self.params.early_stopping is not None:
@@ -95,8 +98,10 @@ class Crossing:
                 self.searched.append({**chosen.params, **chosen.recipe})
             predicted = saved.predict(fitted.scorer, rows)
             labels = schema.labels(rows, self.params.target, self.classes)
-            found = metrics.evaluate(self.task, labels, predicted)
-            self.constants.append(intervals.baseline(self.task, labels, fitted.prepared.constant))
+            queries = self._queries(rows)
+            found = metrics.evaluate(self.task, labels, predicted, groups=queries)
+            constant = intervals.baseline(self.task, labels, fitted.prepared.constant, queries=queries)
+            self.constants.append(constant)
             if absent := [name for name in self.names if name not in found]:
                 raise StepError(
                     f"{absent[0]} is not defined in split {number + 1} of {len(splits)}",
@@ -106,6 +111,9 @@ class Crossing:
             table = self._table(number, test, rows, predicted)
             del fitted, rows  # before the rows of the next split are prepared
             yield found, table
+
+    def _queries(self, rows: pd.DataFrame) -> Matrix | None:
+        return None if self.params.group is None else ranking.queries(rows, self.params.group)
 
     def warnings(self, splits: Sequence[Roles], whole: Fitted) -> Iterator[str]:
         """Yield a warning when a split tests rows that it was trained on. ``whole`` is the model of all rows."""
@@ -125,6 +133,8 @@ class Crossing:
 
         target = self.params.target
         columns: dict[str, Any] = {"row": places, "split": number, target: rows[target].to_numpy()}
+        if self.params.group is not None:
+            columns[self.params.group] = rows[self.params.group].to_numpy()
         if self.classes is None:
             return pd.DataFrame({**columns, "prediction": predicted})
         labels = pd.Series(list(self.classes))

@@ -12,7 +12,7 @@ from e2i.estimators.algorithms import ENSEMBLE
 from e2i.estimators.metrics import MetricName
 from e2i.spec.problems import Code
 from e2i.tools.model.comparing_columns import unlike
-from e2i.tools.model.judging_columns import wrong_metric
+from e2i.tools.model.judging_columns import not_ranking, wrong_metric
 from e2i.tools.model.known_candidates import common, known_models
 
 
@@ -22,6 +22,8 @@ def ensemble(given: Given, files: Files) -> Flow:
     problems = [*_unlike(models), *_without_oof(given), *_weights(given)]
     task = common({model.task for model in models if model.task})
     problems += wrong_metric(("metric",), given.get("metric"), task, able=get_args(MetricName))
+    for model in models[:1]:
+        problems += not_ranking(model, ("models",), "models are combined by their probabilities or amounts")
     whole = united(models)
     certain = given.get("fallback") is False or (given.get("method") == "mean" and _all_bare(given))
     outputs: dict[str, Known] = {"model": whole if certain else chosen([whole, *models])}

@@ -13,7 +13,7 @@ from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import ensembles, metrics, saved
 from e2i.estimators.ensembles import Stacking
-from e2i.tools.model import out_of_fold
+from e2i.tools.model import judged, out_of_fold
 from e2i.tools.model.params.combining import EnsembleOutputs, EnsembleParams, Member, MemberCombination
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def ensemble(params: EnsembleParams, ctx: StepContext) -> EnsembleOutputs:
     found = named(params)
     _check(found, params)
     first = found[0].model
+    judged.refuse_ranking(first, "models are combined by their probabilities or amounts")
     how = Stacking(params.method, _metric(params, first.task), params.rounds)
     _warn(found, params, ctx)
     seen = None if any(one.oof is None for one in found) else out_of_fold.read({o.name: o for o in found}, ctx)

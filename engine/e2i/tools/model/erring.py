@@ -46,6 +46,7 @@ class Weak(Struct, frozen=True):
 
 def errors(params: ErrorsParams, ctx: StepContext) -> ErrorsOutputs:
     """Grow a tree on the errors of one half of the rows, and judge its leaves on the other half."""
+    judged.refuse_ranking(params.model, "slices are found by the error of each row")
     opened = judged.open_rows(params.model, params.table, ctx, positive=params.positive, threshold=params.threshold)
     for warning in opened.warnings:
         ctx.warn(warning)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from e2i.catalog.artifacts import Model
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
-from e2i.estimators import details, intervals, metrics, saved, sketch
+from e2i.estimators import details, intervals, metrics, ranking, saved, sketch
 from e2i.estimators.algorithms import Task
 from e2i.estimators.intervals import Interval
 from e2i.estimators.metrics import Rows
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FEW_GROUPS = 10
 """Groups below which their bootstrap is known to give intervals that are too narrow."""
-BOUNDED = ("log_loss", "brier", "accuracy", "rmse", "mae")
+BOUNDED = ("log_loss", "brier", "accuracy", "rmse", "mae", "ndcg")
 """Metrics whose value for a constant answer is a figure to beat."""
 
 
@@ -49,6 +49,8 @@ class Judged(Struct, frozen=True, eq=False):
     constant: Matrix
     quantile: float | None = None
     decisions: Decisions = Decisions()
+    queries: Matrix | None = None
+    """The number of each row's query, of a ranking."""
 
     @property
     def positive(self) -> str | None:
@@ -57,12 +59,17 @@ class Judged(Struct, frozen=True, eq=False):
 
     def measurable(self) -> Rows:
         """Return the input of the metrics."""
-        return metrics.rows_of(self.task, self.labels, self.predicted, self.threshold, self.quantile)
+        return metrics.rows_of(self.task, self.labels, self.predicted, self.threshold, self.quantile, self.queries)
 
     def part(self, places: Matrix) -> Judged:
         """Return some of the rows, by their positions."""
-        decisions = self.decisions.part(places)
-        return replace(self, labels=self.labels[places], predicted=self.predicted[places], decisions=decisions)
+        return replace(
+            self,
+            labels=self.labels[places],
+            predicted=self.predicted[places],
+            decisions=self.decisions.part(places),
+            queries=None if self.queries is None else ranking.renumbered(self.queries[places]),
+        )
 
 
 class Measured(Struct, frozen=True):
@@ -86,6 +93,8 @@ class Measured(Struct, frozen=True):
 
     def _lost(self, rows: Judged) -> list[str]:
         constant = "the training mean" if rows.classes is None else "the training shares of the classes"
+        if rows.queries is not None:
+            constant = "a constant"
         return [
             f"{name} {self.metrics[name]:.4g} is worse than {self.baseline[name]:.4g}, which {constant} as the answer "
             "to every row would reach"
@@ -130,7 +139,8 @@ def judge(
             classes, labels, predicted, constant = ordered, 1 - labels, 1.0 - predicted, constant[::-1]
             own = math.nextafter(1.0 - own, 2.0)  # a probability of exactly the threshold is of the other class
     chosen = own if threshold is None else threshold
-    found = Judged(model.task, classes, labels, predicted, chosen, constant, quantile)
+    queries = ranking.of_model(scorer.manifest, frame)
+    found = Judged(model.task, classes, labels, predicted, chosen, constant, quantile, queries=queries)
     return replace(found, decisions=_decisions(found, scorer, frame, costs))
 
 
@@ -151,10 +161,10 @@ def _decisions(rows: Judged, scorer: Scorer, frame: pd.DataFrame, costs: Costs |
 
 def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: int) -> Measured:
     """Return the metrics with bootstrap intervals of that level, or without any. ``groups``: as of ``bootstrap``."""
-    found = metrics.evaluate(rows.task, rows.labels, rows.predicted, threshold=rows.threshold)
+    found = metrics.evaluate(rows.task, rows.labels, rows.predicted, threshold=rows.threshold, groups=rows.queries)
     found |= details.describe(rows.measurable())
     found |= rows.decisions.means()
-    constant = intervals.baseline(rows.task, rows.labels, rows.constant, threshold=rows.threshold)
+    constant = intervals.baseline(rows.task, rows.labels, rows.constant, threshold=rows.threshold, queries=rows.queries)
     constant |= {} if rows.decisions.idle is None else {"cost": rows.decisions.idle}
     bounds: dict[str, Interval] = {}
     if level is not None and len(rows.labels) > 1:
@@ -164,6 +174,7 @@ def measure(rows: Judged, *, level: float | None, groups: Matrix | None, seed: i
             rows.predicted,
             threshold=rows.threshold,
             quantile=rows.quantile,
+            queries=rows.queries,
             level=level,
             groups=groups,
             seed=seed,

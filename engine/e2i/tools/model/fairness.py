@@ -40,6 +40,7 @@ class Apart(Struct, frozen=True):
 
 def fairness(params: FairnessParams, ctx: StepContext) -> FairnessOutputs:
     """Compute the rates of each group and the disparities, and fail when a limit is exceeded."""
+    judged.refuse_ranking(params.model, "groups are compared by decisions and errors")
     opened = judged.open_rows(params.model, params.table, ctx, positive=params.positive, threshold=params.threshold)
     rows = opened.rows
     for warning in opened.warnings:

@@ -13,13 +13,14 @@ from e2i.estimators import columns
 from e2i.spec.suggest import few
 from e2i.tools.model import tables
 from e2i.tools.model.disparities import DISPARITIES
-from e2i.tools.model.judging_columns import slices, task_of, wrong_metric
+from e2i.tools.model.judging_columns import not_ranking, slices, task_of, wrong_metric
 from e2i.tools.model.params.inspecting import RowMetric
 
 
 def errors(given: Given, files: Files) -> Flow:
     problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
     problems += slices({**given, "group": None}, "columns", given["model"])
+    problems += not_ranking(given["model"], ("model",), "slices are found by the error of each row")
     problems += wrong_metric(("metric",), given.get("metric"), task_of(given["model"]), able=get_args(RowMetric))
     return Flow({"slices": KnownTable(tables.REGIONS)}, problems)
 
@@ -27,6 +28,7 @@ def errors(given: Given, files: Files) -> Flow:
 def fairness(given: Given, files: Files) -> Flow:
     problems = [*columns.uses(given, target=True), *absent(given["table"], ("group",), given.get("group"))]
     problems += slices(given, "by", given["model"])
+    problems += not_ranking(given["model"], ("model",), "groups are compared by decisions and errors")
     task = task_of(given["model"])
     for limits in ("at_least", "at_most"):
         problems += _wrong_limits(given, limits, task)

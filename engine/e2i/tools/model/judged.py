@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from e2i.catalog.artifacts import Model, Report, Table
 from e2i.catalog.context import StepContext
+from e2i.errors import StepError
 from e2i.estimators import saved
 from e2i.tools.model import evaluation
 from e2i.tools.model.evaluation import Judged
@@ -32,6 +33,16 @@ def open_rows(
     frame = ctx.frame(table)
     rows = evaluation.judge(scorer, frame, model, positive=positive, threshold=threshold)
     return Opened(frame, rows, evaluation.trained_on(model, scorer, frame, ctx))
+
+
+def refuse_ranking(model: Model, what: str) -> None:
+    """Raise StepError for a model of ranking, whose scores only order rows; ``what`` then has no meaning."""
+    if model.task == "ranking":
+        raise StepError(
+            f"{what}, and this is a model of ranking, whose scores only order the rows of a query",
+            code="wrong-task",
+            hint="judge it by model.evaluate or model.compare",
+        )
 
 
 def keep_page(text: str, title: str, name: str, ctx: StepContext) -> Report:

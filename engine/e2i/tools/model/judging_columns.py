@@ -48,11 +48,12 @@ def evaluate(given: Given, files: Files) -> Flow:
 
 def _not_of_two(given: Given, model: Any) -> Iterator[ColumnProblem]:
     """Yield a problem for each parameter that needs a model of two classes, when the model has none or more."""
-    if task_of(model) != "regression" and not (isinstance(model, KnownModel) and model.binary is False):
+    task = task_of(model)
+    if task not in ("regression", "ranking") and not (isinstance(model, KnownModel) and model.binary is False):
         return
     for name, what in (("costs", "costs are of decisions between two classes"), ("positive", "one of two is positive")):
         if given.get(name, UNKNOWN) not in (None, UNKNOWN):
-            has = "is one of regression" if task_of(model) == "regression" else "has more than two classes"
+            has = f"is one of {task}" if task in ("regression", "ranking") else "has more than two classes"
             message = f"{what}, and the model {has}"
             yield ColumnProblem((name,), "wrong-task", message, hint=f"leave `{name}` out")
 
@@ -119,9 +120,16 @@ def wrong_metric(
 ) -> Iterator[ColumnProblem]:
     """Yield a problem when the task does not have the metric."""
     known = JUDGED.get(metric) if isinstance(metric, str) else None
-    if known is not None and task in ("classification", "regression") and known.task != task:
+    if known is not None and task in ("classification", "regression", "ranking") and known.task != task:
         message, others = f"{metric} is not a metric of {task}", [name for name in able if JUDGED[name].task == task]
         yield ColumnProblem(path, "wrong-metric", message, hint=f"choose one of {few(others)}", at_key=at_key)
+
+
+def not_ranking(model: Any, path: tuple[str, ...], what: str) -> Iterator[ColumnProblem]:
+    """Yield a problem when a model is one of ranking, whose scores only order rows; ``what`` then has no meaning."""
+    if task_of(model) == "ranking":
+        message = f"{what}, and this is a model of ranking, whose scores only order the rows of a query"
+        yield ColumnProblem(path, "wrong-task", message, hint="judge it by model.evaluate or model.compare")
 
 
 def task_of(model: Any) -> str | None:

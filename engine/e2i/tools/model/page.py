@@ -42,6 +42,8 @@ def _line(name: str, found: Measured, rows: Judged, worse: bool) -> str:
 
 def _about(rows: Judged) -> str:
     count = f"{len(rows.labels):,} rows"
+    if rows.queries is not None:
+        return f"{count} of {len(set(rows.queries.tolist())):,} queries; the constant answer is a random order"
     if rows.positive is None:
         return count
     return f"{count}; positive class: <b>{html.escape(rows.positive)}</b>, decided from {rows.threshold:g}"

@@ -9,12 +9,14 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from e2i.estimators import calibrating
+from e2i.estimators import calibrating, ranking
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
     from e2i.tools.model.evaluation import Judged
 
+PLACES = 20
+"""Most places up to which an order is judged in a plot."""
 MARGINS = {"left": 0.08, "right": 0.98, "bottom": 0.06, "top": 0.96, "wspace": 0.3, "hspace": 0.25}
 """Positions of the plots, as fractions. Letting matplotlib compute them takes as long as drawing."""
 CURVES = 8
@@ -22,11 +24,14 @@ CURVES = 8
 
 
 def draw(rows: Judged) -> bytes:
-    """Return a PNG: curves and the confusion matrix for classes, the residuals for regression."""
+    """Return a PNG: curves and the confusion matrix for classes, the residuals for regression, NDCG of a ranking."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if rows.classes is None:
+    if rows.queries is not None:
+        figure = Figure(figsize=(10, 4.5))
+        _queries(figure.subplots(1, 2, gridspec_kw=MARGINS | {"bottom": 0.12, "top": 0.92}), rows, rows.queries)
+    elif rows.classes is None:
         figure = Figure(figsize=(10, 4.5))
         _residuals(figure.subplots(1, 2, gridspec_kw=MARGINS | {"bottom": 0.12, "top": 0.92}), rows)
     else:
@@ -113,3 +118,20 @@ def _residuals(axes: Any, rows: Judged) -> None:
     scatter.set(title="Residuals", xlabel="predicted", ylabel="true minus predicted")
     spread.hist(residuals, bins=40)
     spread.set(title="Spread of the residuals", xlabel="true minus predicted", ylabel="rows")
+
+
+def _queries(axes: Any, rows: Judged, queries: Matrix) -> None:
+    """Draw NDCG by the number of places that count, beside a random order, and its spread over the queries."""
+    import numpy as np
+
+    by_places, spread = axes
+    places = range(1, PLACES + 1)
+    for name, scores in (("model", rows.predicted), ("random order", np.zeros(len(rows.labels)))):
+        found = ranking.ndcg(rows.labels, scores, queries, places)
+        means = [float(np.nanmean(values)) for values in found if np.isfinite(values).any()]
+        by_places.plot(places[: len(means)], means, marker=".", label=name)
+    by_places.set(title="NDCG by places", xlabel="places that count", ylabel="mean NDCG", ylim=(0, 1.02))
+    by_places.legend()
+    (whole,) = ranking.ndcg(rows.labels, rows.predicted, queries, [len(rows.labels)])
+    spread.hist(whole[np.isfinite(whole)], bins=20, range=(0, 1))
+    spread.set(title="Spread over the queries", xlabel="NDCG", ylabel="queries")

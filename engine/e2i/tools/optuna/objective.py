@@ -78,7 +78,9 @@ class Objective(Struct, frozen=True, eq=False):
         held_out = fitted.prepared.validation
         assert held_out is not None
         predicted = fitted.scorer.output(held_out.matrix)
-        values = tuple(metrics.score(metric, held_out.labels, predicted) for metric in self.metrics)
+        values = tuple(
+            metrics.score(metric, held_out.labels, predicted, groups=held_out.groups) for metric in self.metrics
+        )
         self.models.add(trial.number, values, fitted)
         return values
 
@@ -144,7 +146,8 @@ class FoldsObjective(Struct, frozen=True, eq=False):
             held_out = prepared.validation
             assert held_out is not None
             predicted = fitted.scorer.output(held_out.matrix)
-            found.append(tuple(metrics.score(metric, held_out.labels, predicted) for metric in self.metrics))
+            groups = held_out.groups
+            found.append(tuple(metrics.score(name, held_out.labels, predicted, groups=groups) for name in self.metrics))
             if self.watched is not None:
                 trial.report(fmean(values[self.watched] for values in found), number)
                 if number < len(splits) and trial.should_prune():

@@ -10,7 +10,7 @@ from e2i.catalog.columns import UNKNOWN, ColumnProblem, Given
 from e2i.estimators import algorithms
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS
-from e2i.estimators.rounds import USABLE
+from e2i.estimators.rounds import USABLE, usable_of
 from e2i.spec.problems import Code
 from e2i.tools.optuna.ranges import TUNE
 
@@ -57,7 +57,7 @@ def _stopped(given: Given, names: tuple[str, ...], task: str | None) -> Iterator
     stop = given.get("early_stopping")
     if given.get("folds", UNKNOWN) is not None or given["pruner"] == "none" or not isinstance(stop, Mapping):
         return
-    usable = USABLE["regression"] if task == "regression" else USABLE["binary"]
+    usable = usable_of(task)
     watched = next((name for name in names if name in usable), None)
     metric = stop.get("metric")
     if isinstance(given["pruner"], str) and isinstance(metric, str) and watched is not None and metric != watched:
@@ -134,7 +134,7 @@ def _pruned(given: Given, names: tuple[str, ...], task: str | None) -> Iterator[
 
 
 def _fits(shape: str, task: str | None) -> bool:
-    return task is None or (shape == "regression") == (task == "regression")
+    return task is None or shape == task or (task == "classification" and shape in ("binary", "multiclass"))
 
 
 def _bad(path: tuple[str | int, ...], message: str, hint: str, severity: Any = "error") -> ColumnProblem:

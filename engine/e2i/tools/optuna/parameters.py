@@ -11,7 +11,7 @@ from e2i.catalog.artifacts import Folds, Model, Recipe, Report, Study, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.algorithms import AlgorithmName, Task
 from e2i.estimators.metrics import MetricName
-from e2i.estimators.options import FitOptions, StopInTrials
+from e2i.estimators.options import RankedFitOptions, StopInTrials
 from e2i.estimators.space import Dimension
 from e2i.tools.optuna.rules import Choose, Direction, Goal, Stopping
 
@@ -81,7 +81,7 @@ class TuneRows(Params):
     ] = 10_000
 
 
-class TuneParams(FitOptions, TuneRows):
+class TuneParams(RankedFitOptions, TuneRows):
     """Parameters of ``optuna.tune``: the rows come first, then the options of a fit, then those of the search."""
 
     early_stopping: StopInTrials = None

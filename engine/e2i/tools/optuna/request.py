@@ -66,6 +66,12 @@ def goals(request: Request) -> Goals:
             hint='such as metric="auc", or metric=["auc", "brier"]',
         )
     names = tuple(metric_named(name) for name in given)
+    if of_queries := [name for name in names if task_of(name) == "ranking"]:
+        raise StepError(
+            f"{of_queries[0]} is judged within queries, which a search of estimators does not have",
+            code="wrong-metric",
+            hint="search a ranking by optuna.tune in a spec",
+        )
     if len(names) == 1:
         return Goals(names, (direction_of(names[0], request.direction),))
     if request.direction is not None:

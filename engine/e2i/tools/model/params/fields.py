@@ -34,7 +34,7 @@ TaskName = Annotated[
     Task | None,
     Field(
         description="Type of prediction. null: classification for text, booleans and two distinct numbers, "
-        "otherwise regression."
+        "otherwise regression. `ranking` orders the rows of a `group`."
     ),
 ]
 Threshold = Annotated[

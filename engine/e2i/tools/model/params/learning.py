@@ -11,12 +11,12 @@ from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
 from e2i.tools.model.params.fields import ColumnName
-from e2i.tools.model.params.training import TrainParams
+from e2i.tools.model.params.training import FittedParams
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class LearningCurveParams(TrainParams):
+class LearningCurveParams(FittedParams):
     """Parameters of ``model.learning_curve``: those of ``model.train``, and how to judge."""
 
     held_out: Annotated[Table, Field(description="Rows that no model is trained on, to judge each model by.")]

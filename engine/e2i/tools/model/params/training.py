@@ -10,7 +10,7 @@ from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
-from e2i.estimators.options import EarlyStop, FitOptions, StopInFolds
+from e2i.estimators.options import EarlyStop, FitOptions, RankedFitOptions, StopInFolds
 from e2i.estimators.space import Dimension
 from e2i.tools.model.params.fields import (
     Algorithm,
@@ -63,14 +63,18 @@ class TrainRows(Params):
     ] = 10_000
 
 
-class TrainParams(FitOptions, TrainRows):
-    """Parameters of ``model.train``: the rows come first, then the options, then these."""
+class FittedParams(FitOptions, TrainRows):
+    """Parameters of a fit to one table: the rows come first, then the options, then these."""
 
     early_stopping: Annotated[
         EarlyStop | None, Field(description="Early stopping of a boosted model; needs `validation`. null: none.")
     ] = None
     baseline: Beside = True
     seed: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of the fit; null: the run's seed.")] = None
+
+
+class TrainParams(RankedFitOptions, FittedParams):
+    """Parameters of ``model.train``."""
 
 
 class TrainOutputs(Outputs):
@@ -134,7 +138,7 @@ class CrossValidateRows(Params):
     ] = 10_000
 
 
-class CrossValidateParams(FitOptions, CrossValidateRows):
+class CrossValidateParams(RankedFitOptions, CrossValidateRows):
     """Parameters of ``model.cross_validate``, in the order of ``TrainParams``."""
 
     early_stopping: StopInFolds = None

@@ -11,10 +11,10 @@ from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
 from e2i.tools.model.params.fields import Group, Level, Scalar
-from e2i.tools.model.params.training import Parameter, TrainParams
+from e2i.tools.model.params.training import FittedParams, Parameter
 
 
-class ValidationCurveParams(TrainParams):
+class ValidationCurveParams(FittedParams):
     """Parameters of ``model.validation_curve``: those of ``model.train``, and which hyperparameter is varied."""
 
     held_out: Annotated[Table, Field(description="Rows that no model is trained on, to judge each model by.")]
