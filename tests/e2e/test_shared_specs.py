@@ -16,6 +16,7 @@ from project import Project
 SPECS = Path(__file__).parents[2] / "specs"
 SMALL = {
     "call_costs": {"rows": 2000},
+    "call_order": {"rows": 4000},
     "flight_delays": {"rows": 6000, "trials": 4},
     "flights_five_tables": {"rows": 4000},
     "hcp_call_effect": {"rows": 3000},

@@ -13,6 +13,7 @@ from e2i.reruns import verifying
 SPECS = Path(__file__).parents[2] / "specs"
 SMALL: dict[str, dict[str, Any]] = {
     "call_costs": {"rows": 4000},
+    "call_order": {"rows": 4000},
     "flight_delays": {"rows": 6000, "trials": 2, "least_auc": 0.3},
     "flights_five_tables": {"rows": 16000},
     "hcp_call_effect": {"rows": 3000},

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import catboost
 import lightgbm
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
 from sklearn.metrics import ndcg_score
 
+from bento_copies import served
 from context import LocalContext
 from e2i.errors import StepError
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
+from e2i.tools.mlflow.models import save_scoring
 from e2i.tools.model.actions import compare, conformal, cross_validate, errors, evaluate, fairness, predict, train
 from e2i.tools.model.params.after_training import ConformalParams
 from e2i.tools.model.params.applying import PredictParams
@@ -26,6 +31,8 @@ from e2i.tools.model.params.judging import EvaluateParams
 from e2i.tools.model.params.training import CrossValidateParams, TrainParams
 from e2i.tools.optuna import TuneParams
 from e2i.tools.optuna.actions import tune
+from e2i.tools.shap import ExplainParams
+from e2i.tools.shap.actions import explain
 
 FEATURES = ["a", "b", "c"]
 BOOSTERS = ("XGBoost", "LightGBM", "CatBoost")
@@ -86,6 +93,28 @@ def test_the_scores_are_those_of_the_library(ctx: LocalContext, algorithm: str) 
     found = fit(ctx, frame, algorithm, features=FEATURES)
     assert found.model.task == "ranking"
     assert scores(ctx, found.model, test) == pytest.approx(direct(algorithm, frame, test), abs=1e-9)
+
+
+def test_mlflow_and_a_service_answer_with_the_same_scores(ctx: LocalContext, tmp_path: Path) -> None:
+    """Neither knows of queries: rows of one are ranked by the caller."""
+    frame, test = results(), results(20, 1, 100)
+    for algorithm in BOOSTERS:
+        folder = ctx.open(fit(ctx, frame, algorithm, features=FEATURES).model)
+        expected = direct(algorithm, frame, test)
+        body = json.loads(test[FEATURES].to_json(orient="records", double_precision=15))
+        answer = served(folder, tmp_path / f"bento-{algorithm}").answer(body)
+        assert answer["predictions"] == pytest.approx(expected, abs=1e-9)
+        save_scoring(folder, tmp_path / algorithm)
+        loaded = mlflow.pyfunc.load_model(str(tmp_path / algorithm))
+        assert loaded.predict(test[FEATURES]) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("algorithm", BOOSTERS)
+def test_scores_are_explained(ctx: LocalContext, algorithm: str) -> None:
+    frame = results()
+    model = fit(ctx, frame, algorithm, features=FEATURES).model
+    found = asyncio.run(explain(ExplainParams(model=model, table=ctx.table(frame), rows=50, plots=False), ctx))
+    assert max(found.importance, key=lambda name: found.importance[name]) == "a"
 
 
 @pytest.mark.parametrize("algorithm", ["XGBoost", "LightGBM"])
