@@ -44,6 +44,21 @@ def promoted(ctx: LocalContext, version: ModelVersion, table: Table | None = Non
     return asyncio.run(promote(params, ctx))
 
 
+def test_rankings_are_compared_within_queries(ctx: LocalContext) -> None:
+    lists = rows().assign(query=np.arange(300) // 10)
+    table = ctx.table(lists)
+
+    def of(feature: str) -> ModelVersion:
+        about = {"objective": "rank", "group": "query", "features": [feature], "params": {"n_estimators": 10}}
+        params = TrainParams.model_validate({"table": table, "target": "y", **about})
+        return registered(ctx, train(params, ctx).model)
+
+    poor, good = of("b"), of("a")
+    promoted(ctx, poor, table, metric="ndcg", no_champion="promote")
+    found = promoted(ctx, good, table, metric="ndcg")
+    assert found.promoted and champion(ctx) == 2
+
+
 def champion(ctx: LocalContext, name: str = "m") -> int:
     client = MlflowClient(f"sqlite:///{ctx.home('mlflow') / 'mlflow.db'}")
     return int(client.get_model_version_by_alias(name, "production").version)

@@ -22,9 +22,22 @@ from e2i.errors import StepError
 from e2i.tools.data.actions import folds
 from e2i.tools.data.folding import FoldsParams
 from e2i.tools.mlflow.models import save_scoring
-from e2i.tools.model.actions import compare, conformal, cross_validate, errors, evaluate, fairness, predict, train
+from e2i.tools.model.actions import (
+    card,
+    compare,
+    conformal,
+    cross_validate,
+    errors,
+    evaluate,
+    fairness,
+    predict,
+    select,
+    train,
+)
 from e2i.tools.model.params.after_training import ConformalParams
 from e2i.tools.model.params.applying import PredictParams
+from e2i.tools.model.params.card import CardParams
+from e2i.tools.model.params.choosing import SelectParams
 from e2i.tools.model.params.comparing import CompareParams
 from e2i.tools.model.params.inspecting import ErrorsParams, FairnessParams
 from e2i.tools.model.params.judging import EvaluateParams
@@ -216,3 +229,25 @@ def test_rows_of_a_query_are_not_validated_on(ctx: LocalContext) -> None:
     with pytest.raises(StepError, match="have rows that are trained on") as raised:
         fit(ctx, frame.iloc[::2], validation=ctx.table(frame.iloc[1::2]))
     assert raised.value.code == "split-query"
+
+
+def test_cards_slices_choices_and_nested_searches_know_rankings(ctx: LocalContext) -> None:
+    frame, test = results(), results(40, 1, 100)
+    model, noise, table = fit(ctx, frame).model, fit(ctx, frame, features=["c"]).model, ctx.table(test)
+    made = card(CardParams(model=model, intended_use="calls", test=table, training=ctx.table(frame)), ctx)
+    assert "ranking of grade" in (ctx.open(made.card) / "index.html").read_text(encoding="utf-8")
+    kinds = test.assign(kind=np.where(test["query"] % 2, "odd", "even"))
+    judged = evaluate(EvaluateParams(model=model, table=ctx.table(kinds), by=["kind"]), ctx)
+    assert "<th>ndcg_at_5</th>" in (ctx.open(judged.report) / "index.html").read_text(encoding="utf-8")
+    lines = ctx.frame(judged.slices)
+    even = kinds[kinds["kind"] == "even"]
+    alone = evaluate(EvaluateParams(model=model, table=ctx.table(even), plots=False), ctx).metrics["ndcg"]
+    found = lines[(lines["value"] == "even") & (lines["metric"] == "ndcg")]["estimate"].iloc[0]
+    assert found == pytest.approx(alone, abs=1e-12)
+    assert select(SelectParams(candidates=[noise, model], table=table, metric="ndcg"), ctx).model == model
+    rows = ctx.table(frame)
+    divided = folds(FoldsParams(table=rows, strategy="group", by="query", folds=2), ctx).folds
+    search = {"trials": 2, "inner_folds": 2, "space": {"max_depth": {"type": "int", "low": 2, "high": 4}}}
+    about: Any = {"objective": "rank", "group": "query", "params": {"n_estimators": 5}, "search": search}
+    nested = cross_validate(CrossValidateParams(table=rows, folds=divided, target="grade", **about), ctx)
+    assert nested.metrics["ndcg"].mean > nested.baseline["ndcg"].mean

@@ -17,13 +17,14 @@ SHOWN = {
     "binary": ("roc_auc", "log_loss", "f1", "prevalence"),
     "many": ("roc_auc", "log_loss", "accuracy", "f1"),
     "regression": ("rmse", "mae", "r2"),
+    "ranking": ("ndcg", "ndcg_at_5", "mrr"),
 }
 """Metrics in the table of slices. The first that has a value is drawn."""
 
 
 def section(rows: Judged, found: Measured, slices: Sequence[Slice], *, plots: bool) -> str:
     """Return a heading, a plot and a table for each column of slices."""
-    names = SHOWN["regression" if rows.classes is None else "binary" if rows.positive is not None else "many"]
+    names = SHOWN[rows.task if rows.classes is None else "binary" if rows.positive is not None else "many"]
     parts = (_column(by, list(own), names, found, plots) for by, own in groupby(slices, lambda one: one.by))
     return "".join(parts)
 
