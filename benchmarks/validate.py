@@ -1,17 +1,19 @@
 """``e2i validate`` and ``e2i plan`` beside their floors and beside peers, whole processes, in turn; prints ratios.
 
-    python benchmarks/validate.py [--runs 9] [--steps 1000 10000] [--peers]
+    python benchmarks/validate.py [--runs 9] [--steps 1000 10000] [--peers] [--beside CHECKOUT]
 
 The floors are an interpreter that imports the same libraries, and the same graph parsed, validated and sorted by hand
 (``sorted_by_hand.py``). Everything is timed with the repository as the workspace, so its configuration is read too.
 ``--peers`` installs DVC and doit into an environment of their own, in a temporary folder, and times the command of each
-that comes nearest: the graph of the same steps, nothing run.
+that comes nearest: the graph of the same steps, nothing run. ``--beside`` only times a checkout of another commit in
+turn with this one, with the same libraries, and prints the ratio of each command.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,8 +54,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9, help="of the small commands; the large ones take a third")
     parser.add_argument("--steps", type=int, nargs="*", default=[1_000, 10_000])
     parser.add_argument("--peers", action="store_true", help="install DVC and doit, and time them too")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="a checkout of another commit")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="e2i-bench-") as folder:
+        if given.beside:
+            beside(Path(folder), given.beside / "engine", given.runs, given.steps)
+            return
         cold(Path(folder), given.runs)
         for steps in given.steps:
             large(Path(folder), steps, max(2, given.runs // 3))
@@ -103,6 +109,32 @@ def large(folder: Path, steps: int, runs: int) -> None:
     if steps >= 10_000:
         goal("validate / by hand", ratio(costs["e2i validate"], costs["by hand"]), 1.3)
     goal("plan, memory in MB", median(costs["e2i plan"]).memory, 1_000)
+
+
+def beside(folder: Path, other: Path, runs: int, sizes: list[int]) -> None:
+    """The same commands by the engine in another checkout: the median of the ratios, run by run."""
+    (folder / "config" / "expectations").mkdir(parents=True)
+    for suite in (ROOT / "config" / "expectations").glob("*.yaml"):
+        shutil.copy(suite, folder / "config" / "expectations")
+    tools = folder / "tools.yaml"
+    tools.write_text(TOOLS, "utf-8")
+    commands = {"validate, 8 tools": ["validate", str(tools)]}
+    for steps in (10, *sizes):
+        spec = write(folder, steps)
+        commands[f"validate, {steps:,} steps"] = ["validate", spec]
+        commands[f"plan, {steps:,} steps"] = ["plan", spec, "--store", str(folder / "none")]
+    print(f"{'':26}{'CPU s':>8}{'beside':>8}{'ratio':>8}")
+    for name, command in commands.items():
+        pair = {"this": engine(ROOT / "engine", command), "other": engine(other, command)}
+        costs = in_turn(pair, runs=runs if "0,000" not in name else max(2, runs // 3), folder=folder)
+        this, that = costs["this"], costs["other"]
+        print(f"{name:26}{median(this).cpu:8.3f}{median(that).cpu:8.3f}{ratio(this, that):8.2f}", flush=True)
+
+
+def engine(folder: Path, arguments: list[str]) -> list[str]:
+    """The command line that runs the engine in a folder, not the installed one."""
+    start = f"import sys; sys.path.insert(0, {str(folder)!r}); from e2i.cli.main import main; main()"
+    return [sys.executable, "-c", start, *arguments]
 
 
 def peers(folder: Path, runs: int) -> None:

@@ -100,12 +100,12 @@ class Approval(_Part):
         tuple[Permission, ...],
         Field(description="Plans that use one of these permissions; `hosts`: a host other than this machine."),
     ] = ()
-    above: Annotated[Amounts, Field(description="Plans that request more than this.")] = Amounts()
+    above: Annotated[Amounts, Field(description="Plans that request more than this.")] = Amounts.model_construct()
 
     @property
     def is_demanded(self) -> bool:
         """Returns whether any plan needs an approval."""
-        return self != Approval()
+        return self != Approval.model_construct()
 
 
 class Rules(_Part):
@@ -160,8 +160,10 @@ class Rules(_Part):
             "metric that downloads what it needs."
         ),
     ] = True
-    budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets()
-    approval: Annotated[Approval, Field(description="The plans that need a signed approval.")] = Approval()
+    budgets: Annotated[Budgets, Field(description="Limits on the resources of one spec.")] = Budgets.model_construct()
+    approval: Annotated[Approval, Field(description="The plans that need a signed approval.")] = (
+        Approval.model_construct()
+    )
 
     def withheld(self, *, approved: bool) -> tuple[str, ...]:
         """Returns the permissions that the steps of a run lack, sorted: those that are refused, and without an approval

@@ -19,7 +19,6 @@ from e2i.alerting import Hook, Log, RunRetry
 from e2i.catalog import credentials, listed, presets
 from e2i.catalog.action import ToolSettings
 from e2i.catalog.registry import SINKS, Registry
-from e2i.catalog.setting_errors import explained
 from e2i.documents import JsonObject, Values
 from e2i.errors import BadInput, BadSettings, UnreadableSettings
 from e2i.machines import Dask, Executors, Local, Shared
@@ -125,7 +124,9 @@ class Settings(BaseModel):
         Field(ge=1, le=10_000, description="Runs of a store that execute at a time; others wait. null: no limit."),
     ] = None
     timeout: Annotated[Duration, Field(description="Default time limit of a step.")] = "24h"
-    resources: Annotated[Resources, Field(description="Limits on the machine's resources for steps.")] = Resources()
+    resources: Annotated[Resources, Field(description="Limits on the machine's resources for steps.")] = (
+        Resources.model_construct()
+    )
     flush: Annotated[
         float,
         Field(ge=0, le=600, description="Seconds that the end of a run waits for the delivery of pending telemetry."),
@@ -140,14 +141,14 @@ class Settings(BaseModel):
         "mlflow",
         "opik",
     )
-    retention: Annotated[Retention, Field(description="What `e2i gc` keeps by default.")] = Retention()
+    retention: Annotated[Retention, Field(description="What `e2i gc` keeps by default.")] = Retention.model_construct()
     shared: Annotated[Shared | None, Field(description="Storage for results shared with other stores; null: none.")] = (
         None
     )
     executor: Annotated[
         Executors,
         Field(exclude=True, description="Where steps are executed: by processes of this machine, or on a cluster too."),
-    ] = Local()
+    ] = Local.model_construct()
     """Not part of the settings that worker processes receive: no step connects to the cluster."""
     env: Annotated[
         Mapping[str, str], Field(description="Variables that specs may read as `env.NAME`. No others can be read.")
@@ -175,9 +176,9 @@ class Settings(BaseModel):
         str | None,
         Field(min_length=1, description="OpenMetrics file, written at the end of each run; null: none."),
     ] = None
-    log: Annotated[Log, Field(description="The log of all runs and commands of the store.")] = Log()
+    log: Annotated[Log, Field(description="The log of all runs and commands of the store.")] = Log.model_construct()
     retry_run: Annotated[RunRetry, Field(description="Waits between the attempts of `e2i run --retry-run N`.")] = (
-        RunRetry()
+        RunRetry.model_construct()
     )
 
     _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -239,6 +240,8 @@ class Settings(BaseModel):
         try:
             return declared.settings.model_validate(dict(self.tools.get(name, {})))
         except ValidationError as error:
+            from e2i.catalog.setting_errors import explained
+
             message, hint = explained(error, declared.settings)
             source = f"{self.sources[name]}, " if name in self.sources else ""
             raise BadSettings(
@@ -276,6 +279,8 @@ def load(folder: Path, profile: str | None, environ: Mapping[str, str]) -> Setti
     try:
         settings = Settings.model_validate({**data, "profile": profile})
     except ValidationError as error:
+        from e2i.catalog.setting_errors import explained  # for settings with errors only
+
         message, hint = explained(error, Settings)
         where = _file_of(error, files)
         raise BadSettings(f"configuration in {folder}{where}: {message}", hint=hint) from error

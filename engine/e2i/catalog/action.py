@@ -5,9 +5,10 @@ In: models and names. Out: ``Tool`` and ``Action``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -221,6 +222,40 @@ class Action(Struct, frozen=True):
     """
 
 
+class DeferredActions(Sequence[Action]):
+    """The actions of a tool of which some are declared in modules of their own, imported when a spec names them.
+
+    Building the models of parameters is most of what a check of a small spec takes.
+    """
+
+    def __init__(self, package: str, *declared: Action | str) -> None:
+        """``declared``: an action, or ``module.name`` of one in the ``ACTIONS`` of a module of the tool's package."""
+        self._package = package
+        self._declared = {one.rpartition(".")[2] if isinstance(one, str) else one.name: one for one in declared}
+
+    def named(self, name: str) -> Action | None:
+        """Returns the action of that name, or None. Imports the module that declares it."""
+        found = self._declared.get(name)
+        if not isinstance(found, str):
+            return found
+        actions: tuple[Action, ...] = import_module(f"{self._package}.{found.rpartition('.')[0]}").ACTIONS
+        return next(action for action in actions if action.name == name)
+
+    def __iter__(self) -> Iterator[Action]:
+        """Yields every action. Imports all declarations."""
+        return (action for name in self._declared if (action := self.named(name)))
+
+    def __len__(self) -> int:
+        return len(self._declared)
+
+    @overload
+    def __getitem__(self, index: int) -> Action: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Action, ...]: ...
+    def __getitem__(self, index: int | slice) -> Action | tuple[Action, ...]:
+        return tuple(self)[index]
+
+
 class Tool(Struct, frozen=True):
     """A tool: its settings, its actions and its properties that are known without importing it.
 
@@ -234,7 +269,7 @@ class Tool(Struct, frozen=True):
 
     name: str
     summary: str
-    actions: tuple[Action, ...]
+    actions: tuple[Action, ...] | DeferredActions
     settings: type[ToolSettings] = ToolSettings
     distribution: str | None = None
     extra: str | None = None
@@ -245,6 +280,8 @@ class Tool(Struct, frozen=True):
     asks: tuple[str, ...] = ()
 
     def action(self, name: str) -> Action | None:
+        if isinstance(self.actions, DeferredActions):
+            return self.actions.named(name)
         return next((action for action in self.actions if action.name == name), None)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from e2i.check import missing_steps, types
@@ -96,7 +97,7 @@ def _translated(text: str) -> str | None:
 def check(context: CheckContext) -> Iterator[Problem]:
     """Yields problems of references in steps and outputs."""
     expanded, environment = context.expanded, context.environment
-    wanted = missing_steps.wanted(expanded)
+    wanted = cache(partial(missing_steps.wanted, expanded))  # for missing steps only
     for unit in expanded.units():
         for path, reference in unit.references:
             if not _is_output(expanded, environment, unit, reference):
@@ -130,7 +131,7 @@ class _Use(NamedTuple):
     node: StepNode | SpecInstance
     path: Path
     reference: Reference
-    wanted: missing_steps.Wanted
+    wanted: Callable[[], missing_steps.Wanted]
 
     @property
     def name(self) -> str:
@@ -219,7 +220,7 @@ class _Use(NamedTuple):
         if hint and hint.startswith("did you mean"):
             return hint
         instance = self.node.instance if isinstance(self.node, StepNode) else self.node
-        outputs = self.wanted.get((instance.prefix, name), ())
+        outputs = self.wanted().get((instance.prefix, name), ())
         uses = missing_steps.action(name, outputs, self.environment.registry)
         adding = f"add it: `e2i add {name} --uses {uses}`" if uses else None
         return "; or ".join(filter(None, (hint, adding))) or None

@@ -7,7 +7,7 @@ In: plain data. Out: ``PipelineSpec``, or pydantic's errors with exact paths. ``
 # Annotations are evaluated here: as text, pydantic would compile each of them at every start.
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -171,6 +171,10 @@ class ResourcesSpec(Shape):
         ),
     ] = {}
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Returns itself, because it never changes: pydantic copies a default that holds a mapping for each step."""
+        return self
+
 
 _CELLS: Any = {"type": ["array", "string"], "minItems": 1, "items": {"type": "object", "minProperties": 1}}
 
@@ -178,14 +182,14 @@ _CELLS: Any = {"type": ["array", "string"], "minItems": 1, "items": {"type": "ob
 class StepOptions(Shape):
     """Options for executing a step. ``defaults:`` has the same keys, for every step."""
 
-    retry: Annotated[RetrySpec, Field(description="Attempts and waits.")] = RetrySpec()
+    retry: Annotated[RetrySpec, Field(description="Attempts and waits.")] = RetrySpec.model_construct()
     timeout: Annotated[Duration | None, Field(description="Maximum time of one attempt.")] = None
     on_error: Annotated[Literal["fail", "continue"], Field(description="Effect of a failure on the run.")] = "fail"
     on_unavailable: Annotated[
         Literal["fail", "skip", "defer"], Field(description="What to do when the step's tool is unavailable.")
     ] = "fail"
     cache: Annotated[bool, Field(strict=True, description="false: always run, never reuse a result.")] = True
-    resources: Annotated[ResourcesSpec, Field(description="Resources for the step.")] = ResourcesSpec()
+    resources: Annotated[ResourcesSpec, Field(description="Resources for the step.")] = ResourcesSpec.model_construct()
 
     @cached_property
     def as_json(self) -> JsonObject:
@@ -227,8 +231,10 @@ class PipelineSpec(Shape):
     params: Annotated[
         dict[Identifier, ParamSpec], Field(max_length=MAX_PARAMS, description="Parameters of the pipeline.")
     ] = Field(default_factory=dict)
-    defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = StepOptions()
-    budget: Annotated[BudgetSpec, Field(description="What a run may take.")] = BudgetSpec()
+    defaults: Annotated[StepOptions, Field(description="Options merged under every step.")] = (
+        StepOptions.model_construct()
+    )
+    budget: Annotated[BudgetSpec, Field(description="What a run may take.")] = BudgetSpec.model_construct()
     steps: Annotated[dict[Identifier, StepSpec], Field(min_length=1, description="The steps, by id.")]
     finally_: Annotated[
         dict[Identifier, StepSpec],
@@ -241,7 +247,7 @@ class PipelineSpec(Shape):
     @property
     def has_budget(self) -> bool:
         """True when a run should not take more than some time or memory, or cost more."""
-        return self.budget != BudgetSpec()
+        return self.budget != BudgetSpec.model_construct()
 
     def every_step(self) -> Iterator[tuple[str, str, StepSpec]]:
         """Yields each step with its section, ``steps`` or ``finally``, and its id."""

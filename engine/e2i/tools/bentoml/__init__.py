@@ -21,6 +21,7 @@ from pydantic import (
 from e2i.catalog import addresses
 from e2i.catalog.action import (
     Action,
+    DeferredActions,
     Effect,
     Outputs,
     Params,
@@ -33,18 +34,7 @@ from e2i.catalog.action import (
 from e2i.catalog.artifacts import Bento, EffectModel, Endpoint, Model, Service, Table
 from e2i.catalog.marks import Changing, Privilege
 from e2i.documents import Values
-from e2i.tools.bentoml.endpoint_params import (
-    DeployParams,
-    EndpointName,
-    EndpointOutputs,
-    FeatureName,
-    MetricsOutputs,
-    MetricsParams,
-    RollbackParams,
-    UndeployOutputs,
-    UndeployParams,
-    UpdateTrafficParams,
-)
+from e2i.tools.bentoml.parameter_names import EndpointName, FeatureName
 
 Scalar = bool | int | FiniteFloat | str | None
 
@@ -237,7 +227,8 @@ TOOL = Tool(
     settings=BentoMLSettings,
     imports=("bentoml.bentos", "bentoml.models", "_bentoml_sdk"),
     outages=("httpx.TransportError",),
-    actions=(
+    actions=DeferredActions(
+        __name__,
         Action(
             name="package",
             summary="Builds a Bento from a fitted model. Equal content is built once, also after retries.",
@@ -267,54 +258,10 @@ TOOL = Tool(
             libraries=("bentoml",),
             columns=True,
         ),
-        Action(
-            name="deploy",
-            summary="Deploys a Bento to a named endpoint that outlives the run, on this machine or BentoCloud.",
-            params=DeployParams,
-            outputs=EndpointOutputs,
-            effect=Effect.EXTERNAL,
-            privilege="change_endpoints",
-            libraries=("bentoml",),
-            columns=True,
-            verified=True,
-        ),
-        Action(
-            name="update_traffic",
-            summary="Moves a share of an endpoint's requests to a Bento, or copies of them. No request is lost.",
-            params=UpdateTrafficParams,
-            outputs=EndpointOutputs,
-            effect=Effect.EXTERNAL,
-            privilege="change_endpoints",
-            columns=True,
-            verified=True,
-        ),
-        Action(
-            name="rollback",
-            summary="Returns an endpoint to what it was before the last change of its traffic.",
-            params=RollbackParams,
-            outputs=EndpointOutputs,
-            effect=Effect.EXTERNAL,
-            privilege="change_endpoints",
-            columns=True,
-            verified=True,
-        ),
-        Action(
-            name="undeploy",
-            summary="Ends an endpoint with all its processes.",
-            params=UndeployParams,
-            outputs=UndeployOutputs,
-            effect=Effect.EXTERNAL,
-            privilege="change_endpoints",
-            verified=True,
-        ),
-        Action(
-            name="metrics",
-            summary="Records what an endpoint has answered, its drift, and what the guard of its traffic has decided.",
-            params=MetricsParams,
-            outputs=MetricsOutputs,
-            always=True,
-            gate=True,
-            columns=True,
-        ),
+        "endpoint_params.deploy",
+        "endpoint_params.update_traffic",
+        "endpoint_params.rollback",
+        "endpoint_params.undeploy",
+        "endpoint_params.metrics",
     ),
 )

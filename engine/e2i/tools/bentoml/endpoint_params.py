@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Effect, Outputs, Params
 from e2i.catalog.artifacts import Bento, Endpoint, Table
 from e2i.catalog.marks import Budget
+from e2i.tools.bentoml.parameter_names import EndpointName, FeatureName
 
-EndpointName = Annotated[str, StringConstraints(pattern=r"^(?:[a-z0-9][a-z0-9_-]{0,58})?[a-z0-9]$")]
 Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
-FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 AnyEndpoint = Annotated[Endpoint | EndpointName, Field(description="The endpoint, as a step returns it, or its name.")]
 
 
@@ -200,3 +199,56 @@ class MetricsOutputs(Outputs):
     ]
     reason: Annotated[str | None, Field(description="The rule that was broken; null when none was.")]
     max_psi: Annotated[float | None, Field(description="Largest drift of a feature; null without a reference.")]
+
+
+ACTIONS = (
+    Action(
+        name="deploy",
+        summary="Deploys a Bento to a named endpoint that outlives the run, on this machine or BentoCloud.",
+        params=DeployParams,
+        outputs=EndpointOutputs,
+        effect=Effect.EXTERNAL,
+        privilege="change_endpoints",
+        libraries=("bentoml",),
+        columns=True,
+        verified=True,
+    ),
+    Action(
+        name="update_traffic",
+        summary="Moves a share of an endpoint's requests to a Bento, or copies of them. No request is lost.",
+        params=UpdateTrafficParams,
+        outputs=EndpointOutputs,
+        effect=Effect.EXTERNAL,
+        privilege="change_endpoints",
+        columns=True,
+        verified=True,
+    ),
+    Action(
+        name="rollback",
+        summary="Returns an endpoint to what it was before the last change of its traffic.",
+        params=RollbackParams,
+        outputs=EndpointOutputs,
+        effect=Effect.EXTERNAL,
+        privilege="change_endpoints",
+        columns=True,
+        verified=True,
+    ),
+    Action(
+        name="undeploy",
+        summary="Ends an endpoint with all its processes.",
+        params=UndeployParams,
+        outputs=UndeployOutputs,
+        effect=Effect.EXTERNAL,
+        privilege="change_endpoints",
+        verified=True,
+    ),
+    Action(
+        name="metrics",
+        summary="Records what an endpoint has answered, its drift, and what the guard of its traffic has decided.",
+        params=MetricsParams,
+        outputs=MetricsOutputs,
+        always=True,
+        gate=True,
+        columns=True,
+    ),
+)

@@ -11,14 +11,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool
+from e2i.catalog.action import Action, DeferredActions, Effect, Outputs, Params, Tool
 from e2i.catalog.artifacts import File, Model, Report, Table
 from e2i.catalog.marks import Budget, Privilege, WorkspacePaths, WrittenPath
 from e2i.tools.data import encodings, formats
 from e2i.tools.data.contract import TYPE
 from e2i.tools.data.filters import Filter
-from e2i.tools.data.folding import FoldsOutputs, FoldsParams
-from e2i.tools.data.looking import DiffOutputs, DiffParams, ProfileOutputs, ProfileParams
 
 DeclaredType = Annotated[str, Field(pattern=TYPE)]
 Contract = Mapping[Annotated[str, Field(min_length=1)], DeclaredType]
@@ -352,7 +350,8 @@ class WriteOutputs(Outputs):
 TOOL = Tool(
     name="data",
     summary="Reads and writes files of the workspace, splits tables without leakage, selects, profiles, compares.",
-    actions=(
+    actions=DeferredActions(
+        __name__,
         Action(
             "load",
             "Reads a CSV, TSV, JSON lines, Parquet, Arrow or Excel file of the workspace into a table.",
@@ -371,14 +370,7 @@ TOOL = Tool(
             libraries=("pandas", "numpy", "pyarrow"),
             columns=True,
         ),
-        Action(
-            "folds",
-            "Divides the rows of a table for cross-validation, and checks for leakage.",
-            FoldsParams,
-            FoldsOutputs,
-            libraries=("pandas", "numpy", "pyarrow"),
-            columns=True,
-        ),
+        "folding.folds",
         Action(
             "select",
             "Selects rows and columns of a table by structured filters.",
@@ -397,22 +389,8 @@ TOOL = Tool(
             libraries=("pyarrow",),
             verified=True,
         ),
-        Action(
-            "profile",
-            "Describes each column of a table, its association with a target, and columns that may give it away.",
-            ProfileParams,
-            ProfileOutputs,
-            libraries=("pandas", "numpy", "pyarrow", "matplotlib"),
-            columns=True,
-        ),
-        Action(
-            "diff",
-            "Compares two tables by a key: rows that were added, removed or changed, columns, types.",
-            DiffParams,
-            DiffOutputs,
-            libraries=("numpy", "pyarrow", "matplotlib"),
-            columns=True,
-        ),
+        "looking.profile",
+        "looking.diff",
     ),
     distribution="pandas",
     extra="data",

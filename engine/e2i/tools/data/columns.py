@@ -23,7 +23,6 @@ from e2i.catalog.lineage import Rows
 from e2i.spec.problems import Code
 from e2i.spec.suggest import few, repeated
 from e2i.tools.data import PARTS, contract, filters, formats
-from e2i.tools.data.compare import CHANGED, clashing, compared_columns
 from e2i.tools.data.declared import arrow_type
 
 
@@ -149,6 +148,8 @@ def profile(given: Given, files: Files) -> Flow:
 
 def diff(given: Given, files: Files) -> Flow:
     """Return the columns of the rows that were added, removed and changed."""
+    from e2i.tools.data.compare import CHANGED, clashing, compared_columns  # with the outputs of this action only
+
     before, after, exclude = given["before"], given["after"], given["exclude"]
     key = [given["key"]] if isinstance(given["key"], str) else given["key"]
     problems = [*absent(before, ("key",), given["key"], "the table before")]

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Folds, Table
 from e2i.estimators.folding import GROUPED, STRATIFIED, TIMED, Strategy
 
@@ -58,3 +58,15 @@ class FoldsOutputs(Outputs):
         Folds, Field(description="The folds, for model.cross_validate and optuna.tune with the same table.")
     ]
     sizes: Annotated[tuple[int, ...], Field(description="Number of tested rows in each split.")]
+
+
+ACTIONS = (
+    Action(
+        "folds",
+        "Divides the rows of a table for cross-validation, and checks for leakage.",
+        FoldsParams,
+        FoldsOutputs,
+        libraries=("pandas", "numpy", "pyarrow"),
+        columns=True,
+    ),
+)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Report, Table
 
 Columns = tuple[Annotated[str, Field(min_length=1)], ...]
@@ -161,3 +161,23 @@ class DiffOutputs(Outputs):
     added_columns: Annotated[tuple[str, ...], Field(description="Columns of the later table only.")]
     removed_columns: Annotated[tuple[str, ...], Field(description="Columns of the earlier table only.")]
     report: Annotated[Report, Field(description="Page with plots.")]
+
+
+ACTIONS = (
+    Action(
+        "profile",
+        "Describes each column of a table, its association with a target, and columns that may give it away.",
+        ProfileParams,
+        ProfileOutputs,
+        libraries=("pandas", "numpy", "pyarrow", "matplotlib"),
+        columns=True,
+    ),
+    Action(
+        "diff",
+        "Compares two tables by a key: rows that were added, removed or changed, columns, types.",
+        DiffParams,
+        DiffOutputs,
+        libraries=("numpy", "pyarrow", "matplotlib"),
+        columns=True,
+    ),
+)

@@ -11,11 +11,20 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from e2i.catalog import addresses, variables
-from e2i.catalog.action import Action, Effect, Outputs, Params, Tool, ToolSettings, host_and_port, without_credentials
+from e2i.catalog.action import (
+    Action,
+    DeferredActions,
+    Effect,
+    Outputs,
+    Params,
+    Tool,
+    ToolSettings,
+    host_and_port,
+    without_credentials,
+)
 from e2i.catalog.artifacts import EffectModel, Model, ModelVersion, Report, Table
 from e2i.catalog.marks import MayNeed, Privilege
 from e2i.estimators.metrics import MetricName
-from e2i.tools.mlflow.asked import CompareOutputs, CompareParams, FindOutputs, FindParams, LogOutputs, LogParams
 from e2i.tools.mlflow.words import (
     DIGEST_TAG,
     EXCLUSIVE_STAGES,
@@ -298,7 +307,8 @@ TOOL = Tool(
         "botocore.exceptions.HTTPClientError",
         "botocore.exceptions.EndpointConnectionError",
     ),
-    actions=(
+    actions=DeferredActions(
+        __name__,
         Action(
             name="register",
             summary="Logs a model to the run and registers it as a version of a registered model, once even "
@@ -333,34 +343,8 @@ TOOL = Tool(
             always=True,
             columns=True,
         ),
-        Action(
-            name="find",
-            summary="Finds the best registered version by a metric, tags and stages, and loads its model.",
-            params=FindParams,
-            outputs=FindOutputs,
-            effect=Effect.EXTERNAL,
-            libraries=("mlflow",),
-            always=True,
-            columns=True,
-        ),
-        Action(
-            name="compare",
-            summary="Evaluates a model and the champion in a stage on the same rows, and reports which is better.",
-            params=CompareParams,
-            outputs=CompareOutputs,
-            effect=Effect.EXTERNAL,
-            libraries=("mlflow", "numpy", "pandas"),
-            always=True,
-            columns=True,
-        ),
-        Action(
-            name="log",
-            summary="Logs metrics, parameters, tables, files and figures of any step to the pipeline's run, once even "
-            "after retries and outages.",
-            params=LogParams,
-            outputs=LogOutputs,
-            effect=Effect.EXTERNAL,
-            always=True,
-        ),
+        "asked.find",
+        "asked.compare",
+        "asked.log",
     ),
 )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Effect, Outputs, Params
 from e2i.catalog.artifacts import EffectModel, File, Model, ModelVersion, Report, Table
 from e2i.estimators.metrics import METRICS, MetricName
 from e2i.tools.mlflow.words import Key, LiveStage, ModelName, Stage, TagName, TagText
@@ -170,3 +170,36 @@ def stem(path: str) -> str:
 def direction(params: FindParams) -> str:
     """Return which values of the metric are better."""
     return params.direction or METRICS[params.metric].direction
+
+
+ACTIONS = (
+    Action(
+        name="find",
+        summary="Finds the best registered version by a metric, tags and stages, and loads its model.",
+        params=FindParams,
+        outputs=FindOutputs,
+        effect=Effect.EXTERNAL,
+        libraries=("mlflow",),
+        always=True,
+        columns=True,
+    ),
+    Action(
+        name="compare",
+        summary="Evaluates a model and the champion in a stage on the same rows, and reports which is better.",
+        params=CompareParams,
+        outputs=CompareOutputs,
+        effect=Effect.EXTERNAL,
+        libraries=("mlflow", "numpy", "pandas"),
+        always=True,
+        columns=True,
+    ),
+    Action(
+        name="log",
+        summary="Logs metrics, parameters, tables, files and figures of any step to the pipeline's run, once even "
+        "after retries and outages.",
+        params=LogParams,
+        outputs=LogOutputs,
+        effect=Effect.EXTERNAL,
+        always=True,
+    ),
+)

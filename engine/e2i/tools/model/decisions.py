@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from e2i.estimators.scoring import Matrix, Scorer
     from e2i.estimators.thresholds import Decided, Outcome
-    from e2i.tools.model.params.after_training import Costs
+    from e2i.tools.model.params.costs import Costs
 
 DIRECTIONS: Mapping[str, Literal["maximize", "minimize"]] = {
     "cost": "minimize",

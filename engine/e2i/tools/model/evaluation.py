@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from e2i.estimators.scoring import Matrix, Scorer
     from e2i.estimators.thresholds import Decided
-    from e2i.tools.model.params.after_training import Costs
+    from e2i.tools.model.params.costs import Costs
 
 FEW_GROUPS = 10
 """Groups below which their bootstrap is known to give intervals that are too narrow."""

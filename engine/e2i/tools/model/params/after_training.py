@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
 from e2i.estimators.calibrating import Method
-from e2i.tools.model.params.fields import ColumnName
+from e2i.tools.model.params.costs import Costs
+from e2i.tools.model.params.fields import LIBRARIES, ColumnName
 
-Cost = float | ColumnName
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall"]
 Limited = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall", "positive_rate"]
 LIMIT = r"^(>=|<=) *(0(\.\d+)?|1(\.0*)?|\.\d+)$"
@@ -61,17 +61,6 @@ class CalibrateOutputs(Outputs):
         ),
     ]
     report: Annotated[Report, Field(description="One HTML page with the figures and the calibration curves.")]
-
-
-class Costs(BaseModel):
-    """Cost of each outcome of a row: a number, or a column. A benefit is a negative cost."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    tp: Annotated[Cost, Field(description="Decided as positive, and is.")] = 0.0
-    fp: Annotated[Cost, Field(description="Decided as positive, and is not.")] = 0.0
-    fn: Annotated[Cost, Field(description="Decided as negative, and is positive.")] = 0.0
-    tn: Annotated[Cost, Field(description="Decided as negative, and is.")] = 0.0
 
 
 class ThresholdParams(Params):
@@ -165,3 +154,33 @@ class ConformalOutputs(Outputs):
         ),
     ]
     quantiles: Annotated[dict[str, float], Field(description="The quantile of each value of `by` with enough rows.")]
+
+
+ACTIONS = (
+    Action(
+        "calibrate",
+        "Calibrates the probabilities of a model on held-out rows.",
+        CalibrateParams,
+        CalibrateOutputs,
+        libraries=(*LIBRARIES, "scipy", "matplotlib"),
+        columns="after_columns",
+    ),
+    Action(
+        "threshold",
+        "Chooses the threshold of a model of two classes, by costs or a metric.",
+        ThresholdParams,
+        ThresholdOutputs,
+        libraries=(*LIBRARIES, "matplotlib"),
+        columns="after_columns",
+        version=3,
+    ),
+    Action(
+        "conformal",
+        "Fits prediction intervals, or sets of classes, that contain the truth as often as a level says.",
+        ConformalParams,
+        ConformalOutputs,
+        libraries=LIBRARIES,
+        columns="after_columns",
+        version=2,
+    ),
+)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import EffectModel, Model, Table
-from e2i.tools.model.params.fields import ColumnName, Threshold
+from e2i.tools.model.params.fields import LIBRARIES, ColumnName, Threshold
 
 
 class PredictParams(Params):
@@ -49,3 +49,16 @@ class PredictOutputs(Outputs):
             "interval of the level that it was estimated with."
         ),
     ]
+
+
+ACTIONS = (
+    Action(
+        "predict",
+        "Applies a model to a table.",
+        PredictParams,
+        PredictOutputs,
+        libraries=(*LIBRARIES, "econml"),
+        columns=True,
+        version=2,
+    ),
+)

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
+from e2i.tools.model.params.fields import LIBRARIES
 from e2i.tools.model.params.judging import Interval
 
 Text = Annotated[str, Field(min_length=1, max_length=5_000)]
@@ -71,3 +72,16 @@ class CardOutputs(Outputs):
             "(`card.json`). `card` of mlflow.register attaches it to the registered version."
         ),
     ]
+
+
+ACTIONS = (
+    Action(
+        "card",
+        "Describes a model, its data and its figures for those who use it.",
+        CardParams,
+        CardOutputs,
+        version=2,
+        libraries=LIBRARIES,
+        columns="inspecting_columns",
+    ),
+)

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Table
+from e2i.tools.model.params.fields import LIBRARIES
 
 
 class Trained(BaseModel):
@@ -79,3 +80,16 @@ class SelectOutputs(Outputs):
     ]
     metrics: Annotated[dict[str, float], Field(description="Metrics of the best candidate.")]
     ranking: Annotated[list[Ranked], Field(description="All candidates, best first.")]
+
+
+ACTIONS = (
+    Action(
+        "select",
+        "Chooses the best of several models.",
+        SelectParams,
+        SelectOutputs,
+        libraries=LIBRARIES,
+        columns=True,
+        version=2,
+    ),
+)

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Table
 from e2i.estimators.metrics import MetricName
+from e2i.tools.model.params.fields import LIBRARIES
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -102,3 +103,15 @@ class EnsembleOutputs(Outputs):
             "the other splits. Empty without out-of-fold predictions."
         ),
     ]
+
+
+ACTIONS = (
+    Action(
+        "ensemble",
+        "Combines several models into one, by their predictions out of fold.",
+        EnsembleParams,
+        EnsembleOutputs,
+        libraries=(*LIBRARIES, "scipy"),
+        columns="ensemble_columns",
+    ),
+)

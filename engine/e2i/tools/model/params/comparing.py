@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Report, Table
 from e2i.estimators.metrics import MetricName
 from e2i.tools.model.params.choosing import Candidates
-from e2i.tools.model.params.fields import Group, JudgedTable, Level, Positive, Seed, Threshold
+from e2i.tools.model.params.fields import LIBRARIES, Group, JudgedTable, Level, Positive, Seed, Threshold
 
 
 class CompareParams(Params):
@@ -54,3 +54,16 @@ class CompareOutputs(Outputs):
         ),
     ]
     report: Annotated[Report, Field(description="One HTML page with the conclusion, metrics and differences.")]
+
+
+ACTIONS = (
+    Action(
+        "compare",
+        "Compares models on the same rows, with intervals of the differences.",
+        CompareParams,
+        CompareOutputs,
+        libraries=(*LIBRARIES, "matplotlib"),
+        columns="comparing_columns",
+        version=2,
+    ),
+)

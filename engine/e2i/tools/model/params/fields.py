@@ -66,3 +66,6 @@ Prepare = Annotated[
     Recipe | None,
     Field(description="Recipe of prepare.recipe, fitted to the training rows; it travels with the model. null: none."),
 ]
+
+LIBRARIES = ("xgboost", "lightgbm", "catboost", "scikit-learn", "skops", "numpy", "pandas")
+"""The distributions whose versions can change a model."""

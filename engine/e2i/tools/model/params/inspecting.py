@@ -7,10 +7,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
 from e2i.tools.model.disparities import DISPARITIES
-from e2i.tools.model.params.fields import CONFIDENCE, ColumnName, Group, JudgedTable, Level, Positive, Seed, Threshold
+from e2i.tools.model.params.fields import (
+    CONFIDENCE,
+    LIBRARIES,
+    ColumnName,
+    Group,
+    JudgedTable,
+    Level,
+    Positive,
+    Seed,
+    Threshold,
+)
 
 RowMetric = Literal["log_loss", "brier", "accuracy", "mae", "rmse"]
 """Metrics that are means over rows."""
@@ -115,3 +125,26 @@ class FairnessOutputs(Outputs):
         Field(description="A row for each group and rate: `by`, `value`, `rows`, `metric`, `estimate`, `low`, `high`."),
     ]
     report: Annotated[Report, Field(description="One HTML page with the groups and plots.")]
+
+
+ACTIONS = (
+    Action(
+        "errors",
+        "Finds the slices of a table in which a model is worst.",
+        ErrorsParams,
+        ErrorsOutputs,
+        libraries=(*LIBRARIES, "matplotlib"),
+        columns="inspecting_columns",
+        version=2,
+    ),
+    Action(
+        "fairness",
+        "Compares groups by how a model treats them, and fails beyond limits.",
+        FairnessParams,
+        FairnessOutputs,
+        libraries=(*LIBRARIES, "matplotlib"),
+        columns="inspecting_columns",
+        gate=True,
+        version=2,
+    ),
+)

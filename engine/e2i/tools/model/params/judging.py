@@ -7,12 +7,12 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
 from e2i.estimators.details import JUDGED
 from e2i.tools.model.decisions import DIRECTIONS
-from e2i.tools.model.params.after_training import Costs
-from e2i.tools.model.params.fields import CONFIDENCE, ColumnName, Label, Threshold
+from e2i.tools.model.params.costs import Costs
+from e2i.tools.model.params.fields import CONFIDENCE, LIBRARIES, ColumnName, Label, Threshold
 
 
 class EvaluateParams(Params):
@@ -133,3 +133,16 @@ class EvaluateOutputs(Outputs):
         ),
     ]
     report: Annotated[Report, Field(description="One HTML page with the metrics, plots, classes and slices.")]
+
+
+ACTIONS = (
+    Action(
+        "evaluate",
+        "Evaluates a model on rows that it was not trained on.",
+        EvaluateParams,
+        EvaluateOutputs,
+        libraries=(*LIBRARIES, "matplotlib"),
+        columns="judging_columns",
+        version=5,
+    ),
+)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from e2i.catalog.action import Outputs
+from e2i.catalog.action import Action, Outputs
 from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
-from e2i.tools.model.params.fields import ColumnName
+from e2i.tools.model.params.fields import LIBRARIES, ColumnName
 from e2i.tools.model.params.training import FittedParams
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -49,3 +49,16 @@ class LearningCurveOutputs(Outputs):
         ),
     ]
     report: Annotated[Report, Field(description="One HTML page with the plot and the table.")]
+
+
+ACTIONS = (
+    Action(
+        "learning_curve",
+        "Fits a model to growing shares of the rows, and judges each fit.",
+        LearningCurveParams,
+        LearningCurveOutputs,
+        libraries=(*LIBRARIES, "matplotlib"),
+        columns="learning_columns",
+        version=3,
+    ),
+)

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.catalog.action import Outputs, Params
+from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
 from e2i.estimators.options import EarlyStop, FitOptions, RankedFitOptions, StopInFolds
 from e2i.estimators.space import Dimension
 from e2i.tools.model.params.fields import (
+    LIBRARIES,
     Algorithm,
     Exclude,
     Features,
@@ -209,3 +210,25 @@ class CrossValidateOutputs(Outputs):
         tuple[int, ...],
         Field(description="Rounds of the model of each split, when there is `early_stopping`; otherwise empty."),
     ]
+
+
+ACTIONS = (
+    Action(
+        "train",
+        "Trains one model.",
+        TrainParams,
+        TrainOutputs,
+        libraries=LIBRARIES,
+        columns=True,
+        version=3,
+    ),
+    Action(
+        "cross_validate",
+        "Fits and judges a model in each split of folds, and fits one to all rows.",
+        CrossValidateParams,
+        CrossValidateOutputs,
+        libraries=(*LIBRARIES, "optuna"),
+        columns=True,
+        version=5,
+    ),
+)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from e2i.catalog.action import Outputs
+from e2i.catalog.action import Action, Outputs
 from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import Budget
 from e2i.estimators.metrics import MetricName
-from e2i.tools.model.params.fields import Group, Level, Scalar
+from e2i.tools.model.params.fields import LIBRARIES, Group, Level, Scalar
 from e2i.tools.model.params.training import FittedParams, Parameter
 
 
@@ -48,3 +48,15 @@ class ValidationCurveOutputs(Outputs):
         ),
     ]
     report: Annotated[Report, Field(description="One HTML page with the plot and the table.")]
+
+
+ACTIONS = (
+    Action(
+        "validation_curve",
+        "Fits a model with each of several values of a hyperparameter, and judges each fit.",
+        ValidationCurveParams,
+        ValidationCurveOutputs,
+        libraries=(*LIBRARIES, "matplotlib"),
+        columns="validating_columns",
+    ),
+)
