@@ -74,6 +74,7 @@ def test_every_key_and_value_is_found_in_the_whole_text_and_where_it_is_cut_off(
         ("steps:\n  a:\n    with: {value: '${{ steps.¦", ("steps", "a", "with", "value"), "", " steps."),
         ("steps:\n  a:\n    with:\n      x: [a\n      y¦", ("steps", "a", "with", PLACEHOLDER), "y", None),
         ("steps:\n  a:\n    with:\n    - x: 1\n      y¦", ("steps", "a", "with", 0, PLACEHOLDER), "y", None),
+        ("steps:\n  a:\n    with: {value: &name [1, {b: ¦", ("steps", "a", "with", "value", 1, "b"), "", None),
         ("steps:\n  a: # note ¦", None, "", None),
         ("outputs:\n  x: a ${{ p | ro¦ }}", ("outputs", "x"), "ro", " p | ro"),
         ("steps:\n  q:\n    with:\n      query: SELECT a, b¦\n", ("steps", "q", "with", "query"), "b", None),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from msgspec import Struct, field
 from msgspec.structs import replace
 from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from e2i.catalog.artifacts import ARTIFACTS, Artifact, Stored
 from e2i.spec.values import Secret
@@ -84,6 +85,8 @@ def of(annotation: Any) -> Types:
     """Returns the types that an annotation allows."""
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
+    if isinstance(annotation, TypeAliasType):
+        return of(annotation.__value__)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return of(arguments[0])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from typing_extensions import TypeAliasType
 
 from e2i.errors import StepError
 from e2i.estimators import ranking
@@ -26,6 +27,8 @@ MetricName = Literal[
 
 Of a ranking, the precision in the first places is judged, but says nothing of their order.
 """
+MetricChoice = TypeAliasType("MetricChoice", MetricName)
+"""The same as the type of a parameter, which the schema defines once."""
 
 
 DEFAULTS: dict[Task, MetricName] = {"classification": "roc_auc", "regression": "rmse", "ranking": "ndcg"}

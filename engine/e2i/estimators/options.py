@@ -10,15 +10,16 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from e2i.catalog.action import Params
 from e2i.catalog.columns import UNKNOWN, Given
+from e2i.catalog.names import ColumnName
 from e2i.estimators import algorithms
 from e2i.estimators.rounds import WatchedMetric
 
 CODE = "unsupported-option"
 """Code of the errors of options that an algorithm does not have."""
-ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 RowWeights = Annotated[
     ColumnName | None,
     Field(
@@ -26,24 +27,27 @@ RowWeights = Annotated[
         "not weigh rows. null: all alike."
     ),
 ]
+ClassWeights = TypeAliasType("ClassWeights", Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None)
 ClassWeight = Annotated[
-    Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None,
+    ClassWeights,
     Field(
         description="Weights of the classes, by which those of their rows are multiplied; balanced: inversely to "
         "the number of rows of a class, on average 1. Other classes have 1. null: none."
     ),
 ]
 TransformName = Literal["log1p", "yeo_johnson"]
+TransformChoice = TypeAliasType("TransformChoice", TransformName | None)
 TargetTransform = Annotated[
-    TransformName | None,
+    TransformChoice,
     Field(
         description="Learn a transformation of a numeric target: the logarithm of one plus it, or Yeo-Johnson's "
         "power that makes it most normal. The model answers in the target's own units. null: none."
     ),
 ]
 ObjectiveName = Literal["squared", "absolute", "huber", "poisson", "tweedie", "quantile", "rank"]
+ObjectiveChoice = TypeAliasType("ObjectiveChoice", ObjectiveName | None)
 Objective = Annotated[
-    ObjectiveName | None,
+    ObjectiveChoice,
     Field(
         description="Loss of a regression: squared errors (the mean), absolute errors (the median), huber (squared "
         "up to `huber_delta`, then absolute), poisson (counts), tweedie (amounts with many zeros), quantile (of "
@@ -57,11 +61,13 @@ Group = Annotated[
         "target's grades, from 0 up; never a feature. null: none."
     ),
 ]
+OneQuantile = TypeAliasType(
+    "OneQuantile",
+    Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1, max_length=1)] | None,
+)
 Quantiles = Annotated[
-    tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None,
+    OneQuantile,
     Field(
-        min_length=1,
-        max_length=1,
         description="The quantile that objective quantile predicts, such as [0.9]; one for each model. null: 0.5.",
     ),
 ]
@@ -72,10 +78,10 @@ TweediePower = Annotated[
     float,
     Field(gt=1, lt=2, description="Power of the variance of objective tweedie: near 1 counts, near 2 sizes."),
 ]
+Directions = TypeAliasType("Directions", Annotated[dict[ColumnName, Literal[-1, 1]], Field(min_length=1)] | None)
 Monotone = Annotated[
-    dict[ColumnName, Literal[-1, 1]] | None,
+    Directions,
     Field(
-        min_length=1,
         description="Features by which predictions may only rise (1) or only fall (-1): of the prepared ones, if "
         "there is a recipe. null: none.",
     ),

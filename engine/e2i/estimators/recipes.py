@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from typing_extensions import TypeAliasType
 
 from e2i.catalog.artifacts import Recipe
+from e2i.catalog.names import ColumnName
 from e2i.estimators.recipe_operations import KINDS, MOST_WEIGHTS, WHOLE, Kind
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Part = Literal[
     "year", "quarter", "month", "week", "day", "weekday", "day_of_year", "hour", "minute", "days"
 ]  # fmt: skip

@@ -51,6 +51,9 @@ def _scan(line: str, quote: str, stack: list[str]) -> str:
     """Follows one line: changes the stack of closing brackets, and returns the quote that is open at its end."""
     index, is_start = 0, not quote
     while index < len(line):
+        if is_start and (name := _ANCHOR.match(line, index)):
+            index = name.end()
+            continue
         char = line[index]
         if quote:
             if line.startswith("\\" if quote == '"' else "''", index):
@@ -73,4 +76,6 @@ def _scan(line: str, quote: str, stack: list[str]) -> str:
 
 _WORD = re.compile(r"e2i__[0-9]+__e2i")
 _EXPRESSION = re.compile(r"\$\{\{[^\n]*?\}\}")
+_ANCHOR = re.compile(r"[&!][^\s,\[\]{}]* ")
+"""A name or a tag before a value."""
 _BLOCK = re.compile(r":\s+[|>][+-]?\d*\s*(#.*)?$")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from e2i.catalog.action import Action, Tool
 from e2i.tools.causal import choosing, designs, panels, trust
 from e2i.tools.causal.basics import LIBRARIES
-from e2i.tools.causal.basics import ColumnName as ColumnName
 from e2i.tools.causal.basics import Estimate as Estimate
 from e2i.tools.causal.basics import Label as Label
 from e2i.tools.causal.basics import Level as Level

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 LIBRARIES = ("econml", "statsmodels", "xgboost", "lightgbm", "catboost", "scikit-learn", "numpy", "pandas")
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Label = bool | int | float | str
 Level = Annotated[float, Field(gt=0.5, lt=1, description="Level of the intervals.")]
 Seed = Annotated[int | None, Field(ge=0, le=2**31 - 1, description="Seed of random draws; null: the run's seed.")]

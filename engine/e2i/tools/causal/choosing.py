@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import EffectModel, Report, Table
-from e2i.tools.causal.basics import LIBRARIES, ColumnName, Estimate, Level, Seed
+from e2i.catalog.names import ColumnName, ColumnNames
+from e2i.tools.causal.basics import LIBRARIES, Estimate, Level, Seed
 
 
 class Budget(BaseModel):
@@ -61,7 +62,7 @@ class PolicyParams(Params):
     depth: Annotated[int, Field(ge=1, le=2, description="Splits from the tree's root to a group.")] = 2
     min_group: Annotated[float, Field(gt=0, lt=0.5, description="Smallest group, as a share of `learn_from`.")] = 0.05
     keep: Annotated[
-        tuple[ColumnName, ...] | None, Field(description="Columns to copy to the decisions; null: all of `table`.")
+        ColumnNames | None, Field(description="Columns to copy to the decisions; null: all of `table`.")
     ] = None
     level: Level = 0.95
     seed: Seed = None

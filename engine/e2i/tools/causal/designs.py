@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Report, Table
-from e2i.tools.causal.basics import LIBRARIES, ColumnName, Estimate, Level
+from e2i.catalog.names import ColumnName, ColumnNames
+from e2i.tools.causal.basics import LIBRARIES, Estimate, Level
 
 OnFailure = Annotated[
     Literal["fail", "warn"], Field(description="What a check that fails does to the step: fail it, or warn.")
@@ -57,7 +58,7 @@ class RddParams(Params):
         ),
     ] = None
     unchanged: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(description="Numbers that the treatment cannot change, such as age. A jump of one at the cutoff fails."),
     ] = ()
     density: Annotated[
@@ -123,13 +124,13 @@ class IvParams(Params):
         ),
     ]
     confounders: Annotated[
-        tuple[ColumnName, ...], Field(description="Columns that both the instruments and the outcome may depend on.")
+        ColumnNames, Field(description="Columns that both the instruments and the outcome may depend on.")
     ] = ()
     graph: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(description="As in causal.estimate. An instrument that it does not allow is a problem."),
     ] = ()
-    unmeasured: Annotated[tuple[ColumnName, ...], Field(description="Names in the graph that are no columns.")] = ()
+    unmeasured: Annotated[ColumnNames, Field(description="Names in the graph that are no columns.")] = ()
     weak: Annotated[
         float,
         Field(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import EffectModel, Table
-from e2i.tools.causal.basics import ColumnName
+from e2i.catalog.names import ColumnNames
 
 
 class Checks(BaseModel):
@@ -66,7 +66,7 @@ class RefuteParams(Params):
     table: Annotated[Table, Field(description="The rows that it was estimated on.")]
     checks: Annotated[Checks, Field(description="The attempts and their thresholds.")] = Checks()
     negative_controls: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(
             description="Numbers that the treatment cannot change but the confounders do, such as sales of the year "
             "before. Refuted when the interval of the effect on one does not contain 0."

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import EffectModel, Report, Table
+from e2i.catalog.names import ColumnName, ColumnNames
 from e2i.estimators.algorithms import AlgorithmName
 from e2i.tools.causal import learners
-from e2i.tools.causal.basics import ColumnName, Estimate, Label, Level
+from e2i.tools.causal.basics import Estimate, Label, Level
 from e2i.tools.causal.learners import EstimatorName
 
 Scalar = bool | int | float | str | None
@@ -70,17 +71,17 @@ class EstimateParams(Params):
     ]
     outcome: Annotated[ColumnName, Field(description="The number that the treatment may change.")]
     effect_modifiers: Annotated[
-        tuple[ColumnName, ...], Field(description="Columns that the effect may depend on. They are confounders too.")
+        ColumnNames, Field(description="Columns that the effect may depend on. They are confounders too.")
     ] = ()
     confounders: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(
             description="Further columns that both the treatment and the outcome may depend on. None of them may be "
             "changed by the treatment."
         ),
     ] = ()
     graph: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(
             description="The causal graph that the question rests on, as lines such as `age -> treatment -> outcome`, "
             "or `a <-> b` for an unmeasured cause of both. Adjusted columns are checked against it; without "
@@ -95,7 +96,7 @@ class EstimateParams(Params):
         ),
     ] = None
     unmeasured: Annotated[
-        tuple[ColumnName, ...], Field(description="Names in the graph that are no columns, and cannot be adjusted for.")
+        ColumnNames, Field(description="Names in the graph that are no columns, and cannot be adjusted for.")
     ] = ()
     estimator: Annotated[
         EstimatorName,
@@ -164,7 +165,7 @@ class EstimateParams(Params):
         ),
     ] = None
     decided_at: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(
             description="Moments, as in `known_at` of data.load, that have passed when the treatment is decided. A "
             "column that is known only at another moment cannot be a confounder."
@@ -172,9 +173,9 @@ class EstimateParams(Params):
     ] = ()
     overlap: Annotated[Overlap, Field(description="Propensities that count as overlap.")] = Overlap()
     level: Level = 0.95
-    keep: Annotated[
-        tuple[ColumnName, ...] | None, Field(description="Columns to copy to `effects`; null: all of the table.")
-    ] = None
+    keep: Annotated[ColumnNames | None, Field(description="Columns to copy to `effects`; null: all of the table.")] = (
+        None
+    )
     seed: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of parts and models; null: the run's seed.")
     ] = None
@@ -274,7 +275,7 @@ class EffectsParams(Params):
     model: Annotated[EffectModel, Field(description="The effect model.")]
     table: Annotated[Table, Field(description="Rows with the effect modifiers.")]
     level: Level = 0.95
-    keep: Annotated[tuple[ColumnName, ...] | None, Field(description="Columns to copy; null: all.")] = None
+    keep: Annotated[ColumnNames | None, Field(description="Columns to copy; null: all.")] = None
 
 
 class EffectsOutputs(Outputs):

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Table
-from e2i.tools.causal.basics import LIBRARIES, ColumnName, Estimate, Label, Level
+from e2i.catalog.names import ColumnName, ColumnNames
+from e2i.tools.causal.basics import LIBRARIES, Estimate, Label, Level
 from e2i.tools.causal.designs import Checks, Group, OnFailure, Page
 from e2i.tools.causal.estimating import Nuisance
 
@@ -27,14 +28,14 @@ class FrontDoorParams(Params):
         ),
     ]
     confounders: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(description="Causes that mediators share with treatment or outcome."),
     ] = ()
     graph: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(description="As in causal.estimate. Mediators that are no front door are a problem."),
     ] = ()
-    unmeasured: Annotated[tuple[ColumnName, ...], Field(description="Names that are no columns.")] = ()
+    unmeasured: Annotated[ColumnNames, Field(description="Names that are no columns.")] = ()
     control: Annotated[Label | None, Field(description="Value of untreated rows; null: the first.")] = None
     treated: Annotated[Label | None, Field(description="Value of treated rows; null: the last.")] = None
     outcome_model: Annotated[Nuisance | None, Field(description="Model of the outcome; null: LightGBM.")] = None

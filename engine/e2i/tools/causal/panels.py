@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Table
-from e2i.tools.causal.basics import LIBRARIES, ColumnName, Estimate, Label, Level
+from e2i.catalog.names import ColumnName, ColumnNames
+from e2i.tools.causal.basics import LIBRARIES, Estimate, Label, Level
 from e2i.tools.causal.designs import Checks, OnFailure, Page
 
 
@@ -82,14 +83,14 @@ class DidOutputs(Outputs):
 
 
 Covariates = Annotated[
-    tuple[ColumnName, ...],
+    ColumnNames,
     Field(
         description="Columns that were known before the assignment, such as the outcome of the month before. What they "
         "explain of the outcome is taken out (CUPED), which narrows the interval."
     ),
 ]
 CheckedCovariates = Annotated[
-    tuple[ColumnName, ...],
+    ColumnNames,
     Field(
         description="Columns that were known before the assignment, such as the outcome of the month before. What they "
         "explain of the outcome is taken out (CUPED), which narrows the interval. Fails when the arms differ in one "

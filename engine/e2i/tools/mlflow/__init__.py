@@ -24,7 +24,7 @@ from e2i.catalog.action import (
 )
 from e2i.catalog.artifacts import EffectModel, Model, ModelVersion, Report, Table
 from e2i.catalog.marks import MayNeed, Privilege
-from e2i.estimators.metrics import MetricName
+from e2i.estimators.metrics import MetricChoice
 from e2i.tools.mlflow.words import (
     DIGEST_TAG,
     EXCLUSIVE_STAGES,
@@ -176,7 +176,7 @@ class IfBetter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    metric: Annotated[MetricName, Field(description="Metric of the comparison. Its direction is known.")]
+    metric: Annotated[MetricChoice, Field(description="Metric of the comparison. Its direction is known.")]
     table: Annotated[
         Table, Field(description="Rows to evaluate both models on. Neither model may have been trained on them.")
     ]

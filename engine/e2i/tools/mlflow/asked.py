@@ -10,7 +10,7 @@ from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
 from e2i.catalog.action import Action, Effect, Outputs, Params
 from e2i.catalog.artifacts import EffectModel, File, Model, ModelVersion, Report, Table
-from e2i.estimators.metrics import METRICS, MetricName
+from e2i.estimators.metrics import METRICS, MetricChoice
 from e2i.tools.mlflow.words import Key, LiveStage, ModelName, Stage, TagName, TagText
 
 ArtifactPath = Annotated[
@@ -137,7 +137,7 @@ class CompareParams(Params):
     table: Annotated[
         Table, Field(description="Rows to evaluate both models on. Neither model may have been trained on them.")
     ]
-    metric: Annotated[MetricName, Field(description="Metric that decides. Its direction is known.")]
+    metric: Annotated[MetricChoice, Field(description="Metric that decides. Its direction is known.")]
     by: Annotated[FiniteFloat, Field(ge=0, description="Smallest improvement that counts.")] = 0.0
     no_champion: Annotated[
         Literal["fail", "better"],

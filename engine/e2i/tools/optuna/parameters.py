@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from e2i.catalog.action import Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Report, Study, Table
 from e2i.catalog.marks import Budget
+from e2i.catalog.names import ColumnName, ColumnNames
 from e2i.estimators.algorithms import AlgorithmName, Task
-from e2i.estimators.metrics import MetricName
+from e2i.estimators.metrics import MetricChoice
 from e2i.estimators.options import RankedFitOptions, StopInTrials
 from e2i.estimators.space import Dimension
 from e2i.tools.optuna.rules import Choose, Direction, Goal, Stopping
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Scalar = bool | int | float | str | None
 StudyName = Annotated[str, Field(min_length=1, max_length=512)]
@@ -57,9 +57,9 @@ class TuneRows(Params):
         tuple[ColumnName, ...] | None,
         Field(min_length=1, description="Feature columns; null: every column but the target and `exclude`."),
     ] = None
-    exclude: Annotated[tuple[ColumnName, ...], Field(description="Columns that are never features.")] = ()
+    exclude: Annotated[ColumnNames, Field(description="Columns that are never features.")] = ()
     predict_after: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(
             description="Moments, as in `known_at` of data.load, that have passed when the model predicts. A column "
             "that is known only at another moment cannot be a feature."
@@ -86,7 +86,7 @@ class TuneParams(RankedFitOptions, TuneRows):
 
     early_stopping: StopInTrials = None
     metric: Annotated[
-        MetricName | None,
+        MetricChoice | None,
         Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),
     ] = None
     direction: Annotated[

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from e2i.estimators.metrics import MetricName
+from e2i.estimators.metrics import MetricChoice
 
 Direction = Literal["maximize", "minimize"]
-Bounds = Annotated[dict[MetricName, float], Field(default_factory=dict)]
+Bounds = Annotated[dict[MetricChoice, float], Field(default_factory=dict)]
 
 
 class _Part(BaseModel):
@@ -19,7 +19,7 @@ class _Part(BaseModel):
 class Goal(_Part):
     """One of several metrics to search by."""
 
-    name: Annotated[MetricName, Field(description="The metric.")]
+    name: Annotated[MetricChoice, Field(description="The metric.")]
     direction: Annotated[
         Direction | None, Field(description="maximize or minimize; null: derived from the metric.")
     ] = None
@@ -41,7 +41,7 @@ class Weights(_Part):
         Field(description="The largest weighted sum of scores: 0 at the worst value of the front, 1 at the best."),
     ]
     weights: Annotated[
-        dict[MetricName, Annotated[float, Field(ge=0)]],
+        dict[MetricChoice, Annotated[float, Field(ge=0)]],
         Field(min_length=1, description="Weight of each metric; one that is left out has none."),
     ]
 
@@ -56,7 +56,7 @@ class Constraint(_Part):
     """Take the best trial by one metric among those that meet bounds of others."""
 
     rule: Annotated[Literal["constraint"], Field(description="The best by one metric within bounds of others.")]
-    best: Annotated[MetricName, Field(description="The metric that decides among the trials within the bounds.")]
+    best: Annotated[MetricChoice, Field(description="The metric that decides among the trials within the bounds.")]
     at_least: Annotated[Bounds, Field(description="Lower bounds, such as `{recall: 0.8}`.")]
     at_most: Annotated[Bounds, Field(description="Upper bounds, such as `{log_loss: 0.5}`.")]
 
@@ -82,7 +82,7 @@ class Stopping(_Part):
         ),
     ] = None
     target: Annotated[
-        float | dict[MetricName, float] | None,
+        float | dict[MetricChoice, float] | None,
         Field(
             description="Value of the metric to reach; with several metrics, values by metric, all met by one trial."
         ),

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from e2i.catalog.action import Action, Outputs, Params, Tool
 from e2i.catalog.artifacts import Recipe, Report, Table
+from e2i.catalog.names import ColumnName, ColumnNames
 from e2i.estimators.recipes import Step
 
 LIBRARIES = ("scikit-learn", "numpy", "pandas")
-ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class RecipeParams(Params):
@@ -51,7 +51,7 @@ class PreviewParams(Params):
         tuple[ColumnName, ...] | None,
         Field(min_length=1, description="Feature columns; null: every column but the target and `exclude`."),
     ] = None
-    exclude: Annotated[tuple[ColumnName, ...], Field(description="Columns that are never features.")] = ()
+    exclude: Annotated[ColumnNames, Field(description="Columns that are never features.")] = ()
     rows: Annotated[int, Field(ge=1, le=100, description="Rows to show.")] = 10
     seed: Annotated[
         int | None, Field(ge=0, le=2**31 - 1, description="Seed of the cross-fitting; null: the run's seed.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, settled
+from e2i.catalog.columns import ColumnProblem, Flow, Given, KnownTable, settled, twice
 from e2i.catalog.files import Files
 from e2i.queries import scalars
 from e2i.queries.flow import problem
@@ -18,6 +18,8 @@ from e2i.tools.table.statement import Built, Generator, Tables
 
 SOURCES = ("table", "left", "right", "tables")
 """Parameters that are tables."""
+NAMES = ("by", "on", "order", "columns")
+"""Parameters that list columns, each of which counts once."""
 
 
 def join(given: Given, files: Files) -> Flow:
@@ -126,10 +128,12 @@ def _flow(given: Given, generate: Generator) -> Flow:
     built = generate(given, tables)
     if built.problems:
         return Flow({}, built.problems)
+    repeated = tuple(problem for name in NAMES for problem in twice((name,), given.get(name)))
     try:
-        return _of_query(built, tables)
+        flow = _of_query(built, tables)
     except ImportError:  # without DuckDB, columns are unknown
-        return Flow()
+        return Flow({}, repeated)
+    return replace(flow, problems=(*repeated, *flow.problems))
 
 
 def _of_query(built: Built, tables: Tables) -> Flow:

@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.names import ColumnName
 from e2i.estimators.calibrating import Method
 from e2i.tools.model.params.costs import Costs
-from e2i.tools.model.params.fields import LIBRARIES, ColumnName
+from e2i.tools.model.params.fields import LIBRARIES
 
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall"]
 Limited = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall", "positive_rate"]

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import EffectModel, Model, Table
-from e2i.tools.model.params.fields import LIBRARIES, ColumnName, Threshold
+from e2i.catalog.names import ColumnNames
+from e2i.tools.model.params.fields import LIBRARIES, Threshold
 
 
 class PredictParams(Params):
@@ -16,9 +17,7 @@ class PredictParams(Params):
 
     model: Annotated[Model | EffectModel, Field(description="The model to apply, also that of `causal.estimate`.")]
     table: Annotated[Table, Field(description="Rows with the model's features.")]
-    keep: Annotated[tuple[ColumnName, ...] | None, Field(description="Columns to copy to the result; null: all.")] = (
-        None
-    )
+    keep: Annotated[ColumnNames | None, Field(description="Columns to copy to the result; null: all.")] = None
     threshold: Threshold = None
     intervals: Annotated[
         bool,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Table
-from e2i.estimators.metrics import MetricName
+from e2i.estimators.metrics import MetricChoice
 from e2i.tools.model.params.fields import LIBRARIES
 
 Weight = Annotated[float, Field(ge=0)]
@@ -60,7 +60,7 @@ class EnsembleParams(Params):
         Field(min_length=1, description="Of mean: the weight of each model, by its name in `models`. null: all alike."),
     ] = None
     metric: Annotated[
-        MetricName | None,
+        MetricChoice | None,
         Field(description="Metric that greedy selects by, and that the fallback compares; null: log_loss or rmse."),
     ] = None
     rounds: Annotated[int, Field(ge=1, le=1_000, description="Most selections of greedy.")] = 50

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Report, Table
-from e2i.estimators.metrics import MetricName
+from e2i.estimators.metrics import MetricChoice
 from e2i.tools.model.params.choosing import Candidates
 from e2i.tools.model.params.fields import LIBRARIES, Group, JudgedTable, Level, Positive, Seed, Threshold
 
@@ -24,7 +24,7 @@ class CompareParams(Params):
     reference: Annotated[
         str | None, Field(min_length=1, description="Name of the model that the others are compared with; null: first.")
     ] = None
-    metric: Annotated[MetricName | None, Field(description="Metric that decides; null: roc_auc or rmse.")] = None
+    metric: Annotated[MetricChoice | None, Field(description="Metric that decides; null: roc_auc or rmse.")] = None
     threshold: Threshold = None
     positive: Positive = None
     interval: Level = 0.95

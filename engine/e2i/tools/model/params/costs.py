@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.tools.model.params.fields import ColumnName
+from e2i.catalog.names import ColumnName
 
 Cost = float | ColumnName
 

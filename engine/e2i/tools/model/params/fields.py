@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from e2i.catalog.artifacts import Recipe, Table
+from e2i.catalog.names import ColumnName, ColumnNames
 from e2i.estimators.algorithms import AlgorithmName, Task
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Scalar = bool | int | float | str | None
 Target = Annotated[ColumnName, Field(description="The column to predict.")]
 Algorithm = Annotated[AlgorithmName, Field(description="The algorithm.")]
@@ -20,11 +20,9 @@ Features = Annotated[
         description="Feature columns; null: every column but the target and `exclude`. Times are never features.",
     ),
 ]
-Exclude = Annotated[
-    tuple[ColumnName, ...], Field(description="Columns that are never features, such as keys and times.")
-]
+Exclude = Annotated[ColumnNames, Field(description="Columns that are never features, such as keys and times.")]
 Moments = Annotated[
-    tuple[ColumnName, ...],
+    ColumnNames,
     Field(
         description="Moments, as in `known_at` of data.load, that have passed when the model predicts. A column "
         "that is known only at another moment cannot be a feature."

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.names import ColumnName
 from e2i.tools.model.disparities import DISPARITIES
 from e2i.tools.model.params.fields import (
     CONFIDENCE,
     LIBRARIES,
-    ColumnName,
     Group,
     JudgedTable,
     Level,

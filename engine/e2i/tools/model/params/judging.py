@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Model, Report, Table
+from e2i.catalog.names import ColumnName
 from e2i.estimators.details import JUDGED
 from e2i.tools.model.decisions import DIRECTIONS
 from e2i.tools.model.params.costs import Costs
-from e2i.tools.model.params.fields import CONFIDENCE, LIBRARIES, ColumnName, Label, Threshold
+from e2i.tools.model.params.fields import CONFIDENCE, LIBRARIES, Label, Threshold
 
 
 class EvaluateParams(Params):

@@ -9,8 +9,9 @@ from pydantic import Field
 from e2i.catalog.action import Action, Outputs
 from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import Budget
-from e2i.estimators.metrics import MetricName
-from e2i.tools.model.params.fields import LIBRARIES, ColumnName
+from e2i.catalog.names import ColumnName
+from e2i.estimators.metrics import MetricChoice
+from e2i.tools.model.params.fields import LIBRARIES
 from e2i.tools.model.params.training import FittedParams
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -28,7 +29,7 @@ class LearningCurveParams(FittedParams):
         int, Budget("trials"), Field(ge=1, le=50, description="Draws of the rows of each share below 1.")
     ] = 5
     metric: Annotated[
-        MetricName | None, Field(description="Metric of the plot and the conclusion; null: roc_auc or rmse.")
+        MetricChoice | None, Field(description="Metric of the plot and the conclusion; null: roc_auc or rmse.")
     ] = None
     group: Annotated[
         ColumnName | None,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from e2i.catalog.action import Action, Outputs, Params
 from e2i.catalog.artifacts import Folds, Model, Recipe, Table
 from e2i.catalog.marks import Budget
-from e2i.estimators.metrics import MetricName
+from e2i.estimators.metrics import MetricChoice
 from e2i.estimators.options import EarlyStop, FitOptions, RankedFitOptions, StopInFolds
 from e2i.estimators.space import Dimension
 from e2i.tools.model.params.fields import (
@@ -112,7 +112,7 @@ class Search(BaseModel):
         ),
     ] = None
     metric: Annotated[
-        MetricName | None,
+        MetricChoice | None,
         Field(
             description="Metric of a trial, its mean over the inner folds; null: the first of `metrics`, or roc_auc "
             "or rmse."
@@ -144,7 +144,7 @@ class CrossValidateParams(RankedFitOptions, CrossValidateRows):
 
     early_stopping: StopInFolds = None
     metrics: Annotated[
-        tuple[MetricName, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
+        tuple[MetricChoice, ...] | None, Field(min_length=1, description="Metrics; null: all of the task.")
     ] = None
     search: Annotated[
         Search | None,

@@ -9,7 +9,7 @@ from pydantic import Field
 from e2i.catalog.action import Action, Outputs
 from e2i.catalog.artifacts import Report, Table
 from e2i.catalog.marks import Budget
-from e2i.estimators.metrics import MetricName
+from e2i.estimators.metrics import MetricChoice
 from e2i.tools.model.params.fields import LIBRARIES, Group, Level, Scalar
 from e2i.tools.model.params.training import FittedParams, Parameter
 
@@ -25,7 +25,7 @@ class ValidationCurveParams(FittedParams):
         Field(min_length=2, max_length=50, description="Its values, in the order of the curve."),
     ]
     metric: Annotated[
-        MetricName | None, Field(description="Metric of the plot and the conclusion; null: roc_auc or rmse.")
+        MetricChoice | None, Field(description="Metric of the plot and the conclusion; null: roc_auc or rmse.")
     ] = None
     interval: Level = 0.95
     group: Group = None
