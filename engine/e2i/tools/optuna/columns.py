@@ -17,12 +17,15 @@ from e2i.estimators import (
     recipe_space,
 )
 from e2i.estimators.metrics import METRICS
-from e2i.tools.optuna import options, ranges
+from e2i.tools.optuna import effect_columns, options, ranges
 
 CODES = (*ranges.CODES, *options.CODES)
 
 
 def tune(given: Given, files: Files) -> Flow:
+    """Return what is known of a search, of predictions or of effects, and its problems."""
+    if given["effect"] is not None:
+        return effect_columns.tune(given, files)
     model, problems = columns.learn(given, "train", "validation")
     problems += fold_columns.check(given, model, "train")
     problems += option_columns.check(given, model, "train", "fixed")

@@ -7,17 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from e2i.catalog.action import Outputs, Params
-from e2i.catalog.artifacts import Folds, Model, Recipe, Report, Study, Table
+from e2i.catalog.artifacts import EffectModel, Folds, Model, Recipe, Report, Study, Table
+from e2i.catalog.extensible import Extensible
 from e2i.catalog.marks import Budget
 from e2i.catalog.names import ColumnName, ColumnNames
-from e2i.estimators.algorithms import AlgorithmName, Task
+from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.metrics import MetricChoice
 from e2i.estimators.options import RankedFitOptions, StopInTrials
 from e2i.estimators.space import Dimension
+from e2i.tools.optuna.effect_parameters import ESTIMATORS, BestEstimate, EffectQuestion, fault
 from e2i.tools.optuna.rules import Choose, Direction, Goal, Stopping
 
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Scalar = bool | int | float | str | None
+SearchedName = Annotated[str, Extensible("algorithms", (*ALGORITHMS, *ESTIMATORS))]
+"""An algorithm that predicts, also one that is added, or an estimator of effects."""
 StudyName = Annotated[str, Field(min_length=1, max_length=512)]
 
 
@@ -35,8 +39,10 @@ class TuneRows(Params):
             "value is the mean; instead of `validation`."
         ),
     ] = None
-    target: Annotated[ColumnName, Field(description="The column to predict.")]
-    algorithm: Annotated[AlgorithmName, Field(description="The algorithm.")] = "XGBoost"
+    target: Annotated[ColumnName, Field(description="The column to predict; of `effect`, the outcome.")]
+    algorithm: Annotated[
+        SearchedName, Field(description="The algorithm; of `effect`, the estimator, such as CausalForest.")
+    ] = "XGBoost"
     trials: Annotated[
         int,
         Budget("trials"),
@@ -85,9 +91,19 @@ class TuneParams(RankedFitOptions, TuneRows):
     """Parameters of ``optuna.tune``: the rows come first, then the options of a fit, then those of the search."""
 
     early_stopping: StopInTrials = None
+    effect: Annotated[
+        EffectQuestion | None,
+        Field(
+            description="Search an estimator of the effect of a treatment on `target`, by r_score or dr_score. null: "
+            "search an algorithm that predicts `target`."
+        ),
+    ] = None
     metric: Annotated[
-        MetricChoice | None,
-        Field(description="Metric of a trial; null: roc_auc for classification, rmse for regression."),
+        MetricChoice | Literal["r_score", "dr_score"] | None,
+        Field(
+            description="Metric of a trial; null: roc_auc for classification, rmse for regression, ndcg for a ranking, "
+            "r_score for an effect."
+        ),
     ] = None
     direction: Annotated[
         Direction | None,
@@ -112,7 +128,8 @@ class TuneParams(RankedFitOptions, TuneRows):
             min_length=1,
             description="Hyperparameters to search, each with its range, and choices of the recipe: "
             "`prepare.steps.0.strategy` is a parameter of its first operation, `prepare.steps.0.use` (true or false) "
-            "whether it is applied. null: the algorithm's default space.",
+            "whether it is applied; of `effect`, settings of a forest, and `outcome_model.max_depth`. null: the "
+            "algorithm's default space.",
         ),
     ] = None
     fixed: Annotated[
@@ -175,6 +192,9 @@ class TuneParams(RankedFitOptions, TuneRows):
     def _judged_by_one(self) -> TuneParams:
         if (self.validation is None) == (self.folds is None):
             raise ValueError("set either `validation` or `folds`: the rows that trials are judged by")
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        if said := fault(given | {"effect": None if self.effect is None else self.effect.model_dump()}):
+            raise ValueError(said)
         return self
 
 
@@ -204,7 +224,17 @@ class TuneOutputs(Outputs):
             "`prepare`."
         ),
     ]
-    model: Annotated[Model, Field(description="The model of the best trial, fitted to `train`.")]
+    best_estimate: Annotated[
+        BestEstimate | None,
+        Field(
+            description="Of `effect`: `estimator`, `params`, `outcome_model` and `treatment_model` of the best trial, "
+            "for causal.estimate; null of a prediction."
+        ),
+    ]
+    model: Annotated[
+        Model | EffectModel,
+        Field(description="The model of the best trial, fitted to `train`; of `effect`, that of the effect."),
+    ]
     trials: Annotated[
         Table,
         Field(

@@ -34,8 +34,13 @@ def check(given: Given) -> Iterator[ColumnProblem]:
             return
         for name, dimension in searched.items():
             yield from _bounded(algorithm, name, dimension)
-        yield from _conditions(searched, fixed)
-        yield from _finite(given, {name: found for name, found in searched.items() if name not in fixed}, written=True)
+        yield from of_space(given, searched, fixed)
+
+
+def of_space(given: Given, searched: Mapping[str, Dimension], fixed: Mapping[str, Any]) -> Iterator[ColumnProblem]:
+    """Yield conditions of a written space that cannot be met, and what a grid cannot list."""
+    yield from _conditions(searched, fixed)
+    yield from _finite(given, {name: found for name, found in searched.items() if name not in fixed}, written=True)
 
 
 def _fixed(algorithm: str, fixed: Mapping[str, Any]) -> Iterator[ColumnProblem]:
