@@ -17,7 +17,7 @@ from e2i.estimators import (
     recipe_space,
 )
 from e2i.estimators.metrics import METRICS
-from e2i.tools.optuna import effect_columns, options, ranges
+from e2i.tools.optuna import effect_columns, effect_space, options, ranges
 
 CODES = (*ranges.CODES, *options.CODES)
 
@@ -25,7 +25,7 @@ CODES = (*ranges.CODES, *options.CODES)
 def tune(given: Given, files: Files) -> Flow:
     """Return what is known of a search, of predictions or of effects, and its problems."""
     if given["effect"] is not None:
-        return effect_columns.tune(given, files)
+        return _of_effect(given, files)
     model, problems = columns.learn(given, "train", "validation")
     problems += fold_columns.check(given, model, "train")
     problems += option_columns.check(given, model, "train", "fixed")
@@ -50,6 +50,17 @@ def tune(given: Given, files: Files) -> Flow:
         if given["metrics"] is None or len(names) > 1:
             outputs |= _tables(free, names if given["metrics"] is not None else ("value",))
     return Flow(outputs, problems)
+
+
+def _of_effect(given: Given, files: Files) -> Flow:
+    flow = effect_columns.tune(given, files)
+    outputs = dict(flow.outputs)
+    searched, fixed = effect_space.searched(given), given["fixed"]
+    if searched is not None and isinstance(fixed, Mapping):
+        free = [name for name in searched if name not in fixed]
+        outputs |= _tables(free, ("value",))
+        outputs["best_params"] = KnownKeys((*fixed, *free))
+    return Flow(outputs, flow.problems)
 
 
 def _tables(free: list[str], values: tuple[str, ...]) -> dict[str, Known]:

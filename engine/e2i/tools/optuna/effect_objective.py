@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from importlib import import_module
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ from e2i.tools.causal.averages import scores
 from e2i.tools.causal.crossfit import Nuisances, cross_fit
 from e2i.tools.causal.estimating import EstimateParams, Nuisance, model_of
 from e2i.tools.causal.final_stage import fit
+from e2i.tools.causal.learners import LEARNERS
 from e2i.tools.causal.question import Question, ask
 from e2i.tools.optuna import effect_space
 from e2i.tools.optuna.effect_parameters import BestEstimate, EffectQuestion
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
 EffectMetric = Literal["r_score", "dr_score"]
 KEPT = 4
 """Pairs of models of outcome and treatment whose predictions of a split are kept."""
+
+LIBRARIES = {
+    "linear": ("statsmodels.api", "econml.sklearn_extensions.linear_model"),
+    "forest": ("econml.grf",),
+    "predictions": (),
+}
+"""What the last stage of an estimator imports, by its form."""
 
 
 class Judge(Struct, frozen=True, eq=False):
@@ -110,6 +119,8 @@ class EffectRows:
         if not question.continuous:  # every part compares the same two values
             arms = {"control": self.question.control, "treated": self.question.treated}
             self.base = self.base.model_copy(update=arms)
+        for library in LIBRARIES[LEARNERS[self.base.estimator].form]:
+            import_module(library)  # scikit-learn fails on a module that another thread has imported by half
         self.parts = self._folded(params, ctx) if params.folds is not None else [self._validated(params, ctx)]
 
     def asked(self, chosen: Values) -> EstimateParams:

@@ -52,6 +52,20 @@ def default(estimator: str, given: Mapping[str, Nuisance | None]) -> dict[str, D
     return found
 
 
+def searched(given: Given) -> tuple[str, ...] | None:
+    """Return the names that a search varies, while planning; None when they are not known."""
+    estimator, question, space = given["algorithm"], given["effect"], given["space"]
+    if isinstance(space, Mapping):
+        return tuple(space)
+    if space is not None or not isinstance(estimator, str) or not settled(question):
+        return None
+    try:
+        models = {role: None if question[role] is None else Nuisance.model_validate(question[role]) for role in ROLES}
+    except ValidationError:  # reported as a wrong parameter
+        return None
+    return tuple(default(estimator, models))
+
+
 def check(given: Given) -> Iterator[ColumnProblem]:
     """Yield names that neither the estimator nor its models have, and ranges that they refuse."""
     estimator, question, space, fixed = given["algorithm"], given["effect"], given["space"], given["fixed"]
