@@ -64,6 +64,7 @@ def test_artifacts_are_listed_with_their_paths() -> None:
     assert tune["gives"] == {
         "study": ["study"],
         "model": ["model"],
+        "effect_model": ["model"],
         "recipe": ["best_recipe"],
         "table": ["trials", "front"],
         "report": ["report"],
@@ -103,6 +104,7 @@ def test_a_signature_is_read_in_sixty_tokens() -> None:
     assert result.stdout.splitlines() == lines + types
     assert any(line.startswith("ALGORITHM = XGBoost|LightGBM|") for line in types)
     assert any("algorithm: ALGORITHM = XGBoost, " in line for line in lines)
+    assert any("algorithm: ALGORITHM|LinearDML|" in line for line in lines)
     assert len(result.stdout) < 240 * len(BUILT_IN.names())  # a token is four letters and more
     (line,) = CliRunner().invoke(e2i, ["catalog", "debug.sleep", "--signatures"]).stdout.splitlines()
     assert line == "debug.sleep(seconds*: number, value: any) -> value"

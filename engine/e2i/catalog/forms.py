@@ -23,7 +23,9 @@ from e2i.spec.writing import written
 SCALAR = ("boolean", "integer", "number", "string")
 LONGEST_DEFAULT = 60
 """Characters of a default that a signature shows."""
-LONG_TYPE, MANY = 40, 3
+MOST_MEMBERS = 6
+"""Members of a mapping that a type on one line shows, besides required ones. Its own lines show all."""
+LONG_TYPE, MANY = 30, 2
 """Characters of a type, and actions that take it, from which signatures of the catalog share its name."""
 
 
@@ -79,10 +81,10 @@ def outputs(action: Action) -> tuple[Field, ...]:
 def signature(uses: str, action: Action, registry: Source, names: Mapping[str, str] | None = None) -> str:
     """Returns an action on one line: ``data.select(table*: table, columns: [string]) -> table``.
 
-    A type in ``names`` is written as its name.
+    A type in ``names`` is written as its name, also where further choices follow.
     """
     shared = names or {}
-    given = ", ".join(_parameter(field, shared.get(field.type, field.type)) for field in params(action, registry))
+    given = ", ".join(_parameter(field, _named(field.type, shared)) for field in params(action, registry))
     return f"{uses}({given}) -> {', '.join(action.outputs.model_fields) or 'nothing'}"
 
 
@@ -98,6 +100,11 @@ def shared_types(actions: Iterable[Action], registry: Source) -> dict[str, str]:
         if len(users) >= MANY and users[0] not in names.values():
             names[text] = users[0]
     return names
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    """Returns a type with the list of choices that it is, or begins with, written as its name."""
+    return next((name + text[len(long) :] for long, name in names.items() if f"{text}|".startswith(f"{long}|")), text)
 
 
 def _parameter(field: Field, kind: str) -> str:
@@ -151,7 +158,9 @@ class _Reader:
                 return kind if kind in ARTIFACTS else "artifact"
             case "object" if names := schema.properties:
                 required = self._required(schema)
-                return "{" + ", ".join(f"{name}*" if name in required else name for name in names) + "}"
+                shown = [name for n, name in enumerate(names) if name in required or n < MOST_MEMBERS]
+                more = ["…"] * (len(shown) < len(names))
+                return "{" + ", ".join([*(f"{name}*" if name in required else name for name in shown), *more]) + "}"
             case "object":
                 return f"{{string: {self._type(schema.entries) if schema.entries else 'any'}}}"
             case str() as kind:

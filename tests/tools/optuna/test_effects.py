@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from context import LocalContext
 from e2i.catalog.columns import KnownKeys, KnownModel, KnownTable
-from e2i.catalog.files import Files
+from e2i.catalog.files import NO_FILES
 from e2i.errors import StepError
 from e2i.estimators import effects
 from e2i.tools.causal import EstimateParams
@@ -259,7 +259,7 @@ def test_the_plan_knows_the_columns_and_keys_that_the_run_makes(ctx: LocalContex
         fixed={"n_estimators": 40},
         effect=QUESTION,
     ).model_dump()
-    flow = columns.tune({**given, "train": known, "validation": known}, Files())
+    flow = columns.tune({**given, "train": known, "validation": known}, NO_FILES)
     assert [problem.code for problem in flow.problems] == []
     for name in ("trials", "front"):
         planned = flow.outputs[name]

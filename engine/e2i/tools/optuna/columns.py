@@ -24,7 +24,7 @@ CODES = (*ranges.CODES, *options.CODES)
 
 def tune(given: Given, files: Files) -> Flow:
     """Return what is known of a search, of predictions or of effects, and its problems."""
-    if given["effect"] is not None:
+    if given.get("effect") is not None:
         return _of_effect(given, files)
     model, problems = columns.learn(given, "train", "validation")
     problems += fold_columns.check(given, model, "train")

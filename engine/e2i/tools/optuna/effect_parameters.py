@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from e2i.tools.causal.basics import ColumnName, Label
+from e2i.catalog.names import ColumnName, ColumnNames
+from e2i.tools.causal.basics import Label
 from e2i.tools.causal.estimating import Nuisance, Scalar
 from e2i.tools.causal.learners import LEARNERS, EstimatorName, misfit
 
@@ -49,7 +50,7 @@ class EffectQuestion(BaseModel):
         tuple[ColumnName, ...], Field(min_length=1, description="Columns that the effect may depend on.")
     ]
     confounders: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(description="Further columns that both the treatment and the outcome may depend on."),
     ] = ()
     continuous: Annotated[
@@ -71,7 +72,7 @@ class EffectQuestion(BaseModel):
         ),
     ] = None
     decided_at: Annotated[
-        tuple[ColumnName, ...],
+        ColumnNames,
         Field(description="Moments that have passed when the treatment is decided, as in causal.estimate."),
     ] = ()
 
