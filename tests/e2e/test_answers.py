@@ -30,11 +30,11 @@ from e2i.tools.mlflow.models import save_scoring
 from e2i.tools.model.actions import predict
 from e2i.tools.model.params.applying import PredictParams
 from e2i.tools.model.params.training import TrainParams
-from learning import RECIPES, WHEN, noted, others, table
+from learning import RECIPES, WHEN, graded, noted, others, table
 
 pytest.importorskip("mlflow")
 SERVER = Path(elsewhere.__file__).with_name("bentos_over_http.py")
-OF_TASK = {"classification": ("binary", "three"), "regression": ("amount",)}
+OF_TASK = {"classification": ("binary", "three"), "regression": ("amount",), "ranking": ("grade",)}
 Case = tuple[str, str, str]
 """An algorithm, a target and a recipe."""
 
@@ -61,6 +61,9 @@ def trained(ctx: LocalContext, case: Case) -> tuple[Model, pd.DataFrame, np.ndar
     size = {name: 8 for name in ("n_estimators", "iterations", "max_iter") if name in ALGORITHMS[algorithm].params}
     size = size if ALGORITHMS[algorithm].family != "linear" else {}
     asked: Any = {"algorithm": algorithm, "prepare": steps, "params": size, "exclude": others(target)}
+    if target == "grade":
+        frame, held = (graded(rows) for rows in (frame, held))
+        asked |= {"objective": "rank", "group": "query"}
     params = TrainParams(table=ctx.table(frame), target=target, **asked)
     prepared = Request.of(params, 7).prepare(frame, held, threads=1)
     model = fitting.fit(prepared, size, seed=7, threads=1)

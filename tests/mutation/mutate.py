@@ -131,6 +131,8 @@ KINDS: dict[str, Callable[[Good, Random], Mutants]] = {
     "calibrated twice": modelling.calibrated_again,
     "finished by training rows": modelling.finished_by_training_rows,
     "judged by fitted rows": modelling.judged_by_fitted_rows,
+    "ranking without queries": modelling.ranking_without_queries,
+    "query among features": modelling.query_among_features,
     "intervals of a model without": modelling.intervals_of_none,
     "cost in no column": modelling.cost_of_no_column,
     "limit of nothing": modelling.limit_that_is_none,

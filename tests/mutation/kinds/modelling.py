@@ -129,6 +129,23 @@ def quantiles_of_another_objective(good: Good, rng: Random) -> Mutants:
             yield mutant(good, [edit], *spans, codes=OPTION)
 
 
+def ranking_without_queries(good: Good, rng: Random) -> Mutants:
+    """A ranking whose queries are not named, or are a column that there is not."""
+    for path, site in _given(good, "group"):
+        if good.value(path).get("objective") == "rank":
+            yield mutant(good, [(site.start, site.end, "null")], (site.start, site.start), codes=OPTION)
+            yield mutant(good, [(site.start, site.end, "quarrel")], (site.start, site.start), codes="unknown-column")
+
+
+def query_among_features(good: Good, rng: Random) -> Mutants:
+    """The query of a ranking as a feature."""
+    for path, site in _given(good, "group"):
+        names = good.sites.get((*path, "features"))
+        if good.value(path).get("objective") == "rank" and names and names.flow:
+            edit = (names.start + 1, names.start + 1, f"{good.raw(site)}, ")
+            yield mutant(good, [edit], edit[:2], codes=OPTION)
+
+
 def space_of_another_algorithm(good: Good, rng: Random) -> Mutants:
     """A search over a hyperparameter that the algorithm does not have."""
     for pattern in (("steps", "*", "with", "space", "*"), ("steps", "*", "with", "search", "space", "*")):

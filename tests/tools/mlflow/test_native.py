@@ -20,7 +20,7 @@ from e2i.tools.mlflow import PromoteParams, RegisterParams
 from e2i.tools.mlflow.actions import promote, register
 from e2i.tools.mlflow.models import save_scoring
 from elsewhere import compare, environment
-from learning import TARGETS, others, table, timed
+from learning import TARGETS, graded, others, table, timed
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -45,14 +45,17 @@ def trained(
     name = f"{algorithm}-{target}{'-prepared' if steps else ''}{''.join(f'-{one}' for one in chosen.values())}"
     recipe = recipes.steps_of(Recipe(digest="sha256:" + "0" * 64, steps=tuple(steps)))
     frame = timed(table(300)) if steps else table(300)
+    if target == "grade":
+        frame, chosen = graded(frame), {"objective": "rank", "group": "query"}
     if target == "amount":
         frame["amount"] = frame["amount"] * 1e-4 + 3.0  # which boosters learn on a scale of their own
     params = {name: 5 for name in ("n_estimators", "iterations") if name in ALGORITHMS[algorithm].params}
+    task: Any = "ranking" if target == "grade" else None
     prepared = fitting.prepare(
-        frame, None, target, algorithm, exclude=others(target), recipe=recipe, options=Options(**chosen)
+        *(frame, None, target, algorithm), exclude=others(target), recipe=recipe, options=Options(**chosen), task=task
     )
     folder = fitting.save(fitting.fit(prepared, params, seed=7, threads=1), ctx.scratch / name)
-    task, features = prepared.schema.task, tuple(name for name in frame if name not in TARGETS)
+    task, features = prepared.schema.task, tuple(name for name in frame if name not in (*TARGETS, "query", "grade"))
     model = ctx.keep(folder, Model, algorithm=algorithm, task=task, target=target, features=features)
     rows = timed(table(80, seed=1))[list(features)]
     rows.loc[0, "kind"] = "never seen"
@@ -93,7 +96,7 @@ def test_a_model_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, els
 @pytest.mark.sweep
 @pytest.mark.timeout(600)
 def test_every_algorithm_is_loaded_by_its_own_flavour_without_e2i(ctx: LocalContext, elsewhere: dict[str, str]) -> None:
-    targets = {"classification": ("binary", "three"), "regression": ("amount",)}
+    targets = {"classification": ("binary", "three"), "regression": ("amount",), "ranking": ("grade",)}
     cases = []
     for algorithm in ALGORITHMS:
         for target in (target for task in ALGORITHMS[algorithm].tasks for target in targets[task]):
