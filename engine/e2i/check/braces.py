@@ -1,10 +1,11 @@
-"""Warns of expressions in the braces of other languages: ``{{ x }}`` and ``${ x }`` are plain text here.
+"""Warns of expressions in the marks of other languages: ``{{ x }}``, ``${ x }`` and ``<% x %>`` are plain text here.
 
 In: an expanded spec. Out: warnings, each with its fix.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from e2i.check.context import CheckContext
 
 
+_MARKED = re.compile(r"[^\w{}]*(?P<inside>(?:steps|params|matrix)(?:\.\w+)+)[^\w{}]*")
+"""A text that is nothing but a reference, between marks such as ``$(…)`` and ``<% … %>``, or none."""
+_BARE = re.compile(r"(?<!\{)(?<!\{ )\b(?:steps|params|matrix)\.\w")
+"""A reference that does not begin an expression."""
 Names = Mapping[str, Collection[str]]
 """The names that expressions of a spec can use, by root."""
 
@@ -42,13 +47,14 @@ def check(context: CheckContext) -> Iterator[Problem]:
 
 def _has_others(text: str | None) -> bool:
     """Returns False when all braces of a file's text that could be others are those of expressions."""
-    return text is None or not text.count("{{") == text.count("${{") == text.count("${")
+    is_braced = text is None or not text.count("{{") == text.count("${{") == text.count("${")
+    return is_braced or (text is not None and _BARE.search(text) is not None)
 
 
 def _braced(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """Yields each text in a value that has braces, unless these are those of one expression."""
     if isinstance(value, str):
-        if "{" in value and not (value.startswith("${{") and value.count("{") == 2):
+        if ("{" in value and not (value.startswith("${{") and value.count("{") == 2)) or _MARKED.fullmatch(value):
             yield path, value
     elif isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
@@ -60,7 +66,9 @@ def _in_text(loaded: LoadedSpec, path: Path, text: str, known: Names) -> Iterato
     """Yields the warning if an expression in other braces only names what there is."""
     from e2i.spec import dialects  # only needed for a text with other braces
 
-    found = [match for match in dialects.unmarked(text) if _is_expression(match["inside"], known)]
+    marked = _MARKED.fullmatch(text)
+    others = [marked] if marked else dialects.unmarked(text)
+    found = [match for match in others if _is_expression(match["inside"], known)]
     if not found:
         return
     meant = text
@@ -87,8 +95,8 @@ CODES = (
     Code(
         "plain-braces",
         "An expression in other braces",
-        "Only `${{ … }}` is an expression. `{{ … }}` and `${ … }` are plain text, and the step would receive that "
-        "text. This is a warning.",
+        "Only `${{ … }}` is an expression. `{{ … }}` and `${ … }` are plain text, and so is a reference between other "
+        "marks or none: the step would receive that text. This is a warning.",
         "Write `${{ … }}`.",
         "params:\n  n: {type: integer, default: 1}\nsteps:\n"
         '  a: {uses: debug.echo, with: {value: "n is {{ params.n }}"}}\n',
