@@ -13,8 +13,9 @@ from e2i.catalog.artifacts import Model
 from e2i.catalog.columns import UNKNOWN, KnownModel, KnownTable
 from e2i.catalog.lineage import Rows
 from e2i.errors import StepError
-from e2i.tools.mlflow import CompareParams, FindParams, PromoteParams, RegisterParams, columns
+from e2i.tools.mlflow import PromoteParams, RegisterParams, columns
 from e2i.tools.mlflow.actions import compare, find, promote, register
+from e2i.tools.mlflow.asked import CompareParams, FindParams
 from small_model import small_frame, small_model
 
 pytest.importorskip("mlflow")

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from context import LocalContext
 from e2i.catalog.artifacts import File, Report, Table
 from e2i.telemetry.entries import Entry
-from e2i.tools.mlflow import LogParams, MLflowSettings, recording
+from e2i.tools.mlflow import MLflowSettings, recording
 from e2i.tools.mlflow.actions import log
+from e2i.tools.mlflow.asked import LogParams
 from e2i.tools.mlflow.sink import open_sink
 
 mlflow = pytest.importorskip("mlflow")

@@ -94,22 +94,27 @@ def fault(given: Mapping[str, Any]) -> str | None:
     is_effect = algorithm in ESTIMATORS
     if question is None:
         if is_effect:
-            return f"{algorithm} estimates an effect: ask for it in `effect`, such as {{treatment: …}}"
+            return f"`algorithm`: {algorithm} estimates an effect; ask for one by a mapping `effect` with its treatment"
         metric = given["metric"]
-        return f"{metric} judges effects, and there is no `effect`" if metric in ("r_score", "dr_score") else None
+        return (
+            f"`metric`: {metric} judges effects, and there is no `effect`"
+            if metric in ("r_score", "dr_score")
+            else None
+        )
     if not is_effect:
-        return f"{algorithm} does not estimate effects; those that do: {', '.join(ESTIMATORS)}"
+        able = ", ".join(ESTIMATORS)
+        return f"`algorithm`: {algorithm} does not estimate effects, as `effect` asks; those that do: {able}"
     idle = [name for name, default in OTHERWISE.items() if given[name] != default]
     if idle:
         return f"`{idle[0]}` is for predictions, and this search is for effects: remove it"
     if given["metric"] not in (None, "r_score", "dr_score"):
-        return f"{given['metric']} judges predictions; effects have r_score and dr_score"
+        return f"`metric`: {given['metric']} judges predictions; effects have r_score and dr_score"
     if given["direction"] == "minimize":
-        return "r_score and dr_score are better when they are higher: remove `direction`"
+        return "`direction`: r_score and dr_score are better when they are higher; remove it"
     if question["continuous"] and given["metric"] == "dr_score":
-        return "dr_score needs a treatment of two values; for an amount use r_score"
+        return "`metric`: dr_score needs a treatment of two values; for an amount use r_score"
     if question["continuous"] and not (question["control"] is None and question["treated"] is None):
-        return "`control` and `treated` are values of a treatment that is not continuous"
+        return "`effect`: control and treated are values of a treatment that is not continuous"
     return misfit(
         algorithm,
         continuous=question["continuous"],

@@ -12,7 +12,7 @@ from e2i.catalog.extensible import Extensible
 from e2i.catalog.marks import Budget
 from e2i.catalog.names import ColumnName, ColumnNames
 from e2i.estimators.algorithms import ALGORITHMS, Task
-from e2i.estimators.metrics import MetricChoice
+from e2i.estimators.metrics import MetricName
 from e2i.estimators.options import RankedFitOptions, StopInTrials
 from e2i.estimators.space import Dimension
 from e2i.tools.optuna.effect_parameters import ESTIMATORS, BestEstimate, EffectQuestion, fault
@@ -20,6 +20,7 @@ from e2i.tools.optuna.rules import Choose, Direction, Goal, Stopping
 
 Parameter = Annotated[str, Field(min_length=1, max_length=100)]
 Scalar = bool | int | float | str | None
+SearchMetric = Literal[MetricName, "r_score", "dr_score"]
 SearchedName = Annotated[str, Extensible("algorithms", (*ALGORITHMS, *ESTIMATORS))]
 """An algorithm that predicts, also one that is added, or an estimator of effects."""
 StudyName = Annotated[str, Field(min_length=1, max_length=512)]
@@ -99,7 +100,7 @@ class TuneParams(RankedFitOptions, TuneRows):
         ),
     ] = None
     metric: Annotated[
-        MetricChoice | Literal["r_score", "dr_score"] | None,
+        SearchMetric | None,
         Field(
             description="Metric of a trial; null: roc_auc for classification, rmse for regression, ndcg for a ranking, "
             "r_score for an effect."
