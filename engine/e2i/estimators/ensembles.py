@@ -18,6 +18,7 @@ from msgspec import Struct
 from e2i.errors import StepError
 from e2i.estimators import metrics
 from e2i.estimators.algorithms import ENSEMBLE, Task
+from e2i.estimators.one_thread import one_thread
 
 if TYPE_CHECKING:
     from e2i.estimators.deciding import Mixture
@@ -160,7 +161,8 @@ def _classes(labels: Matrix, predicted: Matrix) -> Mixture:
     from e2i.estimators.deciding import stacked
 
     nearest = calibrating.least_distance(predicted)
-    fitted = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8).fit(stacked(predicted, nearest), labels)
+    with one_thread():
+        fitted = LogisticRegression(C=STRENGTH, max_iter=1000, tol=1e-8).fit(stacked(predicted, nearest), labels)
     return {
         "method": "stack",
         "coefficients": fitted.coef_.T.tolist(),

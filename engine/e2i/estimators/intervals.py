@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from e2i.estimators import details, metrics, ranking
 from e2i.estimators.algorithms import Task
 from e2i.estimators.metrics import Rows
+from e2i.estimators.one_thread import one_thread
 
 if TYPE_CHECKING:
     from e2i.estimators.scoring import Matrix
@@ -114,15 +114,6 @@ def of_means(
         sums = np.concatenate([weights @ table for weights in resamples(len(table), groups, seed)])
     found = {name: interval(sums[:, place] / sums[:, 0], level) for place, name in enumerate(values, start=1)}
     return {name: bounds for name, bounds in found.items() if bounds is not None}
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Makes matrix products independent of the number of threads: BLAS adds in an order that depends on it."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
-        yield
 
 
 def baseline(

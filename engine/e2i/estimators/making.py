@@ -6,6 +6,7 @@ Programs get estimators that their libraries made, so that everything that knows
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.algorithms import ALGORITHMS, Task
 from e2i.estimators.hyperparameters import known_as
 from e2i.estimators.live import library_of
+from e2i.estimators.one_thread import one_thread
 from e2i.estimators.rounds import Watch
 from e2i.spec.suggest import few, nearest
 
@@ -58,7 +60,8 @@ def make(algorithm: str, task: Task, params: Values, seed: int, threads: int | N
 
 def fit(estimator: Any, table: Any, labels: Any, arguments: Values) -> Any:
     """Fit an estimator and return it. A forest then predicts on one thread, so that sums keep their order."""
-    fitted = estimator.fit(table, labels, **arguments)
+    with one_thread() if library_of(estimator) == "sklearn" else nullcontext():
+        fitted = estimator.fit(table, labels, **arguments)
     if library_of(fitted) == "sklearn" and "n_jobs" in fitted.get_params(deep=False):
         fitted.set_params(n_jobs=None)
     return fitted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from e2i.estimators.one_thread import one_thread
 from e2i.estimators.prepare_numbers import Fitting
 from e2i.estimators.recipes import CountEncode, Hash, OneHot, Operation, TargetEncode, Tfidf
 
@@ -147,7 +148,8 @@ def _tfidf(operation: Tfidf, columns: Columns, names: list[str], target: Target)
             state["names"] = [f"{name}_{word}" for word in words]
         else:
             present = weights[~is_missing(columns[name])]
-            found = TruncatedSVD(operation.components, random_state=target.seed).fit(present)
+            with one_thread():
+                found = TruncatedSVD(operation.components, random_state=target.seed).fit(present)
             state["components"] = found.components_.tolist()
             state["names"] = [f"{name}_svd_{number}" for number in range(operation.components)]
         states.append(state)

@@ -11,6 +11,7 @@ from e2i.estimators import making, skops
 from e2i.estimators.algorithm import Hyperparameters
 from e2i.estimators.learning import Loss, Settings
 from e2i.estimators.library import Encoded
+from e2i.estimators.one_thread import one_thread
 from e2i.estimators.rounds import Watch
 from e2i.estimators.schema import Schema
 
@@ -45,7 +46,8 @@ def fit(
     try:
         model = making.make(algorithm, schema.task, {**_objective(algorithm, schema, loss), **params}, seed, threads)
         weighed = {} if data.weights is None else {"sample_weight": data.weights}
-        model = model.fit(data.matrix, data.labels, **weighed)
+        with one_thread():
+            model = model.fit(data.matrix, data.labels, **weighed)
     except (ValueError, TypeError) as error:
         raise StepError(f"{algorithm}: {error}", code="fit-failed") from error
     if "n_jobs" in model.get_params():

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from e2i.errors import StepError, ToolUnavailable
 from e2i.estimators import algorithms, recipe_choices
 from e2i.estimators.metrics import METRICS
+from e2i.estimators.one_thread import one_thread
 from e2i.tools.model.params.training import CrossValidateParams, Search
 
 if TYPE_CHECKING:
@@ -56,8 +57,6 @@ class Searching:
 
     def best(self, frame: pd.DataFrame, groups: Matrix | None) -> Chosen:
         """Return what is best by inner folds of these rows. Raises StepError."""
-        from threadpoolctl import threadpool_limits
-
         from e2i.estimators.space import ordered
         from e2i.tools.optuna import search
         from e2i.tools.optuna.chosen_rows import ChosenRows
@@ -75,7 +74,7 @@ class Searching:
         )
         stop = self._params.early_stopping
         objective = FoldsObjective(prepare({}), (self._metric,), fixed, seed, stop=stop, rows=ChosenRows(prepare))
-        with threadpool_limits(limits=1, user_api="blas"):  # trials share the cores
+        with one_thread():  # trials share the cores
             trials = asyncio.run(search.run(plan, objective, [], _forget, lambda: False, threads=self._threads))
             best = search.best(trials, direction, hint="check `space` of `search`")
             return Chosen(objective.chosen(best), recipe_choices.split(best.params)[1])

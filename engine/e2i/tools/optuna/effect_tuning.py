@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from e2i.catalog.context import StepContext
 from e2i.errors import StepError
 from e2i.estimators import effects
+from e2i.estimators.one_thread import one_thread
 from e2i.tools.causal import estimation
 from e2i.tools.optuna import effect_space, studies
 from e2i.tools.optuna.choosing import Goals
@@ -22,7 +23,6 @@ async def tune(params: TuneParams, question: EffectQuestion, ctx: StepContext) -
 
     Raises StepError for rows without an answer and when no trial was completed, ToolUnavailable when the storage fails.
     """
-    from threadpoolctl import threadpool_limits
 
     from e2i.tools.optuna.parameters import TuneOutputs
 
@@ -31,7 +31,7 @@ async def tune(params: TuneParams, question: EffectQuestion, ctx: StepContext) -
     sought = Goals((metric,), ("maximize",))
     given = {"outcome_model": question.outcome_model, "treatment_model": question.treatment_model}
     space = params.space or effect_space.default(params.algorithm, given)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_thread():
         rows = EffectRows(params, question, ctx)
         plan = studies.plan(params, space, sought, 0, rows.seed)
         objective = EffectObjective(rows, metric, params.fixed, prunes=params.pruner != "none")
