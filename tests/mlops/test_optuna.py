@@ -27,6 +27,7 @@ from sklearn.preprocessing import OneHotEncoder
 from e2i.errors import ToolUnavailable
 from e2i.estimators.algorithms import ALGORITHMS
 from e2i.estimators.metrics import METRICS, MetricName
+from e2i.mlops import BadCall
 from e2i.mlops.mlflow_run import current_run
 from e2i.mlops.optuna import Best, OptunaConfig, OptunaTuner
 from live.servers import Postgres
@@ -263,8 +264,13 @@ KINDS = {"regression": ("amount",), "classification": ("numbers", "booleans", "t
 MEASURED = [
     pytest.param(metric, kind, marks=() if metric in ("rmse", "roc_auc") else pytest.mark.slow)
     for metric in get_args(MetricName)
-    for kind in KINDS["regression" if METRICS[metric].task == "regression" else "classification"]
+    for kind in KINDS.get(METRICS[metric].task, ())
 ]
+
+
+def test_the_order_within_queries_is_judged_in_specs_only(workspace: Path) -> None:
+    with pytest.raises(BadCall, match="search a ranking"):
+        optimize("XGBoost", SPACES["XGBoost"], target("amount"), metric="ndcg", n_trials=2)
 
 
 @pytest.mark.parametrize(("metric", "kind"), MEASURED)
