@@ -60,7 +60,8 @@ def searched(given: Given) -> tuple[str, ...] | None:
     if space is not None or not isinstance(estimator, str) or not settled(question):
         return None
     try:
-        models = {role: None if question[role] is None else Nuisance.model_validate(question[role]) for role in ROLES}
+        given_models = {role: question.get(role) for role in ROLES}
+        models = {role: one and Nuisance.model_validate(one) for role, one in given_models.items()}
     except ValidationError:  # reported as a wrong parameter
         return None
     return tuple(default(estimator, models))
