@@ -71,7 +71,7 @@ def fields() -> dict[str, forms.Field]:
     ("name", "summary"),
     [
         ("text", "string"),
-        ("count", "integer = 20 (≥ 1 and ≤ 500)"),
+        ("count", "integer = 20 (1 to 500)"),
         ("share", "number (> 0 and < 1)"),
         ("op", "eq|ne"),
         ("mode", '"null"|fail|null = fail'),

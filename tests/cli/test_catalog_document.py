@@ -91,7 +91,7 @@ def test_people_see_the_example_too() -> None:
 def test_the_brief_catalog_has_choices_bounds_and_defaults() -> None:
     params = {action["action"]: action["params"] for action in catalog()}
     assert params["data.split"]["strategy"] == "entity|time|random"
-    assert params["optuna.tune"]["trials"] == "integer = 20 (≥ 1 and ≤ 1,000,000)"
+    assert params["optuna.tune"]["trials"] == "integer = 20 (1 to 1,000,000)"
     assert params["data.select"]["where"] == "[{column*, op*, value}]"
 
 

@@ -8,6 +8,7 @@ required.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,6 @@ from e2i.spec.writing import written
 SCALAR = ("boolean", "integer", "number", "string")
 LONGEST_DEFAULT = 60
 """Characters of a default that a signature shows."""
-MOST_MEMBERS = 6
-"""Members of a mapping that a type on one line shows, besides required ones. Its own lines show all."""
 LONG_TYPE, MANY = 30, 2
 """Characters of a type, and actions that take it, from which signatures of the catalog share its name."""
 
@@ -48,7 +47,7 @@ class Field(Struct, frozen=True):
 
     @property
     def summary(self) -> str:
-        """Type, default and bounds: ``integer = 20 (≥ 1 and ≤ 500)``. A default that is null or empty is left out."""
+        """Type, default and bounds: ``integer = 20 (1 to 500)``. A default that is null or empty is left out."""
         shown = written(self.default) if self.has_default else ""
         default = f" = {shown}" if shown and shown != self.type else ""
         return f"{self.type}{default}{f' ({self.bounds})' if self.bounds else ''}"
@@ -81,7 +80,7 @@ def outputs(action: Action) -> tuple[Field, ...]:
 def signature(uses: str, action: Action, registry: Source, names: Mapping[str, str] | None = None) -> str:
     """Returns an action on one line: ``data.select(table*: table, columns: [string]) -> table``.
 
-    A type in ``names`` is written as its name, also where further choices follow.
+    A type in ``names`` is written as its name, also inside of another one.
     """
     shared = names or {}
     given = ", ".join(_parameter(field, _named(field.type, shared)) for field in params(action, registry))
@@ -103,8 +102,10 @@ def shared_types(actions: Iterable[Action], registry: Source) -> dict[str, str]:
 
 
 def _named(text: str, names: Mapping[str, str]) -> str:
-    """Returns a type with the list of choices that it is, or begins with, written as its name."""
-    return next((name + text[len(long) :] for long, name in names.items() if f"{text}|".startswith(f"{long}|")), text)
+    """Returns a type with each list of choices that has a name written as that."""
+    for long, name in names.items():
+        text = re.sub(rf"(?<![\w|]){re.escape(long)}(?!\w)", name, text)
+    return text
 
 
 def _parameter(field: Field, kind: str) -> str:
@@ -158,9 +159,7 @@ class _Reader:
                 return kind if kind in ARTIFACTS else "artifact"
             case "object" if names := schema.properties:
                 required = self._required(schema)
-                shown = [name for n, name in enumerate(names) if name in required or n < MOST_MEMBERS]
-                more = ["…"] * (len(shown) < len(names))
-                return "{" + ", ".join([*(f"{name}*" if name in required else name for name in shown), *more]) + "}"
+                return "{" + ", ".join(f"{name}*" if name in required else name for name in names) + "}"
             case "object":
                 return f"{{string: {self._type(schema.entries) if schema.entries else 'any'}}}"
             case str() as kind:

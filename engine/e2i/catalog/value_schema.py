@@ -91,7 +91,9 @@ class ValueSchema(Struct, frozen=True):
     @property
     def bounds(self) -> Iterator[str]:
         """The bounds of the value, in words."""
-        if numbers := [f"{sign} {self[key]:,}" for key, sign in _SIGNS.items() if key in self.written]:
+        if "minimum" in self.written and "maximum" in self.written:
+            yield f"{self['minimum']:,} to {self['maximum']:,}"
+        elif numbers := [f"{sign} {self[key]:,}" for key, sign in _SIGNS.items() if key in self.written]:
             yield " and ".join(numbers)
         for least, most, what in _SIZES:
             low, high = self[least] or 0, self[most]
