@@ -97,6 +97,17 @@ def test_a_table_with_only_unseen_categories_is_refused_and_a_single_row_is_not(
     assert np.isfinite(scorer.predict(rows[:1])).all()
 
 
+def test_a_validation_table_with_only_unseen_categories_is_refused_unless_a_recipe_treats_them() -> None:
+    held = table(60, seed=1).assign(kind="never seen")
+    with pytest.raises(StepError, match="has only values that do not occur in the training table: never seen"):
+        fitting.prepare(table(200), held, "binary", "XGBoost", exclude=others("binary"))
+    steps = recipes.steps_of(Recipe(digest="sha256:" + "0" * 64, steps=[{"op": "one_hot", "columns": ["kind"]}]))
+    prepared = fitting.prepare(table(200), held, "binary", "XGBoost", exclude=others("binary"), recipe=steps)
+    model = fitting.fit(prepared, {"n_estimators": 5}, seed=1, threads=1)
+    assert prepared.validation is not None
+    np.testing.assert_array_equal(model.scorer.output(prepared.validation.matrix), model.scorer.predict(held))
+
+
 @pytest.mark.parametrize(
     ("target", "metric"),
     [("binary", "log_loss"), ("binary", "roc_auc"), ("three", "log_loss"), ("amount", "rmse"), ("amount", "mae")],

@@ -91,3 +91,22 @@ def test_a_tree_of_any_depth_goes(root: Path) -> None:
     os.close(here)
     remove(root, "d")
     assert list(root.iterdir()) == []
+
+
+def test_a_removal_that_is_cut_short_takes_no_rights_from_the_group(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = root / "tree" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner.parent, inner):
+        folder.chmod(0o770)
+
+    def ended(*arguments: object, **keywords: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rmdir", ended)
+    with pytest.raises(KeyboardInterrupt):
+        remove(root, "tree")
+    left = [path for path in root.rglob("*") if path.is_dir()]
+    assert len(left) == 2
+    assert {path.stat().st_mode & 0o777 for path in left} == {0o770}

@@ -122,7 +122,8 @@ def _opened(above: int, name: str) -> Iterator[int]:
     held = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     try:
         with contextlib.suppress(PermissionError):  # of another user of a group's store: writable for the group
-            os.chmod(f"/proc/self/fd/{held}", 0o700)  # noqa: PTH101 - also one that may not be opened
+            mode = stat.S_IMODE(os.fstat(held).st_mode) | 0o700  # what a group may do it may still do
+            os.chmod(f"/proc/self/fd/{held}", mode)  # noqa: PTH101 - also one that may not be opened
         folder = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     finally:
         os.close(held)
