@@ -277,6 +277,19 @@ def test_snapshots_are_written_and_compared(specs: Specs) -> None:
     assert specs.run(cases.replace("VALUE", "8").replace("[big.value]}", "[big.value], tolerance: 0.1}")).failed == 0
 
 
+def test_a_table_that_has_become_too_large_for_its_snapshot_differs_from_it(specs: Specs) -> None:
+    cases = "cases:\n  a: {run: [load, big], expect: {snapshot: [big.table]}}\n"
+    specs.run(cases, TABLES, update=True)
+    specs.write("people.csv", PEOPLE + "".join(f"{number},20,x\n" for number in range(4, 2_004)))
+    found = results(specs.run(cases, TABLES))["a"]
+    assert found.failures[0].lines == [
+        "a snapshot of a table has at most 2,000 rows, this one has 2,002",
+        "take a smaller table, or write the expectation under holds:",
+    ]
+    with pytest.raises(BadInput, match="at most 2,000 rows"):
+        specs.run(cases, TABLES, update=True)
+
+
 def test_coverage_names_what_no_case_exercises(specs: Specs) -> None:
     one = 'cases:\n  a: {params: {least: 100}, expect: {holds: "${{ steps.source.value.amount == 5 }}"}}\n'
     found = (specs.run(one, coverage=True).coverage or [])[0]

@@ -202,8 +202,7 @@ class Verification:
         assert run.store is not None
         lines = self._snapshots.compare(self._prepared.name, name, value, run.store, self._expect.tolerance)
         if lines:
-            hint = "e2i test --update accepts the new value"
-            yield self._failure("snapshot", path, f"{name} differs from the snapshot", [*lines, hint])
+            yield self._failure("snapshot", path, f"{name} differs from the snapshot", lines)
 
     def _failure(self, what: str, keys: Keys, message: str, lines: Sequence[str] = ()) -> FailedExpectation:
         document = self._prepared.file.document

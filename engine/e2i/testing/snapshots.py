@@ -26,6 +26,7 @@ MOST_ROWS = 2_000
 DEEPEST = 100
 """Limit on the levels of a file of snapshots."""
 MOST_LINES = 12
+ACCEPTED = "e2i test --update accepts the new value"
 
 
 class Snapshots:
@@ -50,15 +51,24 @@ class Snapshots:
             raise BadInput(f"{self.path} is not a file of snapshots{why}", code="bad-snapshot", hint=hint) from error
 
     def compare(self, case: str, name: str, value: Any, store: ArtifactStore, tolerance: float) -> list[str]:
-        """Returns lines that say where a value differs from its snapshot; none with ``update``."""
-        found = simplified(value, store)
+        """Returns lines that say where a value differs from its snapshot, and what to do; none with ``update``.
+
+        A table that is too large for a snapshot differs from each. Raises BadInput for one that is to be written.
+        """
+        try:
+            found = simplified(value, store)
+        except BadInput as error:
+            if self._update:
+                raise
+            return [error.message, error.hint or ""]
         if self._update:
             self._seen.setdefault(case, {})[name] = found
             return []
         kept = self._kept.get(case, {})
         if name not in kept:
-            return ["there is no snapshot of it"]
-        return list(differences(kept[name], found, tolerance))[:MOST_LINES]
+            return ["there is no snapshot of it", ACCEPTED]
+        lines = list(differences(kept[name], found, tolerance))[:MOST_LINES]
+        return [*lines, ACCEPTED] if lines else []
 
     def write(self, selected: Collection[str], names: Collection[str]) -> Path | None:
         """Writes the snapshots of the ``selected`` cases that have run. Snapshots of cases that are not among
