@@ -30,7 +30,7 @@ def learn(given: Given, table: str, validation: str) -> tuple[KnownModel, list[C
     timed = recipe_columns.takes_times(recipe)
     problems += _listed(rows, target, features, passed, timed)
     task = target_columns.task_of(given, rows)
-    query = given.get("group") if task == "ranking" else None
+    query = _query(given, rows) if task == "ranking" else None
     chosen = _chosen(rows, target, features, exclude, (given.get("weights"), query))
     sure = not any(
         problem.path[0] == "exclude" for problem in problems
@@ -124,6 +124,12 @@ def seen(table: Any, path: tuple[str, ...], trained_on: Rows, severity: Severity
         message = f"{'the' if same else 'some'} rows of this table are those that the model is trained on"
         hint = "train and judge on different parts of one data.split"
         yield ColumnProblem(path, "trained-on", message, hint=hint, severity=severity)
+
+
+def _query(given: Given, rows: Any) -> Any:
+    """Return the column of the queries; None when the rows lack it, which is reported once, by its parameter."""
+    query = given.get("group")
+    return None if any(True for _ in absent(rows, ("group",), query)) else query
 
 
 def _chosen(rows: Any, target: Any, features: Any, exclude: Any, others: tuple[Any, ...]) -> tuple[str, ...] | None:
